@@ -1,0 +1,36 @@
+"""What a projecting operator may be given for one element, and how it is subscribed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from reactivex import Observable
+
+from ._demand import DemandScheduler
+from ._stage import DISPOSED, Adapter, Link, Stage
+from .from_async import AsyncCall
+
+Project: TypeAlias = Callable[[Any], Observable[Any] | Awaitable[Any]]
+
+
+def attach_inner(link: Link, inner: Observable[Any] | Awaitable[Any], scheduler: DemandScheduler) -> None:
+    """Joins a link to an inner observable, or to a task that runs an awaitable.
+
+    Observables are awaitable too in RxPY, so they are looked at first.
+    """
+    if isinstance(inner, Stage):
+        link.connect(inner, scheduler)
+    elif isinstance(inner, Observable):
+        link.connect(Adapter(inner), scheduler)
+    elif isinstance(inner, Awaitable):
+        call = AsyncCall(inner, link, scheduler.tasks)
+        if link.upstream is DISPOSED:
+            call.dispose()
+        else:
+            link.upstream = call
+    else:
+        raise TypeError(
+            f"the function must return an Observable or an awaitable, got {type(inner).__name__}: "
+            "use ops.map for plain values"
+        )

@@ -1,0 +1,284 @@
+"""The links of retry_backoff: one subscription, its attempts and the waits between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final, Literal, TypeVar
+
+from reactivex import Observable
+from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
+
+from ._cause import caused_by
+from ._clock import Clock, Handle
+from ._demand import DemandScheduler
+from ._stage import DISPOSED, NOTHING, Link, Stage, as_stage
+from .backoff import RetryPolicy, RetryState
+from .budget import RetryBudget
+from .errors import RetryBudgetExhaustedError
+
+__all__ = ["GiveUpReason", "RetryEvent", "RetryOptions", "RetryStage"]
+
+T = TypeVar("T")
+
+GiveUpReason = Literal["attempts", "budget", "deadline", "emitted", "hint", "max_elapsed", "not_retryable"]
+"""Why a failure was not followed by another attempt."""
+
+_MISSING: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class RetryEvent:
+    """One attempt failed and another will follow.
+
+    Args:
+        attempt: Number of the attempt that failed; the first is 1.
+        wait: Seconds until the next attempt starts.
+        error: What it failed with; None when `retry_result` refused its result.
+    """
+
+    attempt: int
+    wait: float
+    error: Exception | None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryOptions:
+    """What `retry_backoff` was told; shared by its subscriptions."""
+
+    policy: RetryPolicy
+    retry_if: Callable[[Exception], bool] | None
+    retry_result: Callable[[Any], bool] | None
+    hint: Callable[[Exception], float | None] | None
+    base: Callable[[Exception], float | None] | None
+    on_retry: Callable[[RetryEvent], None] | None
+    on_give_up: Callable[[GiveUpReason, Exception | None], None] | None
+    budget: RetryBudget | None
+    deadline: float | Callable[[], float | None] | None
+    resume: Callable[[int, Any], Observable[Any]] | None
+    random: Random
+    clock: Clock | None
+
+
+class RetryStage(Stage[T]):
+    """A source that is subscribed again when it fails."""
+
+    def __init__(self, source: Stage[T], options: RetryOptions) -> None:
+        self.source = source
+        self.options = options
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        link = (_Retrying if self.options.retry_result is None else _Holding)(sink, self, scheduler)
+        link.attempt(self.source)
+        return link
+
+
+class _Retrying(Link):
+    """Listens to one attempt after another; `upstream` is the attempt, or the wait for the next one."""
+
+    __slots__ = ("_clock", "_emitted", "_last", "_options", "_scheduler", "_source", "_started", "_state")
+
+    def __init__(self, sink: ObserverBase[Any], stage: RetryStage[Any], scheduler: DemandScheduler) -> None:
+        self.sink = sink
+        self.upstream = NOTHING
+        self._source = stage.source
+        self._options = options = stage.options
+        self._scheduler = scheduler
+        self._clock = clock = options.clock or scheduler.clock
+        self._started = clock.now()
+        self._state: RetryState | None = None  # most subscriptions never fail
+        self._emitted = 0
+        self._last: Any = None
+        if options.budget is not None:
+            options.budget.record_call(self._started)
+
+    def attempt(self, source: Stage[Any]) -> None:
+        """Subscribes; an exception on the way is a failure like any other."""
+        try:
+            upstream = source.attach(self, self._scheduler)
+        except Exception as error:
+            if self.upstream is DISPOSED:
+                raise
+            self.on_error(error)
+            return
+        if self.upstream is DISPOSED:
+            upstream.dispose()
+        elif self.upstream is NOTHING:  # else: it failed while it was starting, and we are waiting already
+            self.upstream = upstream
+
+    def _again(self, error: Exception | None) -> None:
+        self.upstream = NOTHING
+        if not self._emitted:
+            self.attempt(self._source)
+            return
+        assert self._options.resume is not None  # without it nothing is repeated after an element
+        try:
+            source = as_stage(self._options.resume(self._emitted, self._last))
+        except Exception as broken:
+            self._fail(caused_by(broken, error))
+            return
+        self.attempt(source)
+
+    def on_next(self, value: Any) -> None:
+        if self.upstream is not DISPOSED:
+            self._emit(value)
+
+    def _emit(self, value: Any) -> None:
+        self._emitted += 1
+        if self._options.resume is not None:
+            self._last = value
+        self.sink.on_next(value)
+
+    def on_completed(self) -> None:
+        if self.upstream is not DISPOSED:
+            self.upstream = DISPOSED
+            self.sink.on_completed()
+
+    def on_error(self, error: Exception) -> None:
+        if self.upstream is DISPOSED:
+            return
+        try:
+            repeated = isinstance(error, Exception) and self._repeat(error)
+        except Exception as broken:
+            self._fail(caused_by(broken, error))
+            return
+        if not repeated:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if self.upstream is not DISPOSED:
+            self.upstream = DISPOSED
+            self.sink.on_error(error)
+
+    def _repeat(self, error: Exception | None) -> bool:
+        """Starts the wait for another attempt, or tells why there is none."""
+        verdict = self._verdict(error)
+        options = self._options
+        if isinstance(verdict, str):
+            if verdict == "budget" and error is not None:
+                _mark_exhausted(error)
+            if options.on_give_up is not None:
+                options.on_give_up(verdict, error)
+            return False
+        if options.on_retry is not None:
+            attempts = 1 if self._state is None else self._state.attempts
+            options.on_retry(RetryEvent(attempts, verdict, error))
+            if self.upstream is DISPOSED:  # the callback ended the subscription
+                return True
+        self._wait(verdict, error)
+        return True
+
+    def _wait(self, seconds: float, error: Exception | None) -> None:
+        self.upstream = NOTHING
+        wait: DisposableBase
+        if seconds > 0.0:
+            wait = _Wait(self._clock.call_later(seconds, lambda: self._again(error)))
+        else:  # no timer: so it works under a scheduler that has none
+
+            def again(_: SchedulerBase, __: object = None) -> None:
+                self._again(error)
+
+            wait = self._scheduler.schedule(again)
+        if self.upstream is NOTHING:  # else: an idle trampoline has run it already
+            self.upstream = wait
+
+    def _verdict(self, error: Exception | None) -> float | GiveUpReason:
+        """Seconds to wait, or the reason to give up. The budget is asked last, because asking spends."""
+        options = self._options
+        if error is not None and options.retry_if is not None and not options.retry_if(error):
+            return "not_retryable"
+        if self._emitted and options.resume is None:
+            return "emitted"
+        state = self._state
+        if state is None:
+            state = self._state = RetryState(options.policy, options.random, self._started)
+        now = self._clock.now()
+        deadline = options.deadline() if callable(options.deadline) else options.deadline
+        hint = None if error is None or options.hint is None else options.hint(error)
+        base = None if error is None or options.base is None else options.base(error)
+        wait = state.next_delay(now, hint=hint, base=base, deadline=deadline)
+        if wait is None:
+            return self._limit_reached(state.attempts, hint, deadline)
+        if options.budget is not None and not options.budget.try_spend(now):
+            return "budget"
+        return wait
+
+    def _limit_reached(self, attempts: int, hint: float | None, deadline: float | None) -> GiveUpReason:
+        policy = self._options.policy
+        if attempts >= policy.max_attempts:
+            return "attempts"
+        if hint is not None and hint > policy.max_hint:
+            return "hint"
+        if policy.max_elapsed is None:
+            return "deadline"
+        if deadline is None or self._started + policy.max_elapsed <= deadline:
+            return "max_elapsed"
+        return "deadline"
+
+
+class _Holding(_Retrying):
+    """Holds the newest element back until it is known not to be a refused result."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, sink: ObserverBase[Any], stage: RetryStage[Any], scheduler: DemandScheduler) -> None:
+        super().__init__(sink, stage, scheduler)
+        self._held: Any = _MISSING
+
+    def on_next(self, value: Any) -> None:
+        if self.upstream is not DISPOSED:
+            held, self._held = self._held, value
+            if held is not _MISSING:
+                self._emit(held)
+
+    def on_completed(self) -> None:
+        if self.upstream is DISPOSED:
+            return
+        try:
+            repeated = self._held is not _MISSING and self._refused(self._held) and self._repeat(None)
+        except Exception as broken:
+            super()._fail(broken)
+            return
+        if repeated:
+            self._held = _MISSING
+        else:
+            self._release()
+            super().on_completed()
+
+    def _refused(self, value: Any) -> bool:
+        refused = self._options.retry_result
+        return refused is not None and refused(value)
+
+    def _release(self) -> None:
+        held, self._held = self._held, _MISSING
+        if held is not _MISSING:
+            self._emit(held)
+
+    def _again(self, error: Exception | None) -> None:
+        self._held = _MISSING
+        super()._again(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._release()
+        super()._fail(error)
+
+
+class _Wait(DisposableBase):
+    """A timer as something to dispose."""
+
+    __slots__ = ("_handle",)
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def dispose(self) -> None:
+        self._handle.cancel()
+
+
+def _mark_exhausted(error: Exception) -> None:
+    exhausted = RetryBudgetExhaustedError()
+    if error.__cause__ is None:
+        error.__cause__ = exhausted
+    else:
+        error.add_note(f"not repeated: {exhausted}")

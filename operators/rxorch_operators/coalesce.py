@@ -1,0 +1,268 @@
+"""coalesce: equal calls at the same time become one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from reactivex import Observable
+from reactivex.abc import DisposableBase, ObserverBase
+
+from ._clock import LoopClock
+from ._demand import UNBOUNDED, DemandScheduler
+from ._stage import DISPOSED, NOTHING, Link, Stage, as_stage
+from .from_async import NOBODY
+
+__all__ = ["Coalescer", "CoalescerStatistics", "coalesce"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CoalescerStatistics:
+    """What a coalescer has seen.
+
+    Args:
+        in_flight: Calls under way.
+        waiting: Subscriptions that wait for them.
+        started: Calls made in all.
+        joined: Subscriptions that shared the call of another, in all.
+    """
+
+    in_flight: int
+    waiting: int
+    started: int
+    joined: int
+
+
+class Coalescer:
+    """Knows which calls are in flight, by key; keeps nothing of a call that has ended.
+
+    >>> Coalescer().statistics()
+    CoalescerStatistics(in_flight=0, waiting=0, started=0, joined=0)
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[Hashable, _Call] = {}
+        self._started = 0
+        self._joined = 0
+
+    def statistics(self) -> CoalescerStatistics:
+        """A snapshot."""
+        return CoalescerStatistics(
+            in_flight=len(self._calls),
+            waiting=sum(len(call.waiters) for call in self._calls.values()),
+            started=self._started,
+            joined=self._joined,
+        )
+
+    def join(
+        self, key: Hashable, source: Stage[Any], sink: ObserverBase[Any], scheduler: DemandScheduler
+    ) -> DisposableBase:
+        """Adds a subscription to the call in flight under the key, or starts it."""
+        call = self._calls.get(key)
+        if call is None or call.is_dead():
+            call = self._calls[key] = _Call(self, key, scheduler)
+            waiter = _Waiter(call, sink, scheduler)
+            self._started += 1
+            call.start(source, waiter)
+        else:
+            waiter = _Waiter(call, sink, scheduler)
+            self._joined += 1
+            call.join(waiter)
+        return waiter
+
+    def forget(self, key: Hashable, call: _Call) -> None:
+        """A call has ended; another one may have taken its place already."""
+        if self._calls.get(key) is call:
+            del self._calls[key]
+
+
+def coalesce(
+    group: Coalescer, key: Hashable | Callable[[], Hashable]
+) -> Callable[[Observable[T]], Observable[T]]:
+    """Subscribes to the source once for all who subscribe under the same key while it runs.
+
+    Whoever comes later gets the elements emitted so far, then the others as they come. The call is cancelled
+    only when the last one has left: the first one's cancellation is nobody else's. Nothing is kept after the
+    end; `cache` outside of it does that. Made for calls: elements are kept until the end, and do not wait for
+    slow consumers.
+
+    Args:
+        group: Where the calls in flight are known. Keys mean the same in all operators that share it.
+        key: What makes calls equal, or a function that tells when subscribed. It must hold everything that
+            the answer depends on, the caller above all.
+
+    Emits: the elements of the shared call. Errors: its error, for everybody who waits then; what `key`
+    raises. Disposal: leaves; the last one to leave disposes the source.
+
+    ::
+
+        source        --a--b|      (one subscription)
+        first         --a--b|
+        second           a-b|
+        third         --.          (disposed)
+
+    >>> import asyncio
+    >>> from rxorch_operators import from_async, to_async_iterable
+    >>> from rxorch_operators.coalesce import Coalescer, coalesce
+    >>> async def call():
+    ...     print("called once")
+    ...     await asyncio.sleep(0)
+    ...     return 7
+    >>> async def main():
+    ...     shared = from_async(call).pipe(coalesce(Coalescer(), "answer"))
+    ...
+    ...     async def one():
+    ...         return [value async for value in to_async_iterable(shared)]
+    ...
+    ...     return await asyncio.gather(one(), one())
+    >>> asyncio.run(main())
+    called once
+    [[7], [7]]
+    """
+    if not isinstance(group, Coalescer):
+        raise TypeError(f"expected a Coalescer, got {type(group).__name__}")
+
+    def operator(source: Observable[T]) -> Observable[T]:
+        return _Coalesce(as_stage(source), group, key)
+
+    return operator
+
+
+class _Coalesce(Stage[T]):
+    def __init__(self, source: Stage[T], group: Coalescer, key: Hashable | Callable[[], Hashable]) -> None:
+        self.source = source
+        self.group = group
+        self.key = key
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        try:
+            key = self.key() if callable(self.key) else self.key
+            hash(key)
+        except Exception as error:
+            sink.on_error(error)
+            return NOTHING
+        return self.group.join(key, self.source, sink, scheduler)
+
+
+class _Call(Link):
+    """One shared subscription of a source."""
+
+    __slots__ = ("_group", "_key", "_scheduler", "ended", "error", "values", "waiters")
+
+    def __init__(self, group: Coalescer, key: Hashable, scheduler: DemandScheduler) -> None:
+        self.sink = NOBODY
+        self.upstream = NOTHING
+        self._group = group
+        self._key = key
+        # Tasks of its own: the subscription that came first must not wait for them when it is closed.
+        self._scheduler = DemandScheduler(scheduler.base, UNBOUNDED, scheduler.clock, set())
+        self.values: list[Any] = []
+        self.ended = False
+        self.error: Exception | None = None
+        self.waiters: dict[_Waiter, None] = {}
+
+    def is_dead(self) -> bool:
+        """Whether its event loop was closed under it: it will never end."""
+        clock = self._scheduler.clock
+        return isinstance(clock, LoopClock) and clock.loop.is_closed()
+
+    def start(self, source: Stage[Any], waiter: _Waiter) -> None:
+        """Subscribes to the source, for a first waiter."""
+        self.waiters[waiter] = None
+        try:
+            self.connect(source, self._scheduler)
+        except Exception as error:
+            if self.ended or self.upstream is DISPOSED:
+                raise
+            self.on_error(error)
+
+    def join(self, waiter: _Waiter) -> None:
+        """Adds a waiter and gives it what has been emitted so far."""
+        self.waiters[waiter] = None
+        waiter.catch_up()
+
+    def leave(self, waiter: _Waiter, scheduler: DemandScheduler) -> None:
+        """Lets a waiter go; after the last one, ends the subscription of the source."""
+        del self.waiters[waiter]
+        if self.waiters or self.ended or self.upstream is DISPOSED:
+            return
+        self._group.forget(self._key, self)
+        for task in self._scheduler.tasks:  # whoever closes the last subscription waits for them
+            scheduler.tasks.add(task)
+            task.add_done_callback(scheduler.tasks.discard)
+        self.dispose()
+
+    def on_next(self, value: Any) -> None:
+        self.values.append(value)
+        self._tell_all()
+
+    def on_error(self, error: Exception) -> None:
+        self.error = error
+        self.on_completed()
+
+    def on_completed(self) -> None:
+        if self.ended or self.upstream is DISPOSED:
+            return
+        self.ended = True
+        self._group.forget(self._key, self)  # first: who tries again from inside on_error gets a new call
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        if len(self.waiters) == 1:
+            next(iter(self.waiters)).catch_up()
+            return
+        broken: BaseException | None = None
+        for waiter in tuple(self.waiters):
+            try:
+                waiter.catch_up()
+            except BaseException as error:  # the others must hear it nevertheless
+                broken = broken or error
+        if broken is not None:
+            raise broken
+
+
+class _Waiter(DisposableBase):
+    """One subscription of the shared call."""
+
+    __slots__ = ("_busy", "_call", "_left", "_scheduler", "_seen", "_sink")
+
+    def __init__(self, call: _Call, sink: ObserverBase[Any], scheduler: DemandScheduler) -> None:
+        self._call = call
+        self._sink = sink
+        self._scheduler = scheduler
+        self._seen = 0
+        self._busy = False
+        self._left = False
+
+    def catch_up(self) -> None:
+        """Sends what was not sent yet, and the end."""
+        if self._busy:
+            return  # the sink got us here from inside its on_next: the loop below goes on after it
+        self._busy = True
+        call, sink = self._call, self._sink
+        try:
+            while self._seen < len(call.values) and not self._is_over():
+                value = call.values[self._seen]
+                self._seen += 1
+                sink.on_next(value)
+        finally:
+            self._busy = False
+        if call.ended and not self._is_over():
+            self._left = True
+            del call.waiters[self]
+            if call.error is None:
+                sink.on_completed()
+            else:
+                sink.on_error(call.error)
+
+    def _is_over(self) -> bool:
+        # A sink that is still attaching cannot dispose us yet, but it knows whether it was disposed.
+        return self._left or (isinstance(self._sink, Link) and self._sink.upstream is DISPOSED)
+
+    def dispose(self) -> None:
+        if not self._left:
+            self._left = True
+            self._call.leave(self, self._scheduler)

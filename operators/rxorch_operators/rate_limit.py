@@ -1,0 +1,223 @@
+"""rate_limit: a call waits until the limits let it leave."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from reactivex import Observable
+from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
+
+from ._clock import Clock
+from ._demand import DemandScheduler
+from ._rate_queue import RateQueue, Ticket
+from ._stage import DISPOSED, NOTHING, Stage, as_stage
+from .errors import invalid
+from .rate_limiter import RateLimiter
+
+__all__ = ["rate_limit"]
+
+T = TypeVar("T")
+
+_LOG: Final = logging.getLogger("rxorch_operators")
+
+
+def rate_limit(
+    limiter: RateLimiter,
+    *more: RateLimiter,
+    cost: int | Callable[[], int] = 1,
+    max_wait: float | Callable[[], float | None] | None = None,
+    on_wait: Callable[[float], None] | None = None,
+    scheduler: SchedulerBase | None = None,
+) -> Callable[[Observable[T]], Observable[T]]:
+    """Subscribes to the source only when the limits let a call leave: the source is the call.
+
+    With several limits a call waits for the last one first, at the head of its queue for the one before, and
+    takes from all at the same instant. While it waits for one it holds nothing of another, and a call held up
+    by the limit of its endpoint does not stand in the way of other endpoints' calls.
+
+    Args:
+        limiter: The limit, shared by all calls that it is for.
+        more: More limits, outermost first: `rate_limit(everything, endpoint)`. Whoever shares two limits must
+            name them in the same order.
+        cost: Units that the call takes from each limit, or a function that tells when subscribed.
+        max_wait: Seconds that the call may wait in all, or a function that gives them when subscribed (what
+            is left of a deadline). None: the shortest of the limiters' own.
+        on_wait: Told the expected seconds when a call has to wait. What it raises is logged.
+        scheduler: Time to wait on; that of the subscription by default. A limiter's own clock goes first.
+
+    Emits: the elements of the source. Errors: those of the source; `RateLimitExceededError` with
+    `retry_after`, at once, when the wait cannot end in time. Disposal: leaves the queues, and who stood
+    behind moves up; or disposes the source.
+
+    ::
+
+        calls         a-b-c-------      one per 4, burst 1
+        source        a---b---c---
+
+    >>> import reactivex
+    >>> from reactivex.scheduler import VirtualTimeScheduler
+    >>> from rxorch_operators.rate_limit import rate_limit
+    >>> from rxorch_operators.rate_limiter import RateLimiter
+    >>> time = VirtualTimeScheduler()
+    >>> call = reactivex.defer(lambda _: reactivex.just(time.clock))
+    >>> paced = call.pipe(rate_limit(RateLimiter(60, window=60, burst=1)))
+    >>> for _ in range(3):
+    ...     _ = paced.subscribe(print, scheduler=time)
+    >>> time.start()
+    0
+    1.0
+    2.0
+    """
+    limiters = (limiter, *more)
+    for one in limiters:
+        if not isinstance(one, RateLimiter):
+            raise TypeError(f"expected RateLimiter objects, got {type(one).__name__}")
+    if more and len(set(limiters)) < len(limiters):
+        raise ValueError("a limiter was given twice: it would wait for itself")
+    if max_wait is not None and not callable(max_wait) and not max_wait >= 0.0:
+        raise invalid("max_wait", max_wait, "give seconds, 0 or more, or None for the limiters' own")
+    options = _Options(
+        limiters=limiters,
+        cost=cost,
+        max_wait=max_wait,
+        on_wait=on_wait,
+        clock=None if scheduler is None else DemandScheduler.of(scheduler).clock,
+    )
+
+    def operator(source: Observable[T]) -> Observable[T]:
+        return _RateLimit(as_stage(source), options)
+
+    return operator
+
+
+@dataclass(slots=True)  # frozen would cost 1 us for each operator that is made
+class _Options:
+    limiters: tuple[RateLimiter, ...]
+    cost: int | Callable[[], int]
+    max_wait: float | Callable[[], float | None] | None
+    on_wait: Callable[[float], None] | None
+    clock: Clock | None
+
+    def patience(self) -> float:
+        """Seconds that a call may wait, asked for at its start."""
+        patience = self.max_wait() if callable(self.max_wait) else self.max_wait
+        if patience is None:
+            own = [limiter.max_wait for limiter in self.limiters if limiter.max_wait is not None]
+            return min(own, default=math.inf)
+        return patience
+
+
+class _RateLimit(Stage[T]):
+    def __init__(self, source: Stage[T], options: _Options) -> None:
+        self.source = source
+        self.options = options
+        self.innermost = options.limiters[-1]
+        self.alone = len(options.limiters) == 1
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        options = self.options
+        try:
+            cost = options.cost
+            if callable(cost):
+                cost = cost()
+            clock = self.innermost.clock(options.clock or scheduler.clock)
+            now = clock.now()
+            if self.alone:
+                granted = self.innermost.try_take(now, cost)
+            else:
+                granted = _take_all(options.limiters, now, cost)
+            waiting = None if granted else self._line_up(sink, scheduler, cost, clock)
+        except Exception as error:
+            sink.on_error(error)
+            return NOTHING
+        return self.source.attach(sink, scheduler) if waiting is None else waiting
+
+    def _line_up(
+        self, sink: ObserverBase[Any], scheduler: DemandScheduler, cost: int, clock: Clock
+    ) -> DisposableBase:
+        """Joins the first queue; raises if the wait cannot end in time."""
+        options = self.options
+        now = clock.now()
+        wait, slowest = -1.0, self.innermost
+        for limiter in options.limiters:
+            limiter.clock(clock)
+            needed = limiter.meter.peek(now, cost, limiter.cost_waiting)
+            if needed > wait:
+                wait, slowest = needed, limiter
+        patience = options.patience()
+        if wait > patience:
+            slowest.refused += 1
+            raise slowest.exceeded(wait)
+        waiting = _Waiting(sink, self.source, scheduler)
+        waiting.line_up(Ticket(options.limiters, cost, now + patience, waiting.depart, waiting.give_up), now)
+        if options.on_wait is not None:
+            _tell(options.on_wait, wait)
+        return waiting
+
+
+def _take_all(limiters: tuple[RateLimiter, ...], now: float, cost: int) -> bool:
+    """Takes from all or from none; asking first and taking then would cost twice as much."""
+    for place, limiter in enumerate(limiters):
+        if not limiter.try_take(now, cost):
+            for taken in limiters[:place]:
+                taken.give_back(now, cost)
+            return False
+    return True
+
+
+def _tell(on_wait: Callable[[float], None], wait: float) -> None:
+    try:
+        on_wait(wait)
+    except Exception:
+        _LOG.exception("on_wait failed; the call waits on")
+
+
+class _Waiting(DisposableBase):
+    """One subscription that waits in line. Once it has left, the source talks to the sink directly."""
+
+    __slots__ = ("_scheduler", "_sink", "_source", "_ticket", "_upstream")
+
+    _ticket: Ticket
+
+    def __init__(self, sink: ObserverBase[Any], source: Stage[Any], scheduler: DemandScheduler) -> None:
+        self._sink = sink
+        self._source = source
+        self._scheduler = scheduler
+        self._upstream = NOTHING
+
+    def line_up(self, ticket: Ticket, now: float) -> None:
+        """Takes the place in line."""
+        self._ticket = ticket
+        try:
+            ticket.join_next(now)
+        except Exception:  # no event loop to wait on
+            ticket.leave()
+            raise
+
+    def depart(self) -> None:
+        """The limits have room: this is the call."""
+        try:
+            upstream = self._source.attach(self._sink, self._scheduler)
+        except Exception as error:
+            if self._upstream is DISPOSED:
+                raise
+            self._sink.on_error(error)
+            return
+        if self._upstream is DISPOSED:
+            upstream.dispose()
+        else:
+            self._upstream = upstream
+
+    def give_up(self, queue: RateQueue[Any], wait: float) -> None:
+        """The wait cannot end in time."""
+        assert isinstance(queue, RateLimiter)
+        self._sink.on_error(queue.exceeded(wait))
+
+    def dispose(self) -> None:
+        upstream, self._upstream = self._upstream, DISPOSED
+        upstream.dispose()
+        self._ticket.leave()

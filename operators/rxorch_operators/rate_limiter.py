@@ -1,0 +1,148 @@
+"""RateLimiter: how many calls may leave per window, shared by all who hold it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ._clock import Clock
+from ._rate_queue import RateQueue
+from ._rate_waiter import wait_for_room
+from .errors import RateLimitExceededError, invalid
+from .gcra import Gcra
+
+__all__ = ["RateLimiter", "RateLimiterStatistics"]
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimiterStatistics:
+    """What a rate limiter has seen.
+
+    Args:
+        name: Name of the limiter.
+        granted: Calls that left.
+        refused: Calls that were turned away, or gave up because their wait could not end in time.
+        waiting: Calls in the queue.
+        available: Units of cost that may leave now; below 0 while a large call is being paid for.
+        next_free: Seconds until one more call of cost 1 could leave, after all that wait.
+    """
+
+    name: str | None
+    granted: int
+    refused: int
+    waiting: int
+    available: float
+    next_free: float
+
+
+class RateLimiter(RateQueue[Gcra]):
+    """Lets `rate_limit` units of cost leave per `window` seconds, first come, first served.
+
+    Calls leave evenly, one every `window / rate_limit` seconds, but up to `burst` of them at once after a
+    rest. No window ever sees more than `rate_limit + burst` departures. (GCRA; see `gcra.Gcra`.)
+
+    One limiter belongs to one event loop at a time. It may be made outside of any.
+
+    Args:
+        rate_limit: Units per window, above 0. A call costs 1 unless it says otherwise.
+        window: Seconds.
+        burst: Units that may leave at once, 1 or more; by default 1 + a tenth of `rate_limit`.
+        max_wait: Seconds that a call may wait, unless it says otherwise; None for any time. A call whose wait
+            cannot end in time fails at once.
+        name: For errors and events.
+        clock: Time to wait on; that of the running loop by default.
+
+    Raises:
+        ValueError: A number is out of its range.
+
+    >>> import asyncio
+    >>> from rxorch_operators.rate_limiter import RateLimiter
+    >>> limiter = RateLimiter(rate_limit=100, window=60)
+    >>> async def main():
+    ...     await limiter.acquire()  # the request goes here
+    ...     return limiter.statistics().granted
+    >>> asyncio.run(main())
+    1
+    """
+
+    def __init__(
+        self,
+        rate_limit: float,
+        window: float = 60.0,
+        *,
+        burst: float | None = None,
+        max_wait: float | None = None,
+        name: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if max_wait is not None and not max_wait >= 0.0:
+            raise invalid("max_wait", max_wait, "give seconds, 0 or more, or None for any time")
+        super().__init__(Gcra(rate_limit, window, burst), name, clock)
+        self.max_wait = max_wait
+
+    async def acquire(self, cost: int = 1, *, max_wait: float | None = None) -> None:
+        """Waits until a call may leave. A cancelled wait gives its place to the next at once.
+
+        Args:
+            cost: Units, up to the larger of `rate_limit` and `burst`.
+            max_wait: Seconds; the limiter's by default, `math.inf` for any time.
+
+        Raises:
+            RateLimitExceededError: The wait could not end within `max_wait`; `retry_after` has the seconds
+                that it would have taken.
+            ValueError: The cost could never pass.
+        """
+        if not self.try_take(self.clock().now(), cost):
+            if max_wait is None:
+                max_wait = math.inf if self.max_wait is None else self.max_wait
+            await wait_for_room(self, cost, max_wait, self.exceeded)
+
+    def try_acquire(self, cost: int = 1) -> bool:
+        """Lets a call leave if it may leave now, before nobody who waits; tells whether it did.
+
+        Args:
+            cost: Units, up to the larger of `rate_limit` and `burst`.
+        """
+        if self.try_take(self.clock().now(), cost):
+            return True
+        self.refused += 1
+        return False
+
+    def feed_retry_after(self, seconds: float) -> None:
+        """Lets nothing leave for so long: the other side said so.
+
+        After it the calls that wait leave one by one at the usual pace. Those whose wait cannot end in time
+        any more fail now. A shorter time than one fed before changes nothing.
+
+        Args:
+            seconds: From now; 0 or less changes nothing.
+        """
+        if seconds > 0.0:
+            self.meter.block_until(self.clock().now() + seconds)
+            self.review()
+
+    def statistics(self) -> RateLimiterStatistics:
+        """A snapshot."""
+        now = self.clock().now()
+        return RateLimiterStatistics(
+            name=self.name,
+            granted=self.granted,
+            refused=self.refused,
+            waiting=len(self.waiting),
+            available=self.meter.statistics(now).available,
+            next_free=self.meter.peek(now, 1, self.cost_waiting),
+        )
+
+    def reset(self) -> None:
+        """Forgets what has left, and any `Retry-After`; the counts go on. Calls that wait may leave now."""
+        self.meter.reset()
+        self.pump()
+
+    def exceeded(self, retry_after: float) -> RateLimitExceededError:
+        """The error for a call that would have to wait so many seconds."""
+        return RateLimitExceededError(name=self.name, retry_after=retry_after)
+
+    def __repr__(self) -> str:
+        name = "" if self.name is None else f"{self.name!r}, "
+        meter = self.meter
+        return f"RateLimiter({name}{meter.limit:g} per {meter.window:g} s, burst {meter.burst:g})"

@@ -1,0 +1,206 @@
+"""throttle: paces the elements of one stream without losing any."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from reactivex import Observable
+from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
+
+from ._clock import Clock, Handle
+from ._demand import BoundedDemand, DemandScheduler
+from ._stage import Link, Stage, as_stage
+from .errors import invalid
+from .gcra import Gcra
+
+__all__ = ["throttle"]
+
+T = TypeVar("T")
+
+_SLACK: Final = 1e-6
+"""Seconds that count as no wait: clocks tick, virtual ones in microseconds."""
+
+_LEAST: Final = 1e-3
+"""Least delay after a timer that fired too early: event loops that round to milliseconds would spin."""
+
+
+def throttle(
+    rate: float,
+    window: float = 1.0,
+    *,
+    burst: float = 1,
+    cost: Callable[[T], float] | None = None,
+    scheduler: SchedulerBase | None = None,
+) -> Callable[[Observable[T]], Observable[T]]:
+    """Lets `rate` elements pass per `window` seconds, in order, and none is lost (unlike `throttle_first`).
+
+    Each subscription has a pace of its own. A source that can wait is asked for the next element only when
+    the one before it has gone; elements that a source pushes regardless are queued here without a bound.
+
+    Args:
+        rate: Elements (or units of `cost`) per window, above 0.
+        window: Seconds, above 0.
+        burst: Units that may pass at once after a rest, 1 or more. With 1 the gaps are even; more also lets a
+            stream catch up when the event loop was late.
+        cost: Units that an element takes, 0 up to the larger of `rate` and `burst`; 1 by default.
+        scheduler: Time to wait on; that of the subscription by default.
+
+    Emits: the elements of the source, later. Errors and the end of the source come after the elements before
+    them, at the pace of those. What `cost` raises, or a cost that can never pass (`ValueError`), at once.
+    Disposal: drops what is queued and disposes the source.
+
+    ::
+
+        source        abc-----d|       rate=1, window=2
+        result        a-b-c---d|
+
+    >>> import reactivex
+    >>> from reactivex.scheduler import VirtualTimeScheduler
+    >>> from rxorch_operators.throttle import throttle
+    >>> time = VirtualTimeScheduler()
+    >>> paced = reactivex.from_iterable("abc").pipe(throttle(1, 2.0))
+    >>> _ = paced.subscribe(lambda letter: print(time.clock, letter), scheduler=time)
+    >>> time.start()
+    0 a
+    2.0 b
+    4.0 c
+    """
+    if not 0.0 < rate < math.inf:
+        raise invalid("rate", rate, "give elements per window, above 0")
+    Gcra(rate, window, burst)  # refuses what cannot work now, and not at the first subscription
+    clock = None if scheduler is None else DemandScheduler.of(scheduler).clock
+
+    def operator(source: Observable[T]) -> Observable[T]:
+        return _Throttle(as_stage(source), lambda: Gcra(rate, window, burst), cost, clock)
+
+    return operator
+
+
+class _Throttle(Stage[T]):
+    def __init__(
+        self,
+        source: Stage[T],
+        gate: Callable[[], Gcra],
+        cost: Callable[[Any], float] | None,
+        clock: Clock | None,
+    ) -> None:
+        self.source = source
+        self.gate = gate
+        self.cost = cost
+        self.clock = clock
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        link = _Pacing(sink, self.gate(), self.cost, self.clock or scheduler.clock, scheduler)
+        return link.connect(self.source, scheduler.with_demand(link.demand))
+
+
+class _Pacing(Link):
+    __slots__ = (
+        "_clock", "_cost", "_downstream", "_end", "_gate", "_queue", "_sending", "_timer", "demand",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        sink: ObserverBase[Any],
+        gate: Gcra,
+        cost: Callable[[Any], float] | None,
+        clock: Clock,
+        scheduler: DemandScheduler,
+    ) -> None:
+        super().__init__(sink)
+        self._gate = gate
+        self._cost = cost
+        self._clock = clock
+        self._queue: deque[tuple[Any, float]] = deque()
+        self._timer: Handle | None = None
+        self._sending = False
+        self._end: Callable[[], None] | None = None  # the last event of the source, kept until its turn
+        self.demand = BoundedDemand(self._credit)
+        self._downstream = scheduler.demand
+        self._downstream.listen(self._on_downstream_room)
+
+    def _credit(self) -> int:
+        return min(1, self._downstream.credit()) - len(self._queue)
+
+    def _on_downstream_room(self) -> None:
+        if self._end is None and self._credit() > 0:
+            self.demand.grew()
+
+    def on_next(self, value: Any) -> None:
+        if self.is_disposed:
+            return
+        cost: float = 1
+        if self._cost is not None:
+            try:
+                cost = self._cost(value)
+                self._gate.peek(self._clock.now(), cost)  # refuses a cost that can never pass
+            except Exception as error:
+                self._fail(error)
+                return
+        self._queue.append((value, cost))
+        if self._timer is None:
+            self._send_due()
+
+    def on_error(self, error: Exception) -> None:
+        self._finish(lambda: self.sink.on_error(error))
+
+    def on_completed(self) -> None:
+        self._finish(self.sink.on_completed)
+
+    def _finish(self, end: Callable[[], None]) -> None:
+        if not self.is_disposed:
+            self._end = end
+            if self._timer is None:
+                self._send_due()
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._send_due(_LEAST)
+
+    def _send_due(self, least: float = 0.0) -> None:
+        """Sends what may go now, in a loop: the sink may have us called again from inside `on_next`."""
+        if self._sending:
+            return
+        self._sending = True
+        try:
+            while self._queue and self._sent_next(least):
+                least = 0.0
+        finally:
+            self._sending = False
+        if self._queue or self.is_disposed:
+            return
+        if self._end is not None:
+            end = self._end
+            self.dispose()
+            end()
+        elif self._credit() > 0:
+            self.demand.grew()
+
+    def _sent_next(self, least: float) -> bool:
+        value, cost = self._queue[0]
+        now = self._clock.now()
+        wait = self._gate.peek(now, cost)
+        if wait > _SLACK:
+            self._timer = self._clock.call_later(max(wait, least), self._on_time)
+            return False
+        self._gate.take(now + wait, cost)
+        self._queue.popleft()
+        self.sink.on_next(value)
+        return not self.is_disposed
+
+    def _fail(self, error: Exception) -> None:
+        self.dispose()
+        self.sink.on_error(error)
+
+    def dispose(self) -> None:
+        if self.is_disposed:
+            return
+        super().dispose()
+        self._downstream.forget(self._on_downstream_room)
+        self._queue.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

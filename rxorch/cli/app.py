@@ -1,0 +1,56 @@
+"""The commands, as a typer application. Imported by ``rxorch.cli.main`` only."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rxorch import __version__
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="rxorch",
+    help="Reactive API orchestration.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    typer.echo(f"rxorch {__version__}")
+    raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Reactive API orchestration."""
+
+
+@app.command()
+def demo(
+    orders: Annotated[int, typer.Option(min=1, help="Orders to send through the shop.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Random seed of the orders and of the faults.")] = 7,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+) -> None:
+    """Show the six modes and a stream of orders on services that it starts itself.
+
+    Eight small HTTP services run in another process, on loopback, with faults: latency, 503, 429, resets,
+    timeouts and an outage. Exits with 0 only if what client and services counted agrees.
+    """
+    try:
+        from rxorch.demo.main import run_demo
+
+        code = run_demo(orders, seed, as_json=json)
+    except KeyboardInterrupt:  # before there was anything to stop
+        code = 130
+    raise typer.Exit(code)

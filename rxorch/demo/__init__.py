@@ -1,0 +1,1 @@
+"""The demo: a shop of small services, a tour of the six modes, and a stream of orders."""

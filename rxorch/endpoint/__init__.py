@@ -1,0 +1,24 @@
+"""Floor 3: endpoints. What to call, the request that it makes, the policies around the call."""
+
+from rxorch.endpoint.call import Call, Trail
+from rxorch.endpoint.caller import Caller
+from rxorch.endpoint.factory import EndpointFactory
+from rxorch.endpoint.model import APIEndpoint
+from rxorch.endpoint.reading import Attempted
+from rxorch.endpoint.runtime import CallDefaults
+from rxorch.endpoint.session import InSession
+from rxorch.endpoint.stack import EndpointCall
+from rxorch.endpoint.values import call_with_context
+
+__all__ = [
+    "APIEndpoint",
+    "Attempted",
+    "Call",
+    "CallDefaults",
+    "Caller",
+    "EndpointCall",
+    "EndpointFactory",
+    "InSession",
+    "Trail",
+    "call_with_context",
+]

@@ -1,0 +1,227 @@
+"""One call of one endpoint: what is known about it while it runs, and its beginning and end."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from reactivex.abc import ObserverBase
+
+from rxorch.errors import ApiError, ApiNetworkError, ApiTimeoutError
+from rxorch.events import (
+    AttemptFailed,
+    AttemptStarted,
+    CacheHit,
+    CallFinished,
+    CallStarted,
+    Event,
+    RateLimitWaiting,
+    RetryWaiting,
+)
+from rxorch.http.redaction import redact_url
+from rxorch_operators._stage import Link
+
+if TYPE_CHECKING:
+    from rxorch.endpoint.runtime import EndpointRuntime
+    from rxorch.http import Request
+    from rxorch_operators import RetryBudget, RetryEvent
+
+__all__ = ["Call", "CallLink", "Trail"]
+
+_numbers: Final = itertools.count(1)
+
+
+class Trail:
+    """Where a call belongs: its run, the run's deadline and the list that keeps the run's events.
+
+    Args:
+        run: Id of the run, None for a call outside of one.
+        deadline: Clock seconds at which the run ends, None for no limit.
+        record: Takes each event of the run, None when nobody asked for them.
+        context: What two-parameter callables get as second argument: results by name.
+    """
+
+    __slots__ = ("context", "deadline", "record", "run")
+
+    def __init__(
+        self,
+        run: str | None = None,
+        deadline: float | None = None,
+        record: Callable[[Event], object] | None = None,
+        context: Any = None,
+    ) -> None:
+        self.run = run
+        self.deadline = deadline
+        self.record = record
+        self.context = context
+
+
+LOOSE: Final = Trail()
+"""The trail of a call that belongs to no run."""
+
+
+class Call:
+    """The facts of one call; the policies write them, the outcome and the events are read off it."""
+
+    __slots__ = (
+        "_attempt_started", "attempts", "budget", "cached", "data", "deadline", "degraded", "error", "headers",
+        "key", "listening", "now", "number", "request", "runtime", "sent", "started", "status", "status_code", "trail", "value",
+    )  # fmt: skip
+
+    def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail) -> None:
+        self.runtime = runtime
+        self.data = data
+        self.trail = trail
+        self.number = next(_numbers)
+        self.status = "running"
+        self.attempts = 0
+        self.status_code: int | None = None
+        self.headers: Mapping[str, str] = {}
+        self.budget: RetryBudget | None = None
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.degraded = False
+        self.cached = False
+        self.request: Request | None = None
+        self.sent = False
+        self.key: Any = None
+        self.started = 0.0
+        self._attempt_started = 0.0
+        self.now: Callable[[], float]
+        self.deadline: float | None = trail.deadline
+        self.listening = False
+
+    def begin(self, now: Callable[[], float]) -> None:
+        """Starts the clock of the call."""
+        self.now = now
+        self.started = now()
+        total = self.runtime.endpoint.total_timeout
+        if total is not None:
+            limit = self.started + total
+            self.deadline = limit if self.deadline is None else min(limit, self.deadline)
+        self.runtime.calls_in_flight += 1
+        self.listening = self.runtime.bus.active or self.trail.record is not None
+        if self.listening:
+            self._emit(CallStarted, self.started)
+
+    @property
+    def duration(self) -> float:
+        """Seconds since the call began."""
+        return self.now() - self.started
+
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, None without one."""
+        return None if self.deadline is None else self.deadline - self.now()
+
+    def _emit(self, kind: Callable[..., Event], at: float, *facts: Any, **named: Any) -> None:
+        event = kind(at, self.trail.run, self.runtime.endpoint.name, *facts, call=self.number, **named)
+        if self.trail.record is not None:
+            self.trail.record(event)
+        self.runtime.bus.emit(event)
+
+    def attempt_started(self) -> None:
+        """An attempt goes out."""
+        self.attempts += 1
+        if self.listening:
+            self._attempt_started = self.now()
+            self._emit(AttemptStarted, self._attempt_started, self.attempts)
+
+    def attempt_failed(self, error: BaseException) -> None:
+        """An attempt ended in an error."""
+        if self.listening and self._attempt_started:
+            now = self.now()
+            self._emit(AttemptFailed, now, self.attempts, error, now - self._attempt_started)
+            self._attempt_started = 0.0
+
+    def retrying(self, event: RetryEvent) -> None:
+        """Another attempt follows after a wait."""
+        self.runtime.retries += 1
+        if self.listening:
+            self._emit(RetryWaiting, self.now(), self.attempts, event.wait, event.error)
+
+    def rate_limited(self, wait: float) -> None:
+        """The call waits for its turn."""
+        if self.listening:
+            self._emit(RateLimitWaiting, self.now(), wait)
+
+    def cache_hit(self, *_: Any) -> None:
+        """The value is taken from the cache."""
+        self.cached = True
+        if self.listening:
+            self._emit(CacheHit, self.now())
+
+    def substituted(self, error: BaseException) -> None:
+        """An error handler gives a value instead of this error."""
+        self.degraded = True
+        self.error = error
+
+    def describe(self, error: ApiError) -> ApiError:
+        """Writes the facts of this call on an error, where they are not there yet."""
+        if error.endpoint is None:
+            error.endpoint = self.runtime.endpoint.name
+        if error.url is None and self.request is not None:
+            error.url = redact_url(str(self.request.url))
+        error.attempts = error.attempts or self.attempts
+        if error.elapsed is None:
+            error.elapsed = self.duration
+        return error
+
+    def finish(self, status: str) -> None:
+        """Ends the call, once."""
+        self.status = status
+        self.runtime.calls_in_flight -= 1
+        bus = self.runtime.bus
+        if bus.active or self.trail.record is not None:
+            now = self.now()
+            self._emit(
+                CallFinished, now, status, now - self.started, self.attempts, self.status_code, self.error,
+                self.degraded, self.cached,
+            )  # fmt: skip
+
+
+def is_unknown(call: Call, error: BaseException) -> bool:
+    """Whether nobody knows if the server acted: an unsafe request left, and no answer came."""
+    return (
+        call.runtime.unsafe
+        and call.sent
+        and call.status_code is None
+        and (isinstance(error, ApiTimeoutError) or (isinstance(error, ApiNetworkError) and error.sent))
+    )
+
+
+class CallLink(Link):
+    """The outermost link of a call: sees how it ends, whichever way it does."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, sink: ObserverBase[Any], call: Call) -> None:
+        super().__init__(sink)
+        self._call = call
+
+    def on_next(self, value: Any) -> None:
+        self._call.value = value
+        self.sink.on_next(value)
+
+    def on_error(self, error: Exception) -> None:
+        call = self._call
+        if call.status == "running":
+            call.error = error
+            if isinstance(error, Exception):
+                call.finish("unknown" if is_unknown(call, error) else "failed")
+            else:  # the task of the call was cancelled by somebody else
+                call.finish("cancelled")
+        self.sink.on_error(error)
+
+    def on_completed(self) -> None:
+        call = self._call
+        if call.status == "running":
+            call.finish("ok")
+        self.sink.on_completed()
+
+    def dispose(self) -> None:
+        call = self._call
+        if call.status == "running":
+            unknown = call.runtime.unsafe and call.sent and call.status_code is None
+            call.finish("unknown" if unknown else "cancelled")
+        super().dispose()

@@ -1,0 +1,80 @@
+"""Which failures of a call are worth another attempt, and which say something about the service."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rxorch.endpoint.call import Call
+from rxorch.endpoint.model import APIEndpoint
+from rxorch.errors import ApiHttpError, ApiNetworkError
+from rxorch_operators import Outcome3, TimeoutExceededError
+
+__all__ = ["RETRYABLE_STATUSES", "THROTTLED_BASE", "RetryRules", "classify", "hint"]
+
+RETRYABLE_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses that a repetition may cure."""
+
+_NOT_EXECUTED: Final = frozenset({429, 503})
+"""Statuses by which a server says that it did nothing: even a POST may be sent again."""
+
+THROTTLED_BASE: Final = 1.0
+"""First wait, in seconds, after a 429 or 503 that names none itself."""
+
+
+class RetryRules:
+    """The retry decisions of one endpoint.
+
+    A method that is not idempotent is repeated only when the failure came before the request was sent, on
+    429 and 503, on statuses that `retry_on` names, or when the endpoint says `idempotent=True` or gives its own
+    `idempotency_key`.
+    """
+
+    __slots__ = ("_any_failure", "_default_base", "_explicit", "_statuses")
+
+    def __init__(self, endpoint: APIEndpoint) -> None:
+        explicit = endpoint.retry_on is not None
+        self._statuses = frozenset(endpoint.retry_on or ()) if explicit else RETRYABLE_STATUSES
+        self._explicit = explicit
+        self._default_base = endpoint.retry_delay is None and endpoint.retry is None
+        own_key = endpoint.idempotency_key not in ("auto", None)
+        self._any_failure = endpoint.is_idempotent or (own_key and endpoint.idempotent is None)
+
+    def retryable(self, call: Call, error: BaseException) -> bool:
+        """Whether another attempt may cure this error."""
+        if isinstance(error, ApiHttpError):
+            status = error.status_code
+            if status is None or status not in self._statuses:
+                return False
+            return self._any_failure or self._explicit or status in _NOT_EXECUTED
+        if isinstance(error, ApiNetworkError):
+            return self._any_failure or not error.sent
+        if isinstance(error, TimeoutExceededError):
+            return self._any_failure or not call.sent
+        return False
+
+    def base(self, error: BaseException) -> float | None:
+        """Another first wait than the policy's, for this error."""
+        if self._default_base and isinstance(error, ApiHttpError) and error.status_code in _NOT_EXECUTED:
+            return THROTTLED_BASE
+        return None
+
+
+def hint(error: BaseException) -> float | None:
+    """Seconds the server asked to wait."""
+    return error.retry_after if isinstance(error, ApiHttpError) else None
+
+
+def classify(result: Any) -> Outcome3:
+    """What the result of an attempt says about the health of the service, for its circuit breaker.
+
+    Failures: 5xx and 408, network errors, our own timeouts. Ignored: what is the caller's fault (other 4xx,
+    429 included: the limiter answers to that), answers we could not use, cancellation.
+    """
+    if isinstance(result, ApiHttpError):
+        status = result.status_code or 0
+        return Outcome3.FAILURE if status >= 500 or status == 408 else Outcome3.IGNORED
+    if isinstance(result, ApiNetworkError | TimeoutExceededError):
+        return Outcome3.FAILURE
+    if isinstance(result, BaseException):
+        return Outcome3.IGNORED
+    return Outcome3.SUCCESS

@@ -1,0 +1,179 @@
+"""What lives as long as a client for each of its endpoints: compiled parts and shared state."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rxorch.endpoint.build import CacheKeyGenerator, RequestBuilder, again, cache_key
+from rxorch.endpoint.call import Call
+from rxorch.endpoint.model import APIEndpoint
+from rxorch.endpoint.reading import AnswerReader, Attempted
+from rxorch.endpoint.retry_rules import RetryRules
+from rxorch.endpoint.values import call_with_context
+from rxorch.errors import ApiHttpError
+from rxorch.events import BreakerChanged, EventBus
+from rxorch_operators import (
+    Bulkhead,
+    CircuitBreaker,
+    Coalescer,
+    RateLimiter,
+    RetryPolicy,
+    TtlCache,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rxorch.endpoint.caller import Caller
+    from rxorch_operators import CircuitChange
+
+__all__ = ["CallDefaults", "EndpointRuntime"]
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class CallDefaults:
+    """What holds for every endpoint of a client that does not say otherwise.
+
+    Args:
+        breaker_threshold: Consecutive failures that open an endpoint's circuit; None: no breakers.
+        breaker_timeout: Seconds an open circuit stays open.
+        rate_limit_window: Seconds over which `rate_limit` counts.
+        global_limiter: Limits all calls of the client together.
+        bulkhead: Caps the attempts in flight of all endpoints together; None: no cap.
+        cache_ttl: Seconds that answers of safe methods are kept; None: not at all.
+        cache_key_generator: Replaces url, parameters and body in the cache key.
+        retry_budget: Whether retries are limited to 20 % of the calls to a host (at least 3 in 10 s).
+        random: Source of jitter.
+    """
+
+    breaker_threshold: int | None = 5
+    breaker_timeout: float = 60.0
+    rate_limit_window: float = 60.0
+    global_limiter: RateLimiter | None = None
+    bulkhead: Bulkhead | None = None
+    cache_ttl: float | None = None
+    cache_key_generator: CacheKeyGenerator | None = None
+    retry_budget: bool = True
+    random: random.Random = field(default_factory=random.Random)
+
+
+class EndpointRuntime:
+    """One endpoint as one client knows it: request builder, breaker, limiters, cache, counters."""
+
+    def __init__(self, endpoint: APIEndpoint, caller: Caller) -> None:
+        defaults = caller.defaults
+        self.endpoint = endpoint
+        self.caller = caller
+        self.bus: EventBus = caller.events
+        self.builder = RequestBuilder(endpoint)
+        self.reader = AnswerReader(endpoint)
+        self.rules = RetryRules(endpoint)
+        self.retryable = self.rules.retryable
+        self.retry_base = self.rules.base
+        self.unsafe = not endpoint.is_idempotent
+        handler = endpoint.error_handler
+        self.error_handler: Callable[[Any, Any], Any] | None = (
+            None if handler is None else call_with_context(handler, label="error_handler")
+        )
+        self.random = defaults.random
+        self.bulkhead = defaults.bulkhead
+        self.breaker = self._own_breaker(endpoint, defaults)
+        self.limiters = self._own_limiters(endpoint, defaults)
+        self.retry_policy = retry_policy(endpoint)
+        self.cache: TtlCache[Any, Any] = caller.cache
+        self.coalescer = Coalescer()
+        self.cache_ttl = endpoint.cache_ttl
+        if self.cache_ttl is None and endpoint.method in _SAFE:
+            self.cache_ttl = defaults.cache_ttl
+        self.calls_in_flight = 0
+        self.retries = 0
+
+    def _own_breaker(self, endpoint: APIEndpoint, defaults: CallDefaults) -> CircuitBreaker | None:
+        own = endpoint.circuit_breaker
+        if own is False or (own is None and defaults.breaker_threshold is None):
+            return None
+        if isinstance(own, CircuitBreaker):
+            breaker = own
+        else:
+            breaker = CircuitBreaker(
+                defaults.breaker_threshold or 5, defaults.breaker_timeout, name=endpoint.name
+            )
+        breaker.listen(self._breaker_changed)
+        return breaker
+
+    def _breaker_changed(self, change: CircuitChange) -> None:
+        if self.bus.active:
+            self.bus.emit(
+                BreakerChanged(
+                    change.at, None, self.endpoint.name, change.old.name.lower(), change.new.name.lower()
+                )
+            )
+
+    @staticmethod
+    def _own_limiters(endpoint: APIEndpoint, defaults: CallDefaults) -> tuple[RateLimiter, ...]:
+        """Outermost first: the global limit, then the endpoint's own."""
+        limiters = [] if defaults.global_limiter is None else [defaults.global_limiter]
+        if endpoint.rate_limiter is not None:
+            limiters.append(endpoint.rate_limiter)
+        elif endpoint.rate_limit is not None:
+            window = endpoint.rate_limit_window or defaults.rate_limit_window
+            limiters.append(
+                RateLimiter(endpoint.rate_limit, window, burst=endpoint.burst_limit, name=endpoint.name)
+            )
+        return tuple(limiters)
+
+    def prepare(self, call: Call) -> None:
+        """Builds the request of a call; raises what is wrong with its input."""
+        call.request = request = self.builder.build(call.data, call.trail.context)
+        defaults = self.caller.defaults
+        if self.retry_policy is not None and defaults.retry_budget:
+            call.budget = self.caller.budget_of(request.url.host or "")
+        if self.cache_ttl is not None:
+            call.key = cache_key(
+                self.endpoint, request, data=call.data, generator=defaults.cache_key_generator
+            )
+
+    async def attempt(self, call: Call) -> Any:
+        """One attempt: transport, then parse, then validate."""
+        request = call.request
+        assert request is not None
+        if call.attempts:
+            request = call.request = again(request)
+        call.attempt_started()
+        call.status_code = None
+        try:
+            response = await self.caller.transport.send(request)
+        finally:
+            call.sent = call.sent or request.sent
+        call.status_code = response.status
+        call.headers = response.headers
+        try:
+            return self.reader.read(response)
+        except ApiHttpError as error:
+            if error.retry_after is not None and self.endpoint.rate_limit is not None:
+                self.limiters[-1].feed_retry_after(error.retry_after)
+            raise
+
+    def refused_result(self, call: Call) -> Callable[[Any], bool] | None:
+        """The endpoint's `retry_if` on values, as the retry operator asks it."""
+        judge = self.endpoint.retry_if
+        if judge is None:
+            return None
+        return lambda value: bool(judge(Attempted(call.status_code, call.headers, value)))
+
+
+def retry_policy(endpoint: APIEndpoint) -> RetryPolicy | None:
+    """The endpoint's retry settings as a policy; None when there is only one attempt."""
+    if endpoint.retry is not None:
+        return endpoint.retry
+    if endpoint.retry_count == 0:
+        return None
+    settings: dict[str, Any] = {"max_attempts": endpoint.retry_count + 1, "jitter": endpoint.retry_jitter}
+    if endpoint.retry_delay is not None:
+        settings["base"] = endpoint.retry_delay
+        settings["cap"] = max(20.0, endpoint.retry_delay)
+    return RetryPolicy(**settings)

@@ -1,0 +1,190 @@
+"""THE policy stack: what happens, in which order, when an endpoint is called.
+
+::
+
+    fallback -> total timeout -> cache -> coalesce -> retry -> circuit breaker
+             -> rate limit (global, then endpoint) -> bulkhead -> attempt timeout
+             -> transport -> parse -> validate
+
+Each line of `_compose` is one of the operators of `rxorch_operators`; a policy that the endpoint does not ask
+for is not there. The order has reasons: a cached value costs no permit; every attempt is seen by the
+breaker and paid to the limiter; a wait for the limiter is not part of the attempt's time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reactivex import Observable
+from reactivex.abc import DisposableBase, ObserverBase
+
+from rxorch.endpoint.call import Call, CallLink, Trail
+from rxorch.endpoint.retry_rules import classify, hint
+from rxorch.errors import (
+    ApiBulkheadFullError,
+    ApiCircuitOpenError,
+    ApiError,
+    ApiRateLimitError,
+    ApiTimeoutError,
+    ApiValidationError,
+)
+from rxorch_operators import (
+    BulkheadFullError,
+    CircuitOpenError,
+    RateLimitExceededError,
+    TimeoutExceededError,
+    bulkhead,
+    cache,
+    circuit_breaker,
+    coalesce,
+    fallback,
+    from_async,
+    rate_limit,
+    retry_backoff,
+    timeout,
+)
+from rxorch_operators._demand import DemandScheduler
+from rxorch_operators._stage import Link, Stage, as_stage
+
+if TYPE_CHECKING:
+    from rxorch.endpoint.runtime import EndpointRuntime
+
+__all__ = ["EndpointCall"]
+
+
+class EndpointCall(Stage[Any]):
+    """One call as an observable: cold, one value, cancelled by disposal. Each subscription calls anew."""
+
+    def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail) -> None:
+        self.runtime = runtime
+        self.data = data
+        self.trail = trail
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        return self.start(Call(self.runtime, self.data, self.trail), sink, scheduler)
+
+    @staticmethod
+    def start(call: Call, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        """Begins a call whose facts the caller wants to read afterwards."""
+        call.begin(scheduler.clock.now)
+        stage: Stage[Any] = _Described(call)
+        handler = call.runtime.error_handler
+        if handler is not None:
+            handle = fallback(lambda error: handler(error, call.trail.context), degraded=call.substituted)
+            stage = as_stage(handle(stage))
+        return CallLink(sink, call).connect(stage, scheduler)
+
+
+class _Described(Stage[Any]):
+    """Builds the request, runs the policies, and gives every error its name, place and facts."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        call = self.call
+        link = _DescribedLink(sink, call)
+        try:
+            call.runtime.prepare(call)
+        except Exception as error:
+            link.on_error(error)
+            return link
+        return link.connect(as_stage(_compose(call)), scheduler)
+
+
+class _DescribedLink(Link):
+    __slots__ = ("_call",)
+
+    def __init__(self, sink: ObserverBase[Any], call: Call) -> None:
+        super().__init__(sink)
+        self._call = call
+
+    def on_error(self, error: Exception) -> None:
+        self.sink.on_error(api_error(self._call, error) if isinstance(error, Exception) else error)
+
+
+def _compose(call: Call) -> Observable[Any]:
+    runtime = call.runtime
+    endpoint = runtime.endpoint
+    source: Observable[Any] = from_async(runtime.attempt, call)
+    if endpoint.timeout is not None:
+        source = timeout(endpoint.timeout)(source)
+    source = _Watched(as_stage(source), call)
+    if runtime.bulkhead is not None:
+        source = bulkhead(runtime.bulkhead)(source)
+    if runtime.limiters:
+        source = rate_limit(*runtime.limiters, max_wait=call.remaining, on_wait=call.rate_limited)(source)
+    if runtime.breaker is not None:
+        source = circuit_breaker(runtime.breaker, classify=classify)(source)
+    if runtime.retry_policy is not None:
+        source = retry_backoff(
+            runtime.retry_policy,
+            retry_if=lambda error: runtime.retryable(call, error),
+            retry_result=runtime.refused_result(call),
+            hint=hint,
+            base=runtime.retry_base,
+            on_retry=call.retrying,
+            budget=call.budget,
+            deadline=call.deadline,
+            random=runtime.random,
+        )(source)
+    if runtime.cache_ttl is not None:
+        source = coalesce(runtime.coalescer, call.key)(source)
+        source = cache(
+            runtime.cache, call.key, ttl=runtime.cache_ttl, tag=endpoint.name, on_hit=call.cache_hit
+        )(source)
+    if endpoint.total_timeout is not None:
+        source = timeout(call.remaining)(source)
+    return source
+
+
+class _Watched(Stage[Any]):
+    """Tells the call of a failed attempt, its timeout included."""
+
+    def __init__(self, source: Stage[Any], call: Call) -> None:
+        self.source = source
+        self.call = call
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        return _WatchedLink(sink, self.call).connect(self.source, scheduler)
+
+
+class _WatchedLink(Link):
+    __slots__ = ("_call",)
+
+    def __init__(self, sink: ObserverBase[Any], call: Call) -> None:
+        super().__init__(sink)
+        self._call = call
+
+    def on_error(self, error: Exception) -> None:
+        if isinstance(error, TimeoutExceededError):
+            error = TimeoutExceededError(limit=error.limit, kind="attempt")
+        self._call.attempt_failed(error)
+        self.sink.on_error(error)
+
+
+def api_error(call: Call, error: Exception) -> Exception:
+    """The error as one of the tree of `rxorch.errors`, with the facts of the call on it."""
+    if isinstance(error, ApiError):
+        return call.describe(error)
+    named = _named(error)
+    if named is None:
+        # A callable of the endpoint failed: its own error says more than any class of ours.
+        error.add_note(f"in endpoint {call.runtime.endpoint.name!r}")
+        return error
+    named.__cause__ = error
+    return call.describe(named)
+
+
+def _named(error: Exception) -> ApiError | None:
+    if isinstance(error, TimeoutExceededError):
+        return ApiTimeoutError(limit=error.limit, kind=error.kind)
+    if isinstance(error, RateLimitExceededError):
+        return ApiRateLimitError(retry_after=error.retry_after, name=getattr(error, "name", None))
+    if isinstance(error, CircuitOpenError):
+        return ApiCircuitOpenError(name=error.name, retry_after=error.retry_after)
+    if isinstance(error, BulkheadFullError):
+        return ApiBulkheadFullError(limit=error.limit, queue=error.queue)
+    if isinstance(error, RecursionError):
+        return ApiValidationError("the data is nested too deeply")
+    return None

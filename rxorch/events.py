@@ -1,0 +1,271 @@
+"""What happened, as frozen records, and the bus that hands them to whoever wants to know.
+
+Metrics, logs, progress and pictures subscribe to one ``EventBus``. Every record carries ``at`` (seconds of
+the monotonic clock), ``run`` (id of the run, None for a call outside of one), ``endpoint`` (name, ``""``
+for records of a whole run) and ``call`` (a number that ties the records of one call together, 0 outside
+of a call). Durations and waits are seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from reactivex import Observable
+from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
+from reactivex.disposable import Disposable
+
+__all__ = [
+    "AttemptFailed",
+    "AttemptStarted",
+    "BreakerChanged",
+    "CacheHit",
+    "CallFinished",
+    "CallStarted",
+    "Event",
+    "EventBus",
+    "RateLimitWaiting",
+    "RetryWaiting",
+    "RunFinished",
+    "RunStarted",
+    "StepFinished",
+    "StepSkipped",
+    "StepStarted",
+]
+
+logger = logging.getLogger("rxorch")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all records: when, in which run, for which endpoint, in which call."""
+
+    at: float
+    run: str | None
+    endpoint: str
+    call: int = field(default=0, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted(Event):
+    """A call of an endpoint began (before cache, limiter and breaker were asked)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted(Event):
+    """An attempt goes to the transport. ``attempt`` counts from 1."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed(Event):
+    """An attempt ended in ``error`` after ``duration`` seconds."""
+
+    attempt: int
+    error: BaseException
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetryWaiting(Event):
+    """Attempt number ``attempt`` failed with ``error``; the next one starts in ``wait`` seconds."""
+
+    attempt: int
+    wait: float
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitWaiting(Event):
+    """The limiter grants a permit in ``wait`` seconds."""
+
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheHit(Event):
+    """The value came from the cache; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChanged(Event):
+    """The endpoint's circuit went from state ``old`` to ``new`` (names in lower case)."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallFinished(Event):
+    """A call ended.
+
+    ``status`` is ``"ok"``, ``"failed"``, ``"cancelled"`` or ``"unknown"`` (sent, and no answer known).
+    ``degraded``: the value is a substitute of an error handler. ``cached``: it came from the cache.
+    """
+
+    status: str
+    duration: float
+    attempts: int = 0
+    status_code: int | None = None
+    error: BaseException | None = None
+    degraded: bool = False
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted(Event):
+    """A step of a flow began."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepSkipped(Event):
+    """A step will not run; ``reason`` says why in one line."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished(Event):
+    """A step ended with ``status`` (as ``CallFinished``) and ``value``."""
+
+    status: str
+    duration: float
+    attempts: int = 0
+    error: BaseException | None = None
+    degraded: bool = False
+    # Kept out of repr: a log line that prints the record must not print somebody's data.
+    value: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Event):
+    """A run of a flow began. ``mode`` is the flow's kind."""
+
+    mode: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished(Event):
+    """A run ended with ``status`` (as ``CallFinished``)."""
+
+    status: str
+    duration: float
+    error: BaseException | None = None
+
+
+class _Subscription(DisposableBase):
+    """One listener. ``deliver`` is None once it has left, so that an event under way passes it by."""
+
+    __slots__ = ("bus", "complete", "deliver")
+
+    def __init__(
+        self, bus: EventBus, deliver: Callable[[Event], object], complete: Callable[[], object] | None
+    ) -> None:
+        self.bus = bus
+        self.deliver: Callable[[Event], object] | None = deliver
+        self.complete = complete
+
+    def dispose(self) -> None:
+        if self.deliver is not None:
+            self.deliver = None
+            self.bus._remove(self)
+
+
+class EventBus:
+    """Hands each event to all subscribers, in the order in which they came. For one event loop.
+
+    Attributes:
+        active: True while somebody listens. Read it before building a record.
+        observable: the events as a hot Observable; completes when the bus is closed.
+
+    A subscriber that raises is logged once (logger ``rxorch``) and dropped; the others still get the event
+    and the emitter notices nothing.
+
+    Example:
+        >>> bus = EventBus()
+        >>> seen = []
+        >>> listener = bus.subscribe(seen.append)
+        >>> bus.emit(CallStarted(0.5, None, "user"))
+        >>> listener.dispose()
+        >>> seen[0].endpoint, bus.active
+        ('user', False)
+    """
+
+    __slots__ = ("_closed", "_queue", "_subscriptions", "active", "observable")
+
+    def __init__(self) -> None:
+        self.active = False
+        self.observable: Observable[Event] = Observable(self._subscribe_observer)
+        self._subscriptions: tuple[_Subscription, ...] = ()
+        self._queue: deque[Event] = deque()
+        self._closed = False
+
+    def subscribe(self, listener: Callable[[Event], object]) -> DisposableBase:
+        """Call ``listener(event)`` for each event from now on, until the returned disposable is disposed."""
+        return self._add(listener, None)
+
+    def emit(self, event: Event) -> None:
+        """Hand ``event`` to everyone who listens now."""
+        if not self.active:
+            return
+        self._queue.append(event)
+        if len(self._queue) > 1:
+            return  # a subscriber emits: the loop further up the stack hands it out after the event under way
+        try:
+            while self._queue:
+                self._hand_out(self._queue[0])
+                self._queue.popleft()
+        finally:
+            self._queue.clear()
+
+    def _hand_out(self, event: Event) -> None:
+        # A tuple, replaced on every change: who comes or goes meanwhile does not disturb this loop.
+        for subscription in self._subscriptions:
+            deliver = subscription.deliver
+            if deliver is None:
+                continue
+            try:
+                deliver(event)
+            except (Exception, asyncio.CancelledError):
+                # A CancelledError of a listener is not a cancellation of the call that emits.
+                subscription.dispose()
+                logger.exception("a subscriber of the event stream failed and was removed")
+
+    def close(self) -> None:
+        """End the stream: observers complete, later events go nowhere."""
+        self._closed = True
+        subscriptions, self._subscriptions, self.active = self._subscriptions, (), False
+        for subscription in subscriptions:
+            deliver, subscription.deliver = subscription.deliver, None
+            if deliver is None or subscription.complete is None:
+                continue
+            try:
+                subscription.complete()
+            except (Exception, asyncio.CancelledError):
+                logger.exception("a subscriber of the event stream failed at its end")
+
+    def _subscribe_observer(
+        self, observer: ObserverBase[Event], scheduler: SchedulerBase | None = None
+    ) -> DisposableBase:
+        if self._closed:
+            observer.on_completed()
+            return Disposable()
+        return self._add(observer.on_next, observer.on_completed)
+
+    def _add(
+        self, deliver: Callable[[Event], object], complete: Callable[[], object] | None
+    ) -> DisposableBase:
+        subscription = _Subscription(self, deliver, complete)
+        if not self._closed:
+            self._subscriptions = (*self._subscriptions, subscription)
+            self.active = True
+        return subscription
+
+    def _remove(self, subscription: _Subscription) -> None:
+        self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
+        self.active = bool(self._subscriptions)

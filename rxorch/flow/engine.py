@@ -1,0 +1,166 @@
+"""The engine: one run of a plan as an observable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from reactivex import Observable
+from reactivex.abc import DisposableBase, ObserverBase
+
+from rxorch.endpoint import Caller
+from rxorch.errors import ApiTimeoutError
+from rxorch.events import Event
+from rxorch.flow.groups import node_of
+from rxorch.flow.nodes import Flow, Kind
+from rxorch.flow.plan import FlowPlan, compile_flow
+from rxorch.flow.result import OrchestrationResult
+from rxorch.flow.state import Done, Recorder, RunSettings, RunState
+from rxorch_operators import TimeoutExceededError, flat_map_bounded, from_iterable, last_of, timeout
+from rxorch_operators._demand import DemandScheduler
+from rxorch_operators._stage import Link, Stage, as_stage
+
+__all__ = ["FlowRun", "RunEvents", "execute_flow", "observe_flow"]
+
+
+def observe_flow(flow: Flow, data: Any, client: Caller | None) -> Observable[OrchestrationResult]:
+    """See `Flow.observe`."""
+    plan = compile_flow(flow)
+    if client is not None:
+        return FlowRun(plan, data, client, RunSettings())
+
+    async def once() -> OrchestrationResult:
+        return await execute_flow(flow, data, None)
+
+    return flat_map_bounded(lambda _: once(), max_concurrent=1)(from_iterable([None]))
+
+
+async def execute_flow(flow: Flow, data: Any, client: Caller | None) -> OrchestrationResult:
+    """See `Flow.execute`."""
+    plan = compile_flow(flow)
+    async with Caller() if client is None else client as caller:
+        return await last_of(FlowRun(plan, data, caller, RunSettings(), record=True))
+
+
+class FlowRun(Stage[OrchestrationResult]):
+    """One run as an observable: cold, one result. Each subscription is a run of its own."""
+
+    def __init__(
+        self,
+        plan: FlowPlan,
+        data: Any,
+        caller: Caller,
+        settings: RunSettings,
+        *,
+        record: bool = False,
+    ) -> None:
+        self.plan = plan
+        self.data = data
+        self.caller = caller
+        self.settings = settings
+        self.record = record
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        events: list[Event] = []
+        return self.start(sink, scheduler, events, events.append if self.record else None)
+
+    def start(
+        self,
+        sink: ObserverBase[Any],
+        scheduler: DemandScheduler,
+        events: Sequence[Event],
+        record: Recorder | None,
+    ) -> DisposableBase:
+        """Begins a run whose events go to `record`; `events` become those of its result."""
+        run = RunState(self.plan, self.data, self.caller, self.settings, scheduler.clock.now, events, record)
+        source: Observable[Done] = node_of(self.plan.root, run.input, run, ())
+        if self.settings.total_timeout is not None:
+            source = timeout(self.settings.total_timeout)(source)
+        return _RunLink(sink, run).connect(as_stage(source), scheduler)
+
+
+class RunEvents(Stage[Event]):
+    """The events of one run, live; the run begins when this is subscribed and ends when it is disposed."""
+
+    def __init__(self, flow_run: FlowRun) -> None:
+        self.flow_run = flow_run
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        link = _EventsLink(sink)
+        return link.joined(self.flow_run.start(link, scheduler, (), link.record))
+
+
+class _EventsLink(Link):
+    __slots__ = ("_closed",)
+
+    def __init__(self, sink: ObserverBase[Any]) -> None:
+        super().__init__(sink)
+        self._closed = False
+
+    def joined(self, upstream: DisposableBase) -> DisposableBase:
+        """Takes over a run that may be over already."""
+        if self.is_disposed:
+            upstream.dispose()
+        else:
+            self.upstream = upstream
+        return self
+
+    def record(self, event: Event) -> None:
+        """Passes an event on; after disposal the events of the cancellation are for nobody."""
+        if not self._closed:
+            self.sink.on_next(event)
+
+    def on_next(self, value: Any) -> None:
+        """The result itself is not an event; `RunFinished` has been sent."""
+
+    def dispose(self) -> None:
+        self._closed = True
+        super().dispose()
+
+
+class _RunLink(Link):
+    """Turns the end of the flow into the result of the run."""
+
+    __slots__ = ("_over", "_run")
+
+    def __init__(self, sink: ObserverBase[Any], run: RunState) -> None:
+        super().__init__(sink)
+        self._run = run
+        self._over = False
+
+    def on_next(self, value: Done) -> None:
+        self._over = True
+        run = self._run
+        result = run.result(
+            value.value if run.plan.mode == Kind.PIPELINE.value else run.last(), complete=True
+        )
+        run.finish("ok" if result.ok else "failed")
+        self.sink.on_next(result)
+
+    def on_error(self, error: Exception) -> None:
+        if self._over:
+            self.sink.on_error(error)
+            return
+        self._over = True
+        run = self._run
+        partial_result = run.result(run.last(), complete=False)
+        if isinstance(error, TimeoutExceededError) and not isinstance(error, ApiTimeoutError):
+            error = _timed_out(error)
+        if isinstance(error, Exception):
+            error.result = partial_result  # type: ignore[attr-defined]
+        run.finish("failed", error)
+        self.sink.on_error(error)
+
+    def dispose(self) -> None:
+        super().dispose()
+        if not self._over:
+            self._over = True
+            self._run.finish("cancelled")
+
+
+def _timed_out(error: TimeoutExceededError) -> ApiTimeoutError:
+    timed_out = ApiTimeoutError(
+        f"the orchestration took longer than its total_timeout of {error.limit:g} s", limit=error.limit
+    )
+    timed_out.__cause__ = error
+    return timed_out

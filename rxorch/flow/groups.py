@@ -1,0 +1,193 @@
+"""Groups of a flow as compositions of operators.
+
+::
+
+    sequential, conditional   ready steps -> flat_map_bounded(step, max_concurrent=1)     that is concat
+    parallel, fanout, graph   ready steps -> flat_map_bounded(step, max_concurrent=n)     merge with a cap
+    pipeline                  input -> flat_map(step 1) -> flat_map(step 2) -> ...
+    condition                 a filter in front of the step; what it drops is a skip
+
+`ReadySteps` is a source that waits: it emits a member the moment its needs are settled and there is demand.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from reactivex import Observable
+from reactivex.abc import DisposableBase, ObserverBase
+
+from rxorch.flow.nodes import Kind
+from rxorch.flow.plan import CallPlan, ChoicePlan, GroupPlan, Plan
+from rxorch.flow.ready import ReadySteps
+from rxorch.flow.state import Done, RunState, sees_results
+from rxorch.flow.steps import Step, StepLink
+from rxorch_operators import flat_map_bounded, from_iterable
+from rxorch_operators._demand import DemandScheduler
+from rxorch_operators._stage import Link, Stage, as_stage
+
+__all__ = ["node_of"]
+
+
+def node_of(plan: Plan, data: Any, run: RunState, earlier: tuple[str, ...]) -> Stage[Done]:
+    """A node as an observable of its `Done`. `earlier`: results that a group around it shows all members."""
+    if isinstance(plan, CallPlan):
+        return Step(plan, data, run, earlier)
+    if isinstance(plan, ChoicePlan):
+        return _choice(plan, data, run, earlier)
+    if plan.kind is Kind.PIPELINE:
+        return _pipeline(plan, data, run, earlier)
+    return _GroupStage(plan, data, run, earlier)
+
+
+def _choice(plan: ChoicePlan, data: Any, run: RunState, earlier: tuple[str, ...]) -> Stage[Done]:
+    seen = run.data_for(data, earlier)
+    try:
+        holds = plan.condition(seen, run.trail.context)
+    except Exception as error:
+        return _Failing(plan, run, error)
+    taken, left = (plan.then, plan.otherwise) if holds else (plan.otherwise, plan.then)
+    if left is not None:
+        run.skip(
+            left, "the choice went the other way" if taken is not None else "its condition does not hold"
+        )
+    if taken is None:
+        return as_stage(from_iterable([Done(skipped=True)]))
+    return node_of(taken, data, run, earlier)
+
+
+class _Failing(Stage[Done]):
+    """A choice whose condition raised: its first endpoint failed, the others cannot run."""
+
+    def __init__(self, plan: ChoicePlan, run: RunState, error: Exception) -> None:
+        self.plan = plan
+        self.state = run
+        self.error = error
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        first = self.plan.names[0] if self.plan.names else ""
+        self.state.skip(self.plan, "the condition in front of it failed", first)
+        link = StepLink(sink, self.state, first)
+        return link.fail_before_start(self.error)
+
+
+def _pipeline(plan: GroupPlan, data: Any, run: RunState, earlier: tuple[str, ...]) -> Stage[Done]:
+    """A chain of flat_maps: each step maps what came before to what it makes of it."""
+    base = run.data_for(data, earlier)
+    source: Observable[Done] = from_iterable([Done(base)])
+    for member in plan.members:
+        source = flat_map_bounded(partial(_pipeline_step, member, run), max_concurrent=1)(source)
+    return as_stage(source)
+
+
+def _pipeline_step(plan: Plan, run: RunState, before: Done) -> Observable[Done]:
+    if before.cause is not None:
+        run.skip(plan, f"{before.cause!r} failed", before.cause)
+        return from_iterable([before])
+    step = (
+        Step(plan, before.value, run, (), own_keys_win=True)
+        if isinstance(plan, CallPlan)
+        else node_of(plan, before.value, run, ())
+    )
+    return _HandOn(step, before)
+
+
+class _HandOn(Stage[Done]):
+    """A skipped step of a pipeline hands its input on."""
+
+    def __init__(self, source: Stage[Done], before: Done) -> None:
+        self.source = source
+        self.before = before
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        return _HandOnLink(sink, self.before).connect(self.source, scheduler)
+
+
+class _HandOnLink(Link):
+    __slots__ = ("_before",)
+
+    def __init__(self, sink: ObserverBase[Any], before: Done) -> None:
+        super().__init__(sink)
+        self._before = before
+
+    def on_next(self, value: Done) -> None:
+        self.sink.on_next(self._before if value.skipped and value.cause is None else value)
+
+
+class _GroupStage(Stage[Done]):
+    """Members that run as their needs are settled, at most so many at once."""
+
+    def __init__(self, plan: GroupPlan, data: Any, run: RunState, earlier: tuple[str, ...]) -> None:
+        self.plan = plan
+        self.data = data
+        self.state = run
+        self.earlier = earlier
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        plan, run = self.plan, self.state
+        ready = ReadySteps(plan.needs)
+        one_by_one = sees_results(plan.kind)
+        cap = 1 if one_by_one else plan.max_concurrent or run.settings.max_concurrent
+        members = flat_map_bounded(self._member, max_concurrent=cap)(ready)
+        return _GroupLink(sink, plan, run, ready).connect(as_stage(members), scheduler)
+
+    def _member(self, index: int) -> Stage[tuple[int, Done]]:
+        plan = self.plan
+        earlier = self.earlier
+        if sees_results(plan.kind):
+            before = plan.order[: plan.order.index(index)]
+            earlier = (*earlier, *(name for i in before for name in plan.members[i].names))
+        elif plan.kind is Kind.FANOUT:
+            earlier = ()
+        return _Numbered(node_of(plan.members[index], self.data, self.state, earlier), index)
+
+
+class _Numbered(Stage[Any]):
+    """Says which member of its group a `Done` is of."""
+
+    def __init__(self, source: Stage[Done], index: int) -> None:
+        self.source = source
+        self.index = index
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        return _NumberedLink(sink, self.index).connect(self.source, scheduler)
+
+
+class _NumberedLink(Link):
+    __slots__ = ("_index",)
+
+    def __init__(self, sink: ObserverBase[Any], index: int) -> None:
+        super().__init__(sink)
+        self._index = index
+
+    def on_next(self, value: Done) -> None:
+        self.sink.on_next((self._index, value))
+
+
+class _GroupLink(Link):
+    """Settles members, so that their dependants start, and sums the group up at its end."""
+
+    __slots__ = ("_cause", "_plan", "_ready", "_run", "_skipped")
+
+    def __init__(self, sink: ObserverBase[Any], plan: GroupPlan, run: RunState, ready: ReadySteps) -> None:
+        super().__init__(sink)
+        self._plan = plan
+        self._run = run
+        self._ready = ready
+        self._cause: str | None = None
+        self._skipped = bool(plan.members)
+
+    def on_next(self, value: tuple[int, Done]) -> None:
+        index, done = value
+        if self._cause is None:
+            self._cause = done.cause
+        self._skipped = self._skipped and done.skipped
+        self._ready.settle(index)
+
+    def on_completed(self) -> None:
+        results = self._run.results
+        output = {name: results[name] for name in self._plan.names}
+        self.sink.on_next(Done(output, cause=self._cause, skipped=self._skipped))
+        if not self.is_disposed:
+            self.sink.on_completed()

@@ -1,0 +1,140 @@
+"""A step of a flow: the call of one endpoint, or the reason why it is not made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactivex.abc import DisposableBase, ObserverBase
+
+from rxorch.endpoint import Call, EndpointCall
+from rxorch.flow.plan import CallPlan
+from rxorch.flow.result import Outcome, OutcomeStatus
+from rxorch.flow.state import Done, RunState
+from rxorch_operators._demand import DemandScheduler
+from rxorch_operators._stage import Link, Stage
+
+__all__ = ["Step", "StepLink"]
+
+
+class Step(Stage[Done]):
+    """The call of one endpoint: skipped, or called, and its outcome written down."""
+
+    def __init__(
+        self,
+        plan: CallPlan,
+        data: Any,
+        run: RunState,
+        earlier: tuple[str, ...],
+        *,
+        own_keys_win: bool = False,
+    ) -> None:
+        self.plan = plan
+        self.data = data
+        self.state = run
+        self.earlier = earlier
+        self.own_keys_win = own_keys_win
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        run, plan = self.state, self.plan
+        link = StepLink(sink, run, plan.endpoint.name)
+        obstacle = run.obstacle(plan)
+        if obstacle is not None:
+            return link.skip(plan, *obstacle)
+        names = plan.depends_on
+        if self.earlier:
+            names = (*self.earlier, *names)
+        data = run.data_for(self.data, names, own_keys_win=self.own_keys_win)
+        if plan.condition is not None:
+            try:
+                holds = plan.condition(data, run.trail.context)
+            except Exception as error:
+                error.add_note(f"in the condition of endpoint {plan.endpoint.name!r}")
+                return link.fail_before_start(error)
+            if not holds:
+                return link.skip(plan, "its condition does not hold", None)
+        link.call = Call(run.caller.runtime(plan.endpoint), data, run.trail)
+        link.started = run.step_started(plan.endpoint.name)
+        upstream = EndpointCall.start(link.call, link, scheduler)
+        return link.joined(upstream)
+
+
+class StepLink(Link):
+    __slots__ = ("_name", "_run", "_settled", "call", "started")
+
+    def __init__(self, sink: ObserverBase[Any], run: RunState, name: str) -> None:
+        super().__init__(sink)
+        self._run = run
+        self._name = name
+        self._settled = False
+        self.call: Call | None = None
+        self.started = 0.0
+
+    def joined(self, upstream: DisposableBase) -> DisposableBase:
+        """Takes over a subscription that may be over already."""
+        if self.is_disposed:
+            upstream.dispose()
+        else:
+            self.upstream = upstream
+        return self
+
+    def skip(self, plan: CallPlan, reason: str, cause: str | None) -> DisposableBase:
+        """Ends as a skip."""
+        self._settled = True
+        self._run.skip(plan, reason, cause)
+        self._emit(Done(cause=cause, skipped=True))
+        return self
+
+    def fail_before_start(self, error: Exception) -> DisposableBase:
+        """Ends as a failure of something that comes before the call."""
+        self.started = self._run.step_started(self._name)
+        self.on_error(error)
+        return self
+
+    def _emit(self, done: Done) -> None:
+        self.sink.on_next(done)
+        if not self.is_disposed:
+            self.sink.on_completed()
+
+    def _settle(self, status: OutcomeStatus, error: BaseException | None) -> Exception | None:
+        self._settled = True
+        run, call = self._run, self.call
+        outcome = Outcome(
+            status,
+            call.value if call is not None and status is OutcomeStatus.OK else None,
+            error,
+            0 if call is None else call.attempts,
+            self.started - run.started,
+            run.now() - self.started,
+            call is not None and call.degraded,
+        )
+        return run.settle(self._name, outcome)
+
+    def on_next(self, value: Any) -> None:
+        """The value is kept by the call; what counts is how it ends."""
+
+    def on_completed(self) -> None:
+        call = self.call
+        assert call is not None
+        end = self._settle(OutcomeStatus.OK, call.error if call.degraded else None)
+        if end is None:
+            self._emit(Done(call.value))
+        else:
+            self.sink.on_error(end)
+
+    def on_error(self, error: Exception) -> None:
+        status = OutcomeStatus.FAILED
+        if self.call is not None and self.call.status in ("unknown", "cancelled"):
+            status = OutcomeStatus(self.call.status)
+        end = self._settle(status, error)
+        if end is not None:
+            self.sink.on_error(end)
+        elif self._run.settings.fail_fast or not isinstance(error, Exception):
+            self.sink.on_error(error)
+        else:
+            self._emit(Done(cause=self._name))
+
+    def dispose(self) -> None:
+        super().dispose()
+        if not self._settled and self.call is not None:
+            status = self.call.status if self.call.status in ("unknown", "cancelled") else "cancelled"
+            self._settle(OutcomeStatus(status), None)

@@ -1,0 +1,59 @@
+"""From what aiohttp and the system raise to the error tree."""
+
+from __future__ import annotations
+
+import os
+
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorDNSError,
+    ClientConnectorError,
+    ClientError,
+    ClientPayloadError,
+    ClientSSLError,
+    InvalidURL,
+    ServerDisconnectedError,
+)
+from aiohttp.http import HttpProcessingError
+
+from rxorch.errors import ApiNetworkError, ApiProtocolError
+
+__all__ = ["TRANSPORT_FAILURES", "as_api_error"]
+
+TRANSPORT_FAILURES = (ClientError, HttpProcessingError, OSError)
+"""What may come out of aiohttp's connector, protocol and parser."""
+
+
+def as_api_error(failure: BaseException, sent: bool) -> ApiNetworkError:
+    """Say in our words what happened. The failure's own text stays out: it may quote what the server sent."""
+    match failure:
+        case HttpProcessingError():
+            return ApiProtocolError(f"the answer is not valid HTTP: {_fault(failure)}", sent=sent)
+        case ClientPayloadError():
+            return ApiNetworkError("the answer was cut short", sent=sent)
+        case ServerDisconnectedError():
+            return ApiNetworkError("the server closed the connection without an answer", sent=sent)
+        case ClientConnectorDNSError():
+            return ApiNetworkError("cannot find the address of the host", sent=sent)
+        case ClientConnectorCertificateError():
+            return ApiNetworkError("the server's certificate is not trusted", sent=sent)
+        case ClientSSLError():
+            return ApiNetworkError("the TLS handshake failed", sent=sent)
+        case ClientConnectorError():
+            return ApiNetworkError(f"cannot connect: {_reason(failure)}", sent=sent)
+        case InvalidURL():
+            return ApiNetworkError("not a valid host", sent=sent)
+        case OSError():
+            return ApiNetworkError(f"the connection was lost: {_reason(failure)}", sent=sent)
+        case _:
+            return ApiNetworkError(f"the connection failed: {type(failure).__name__}", sent=sent)
+
+
+def _reason(failure: OSError) -> str:
+    # By number, for strerror may hold an address or a text of somebody else's.
+    return os.strerror(failure.errno) if failure.errno is not None else type(failure).__name__
+
+
+def _fault(failure: HttpProcessingError) -> str:
+    # Up to the colon, after which the parser quotes the bytes that it stumbled over.
+    return failure.message.partition(":")[0].strip()[:80] or "unreadable"

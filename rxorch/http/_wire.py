@@ -1,0 +1,94 @@
+"""From a Request to the place that it goes to and the bytes of its head."""
+
+from __future__ import annotations
+
+from aiohttp import ClientRequest, encode_basic_auth
+from yarl import URL
+
+from rxorch.errors import ApiConfigurationError, ApiValidationError
+from rxorch.http.decoding import ACCEPT_ENCODING
+from rxorch.http.headers import check_method, header_key
+from rxorch.http.request import Request
+
+__all__ = ["DefaultHeaders", "Origin", "encode_head"]
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+class Origin:
+    """A scheme, host and port: what is the same for all requests to it, worked out once.
+
+    Attributes:
+        target: what aiohttp's connector wants to know of a request, which is where to connect.
+        tls: True for https.
+    """
+
+    __slots__ = ("authorization", "host_line", "target", "tls")
+
+    def __init__(self, url: URL) -> None:
+        host = url.host_port_subcomponent
+        if url.scheme not in ("http", "https") or not host:
+            raise ApiConfigurationError("the url must begin with http:// or https:// and name a host")
+        if not _is_plain(host) or host.startswith("."):
+            raise ApiConfigurationError("the url's host is not a valid name")
+        self.target = ClientRequest("GET", url.origin())
+        self.tls = url.scheme == "https"
+        self.host_line = f"Host: {host}\r\n"
+        self.authorization = ""
+        if url.user is not None or url.password is not None:
+            credentials = encode_basic_auth(url.user or "", url.password or "")
+            self.authorization = f"Authorization: {credentials}\r\n"
+
+
+class DefaultHeaders:
+    """The headers that a request gets unless it has them."""
+
+    __slots__ = ("all_lines", "keys", "lines")
+
+    def __init__(self, user_agent: str) -> None:
+        pairs = {"Accept": "*/*", "Accept-Encoding": ACCEPT_ENCODING, "User-Agent": user_agent}
+        self.lines = {name.lower(): f"{name}: {value}\r\n" for name, value in pairs.items()}
+        self.keys = frozenset(self.lines)
+        self.all_lines = "".join(self.lines.values())
+
+    def without(self, given: set[str]) -> str:
+        """The lines of those that are not among ``given`` (names in lower case)."""
+        if self.keys.isdisjoint(given):
+            return self.all_lines
+        return "".join(line for key, line in self.lines.items() if key not in given)
+
+
+def encode_head(request: Request, origin: Origin, defaults: DefaultHeaders, *, close: bool) -> bytes:
+    """The request line and headers of ``request``, up to and with the empty line.
+
+    What comes from templates is checked here once more, where nothing can go round the check: no value can
+    end its line and begin another.
+
+    Raises:
+        ApiConfigurationError: a method or header name that may not be sent.
+        ApiValidationError: a url or header value that would break the framing.
+    """
+    path = request.url.raw_path_qs
+    if not _is_plain(path):
+        raise ApiValidationError("the url is not percent-encoded")
+    lines = [f"{check_method(request.method)} {path} HTTP/1.1\r\n", origin.host_line]
+    given: set[str] = set()
+    for name, value in request.headers.items():
+        key = header_key(name)
+        if key in given or not isinstance(value, str) or not value.isprintable():
+            raise ApiValidationError(f"header {name!r} is given twice, is no text, or has control characters")
+        given.add(key)
+        lines.append(f"{name}: {value}\r\n")
+    lines.append(defaults.without(given))
+    if origin.authorization and "authorization" not in given:
+        lines.append(origin.authorization)
+    if request.body is not None:
+        lines.append(f"Content-Length: {len(request.body)}\r\n")
+    elif request.method in _WITH_BODY:
+        lines.append("Content-Length: 0\r\n")
+    lines.append("Connection: close\r\n\r\n" if close else "\r\n")
+    return "".join(lines).encode()
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text

@@ -1,0 +1,265 @@
+"""The transport that everything goes over: HTTP/1.1 on aiohttp's connector, protocol and parser.
+
+It stands one floor below ``aiohttp.ClientSession`` and uses of aiohttp
+
+- ``TCPConnector``: connecting, TLS, name cache, happy eyeballs, the pool and its limit;
+- ``ResponseHandler``, ``StreamReader``: the parser written in C, flow control, the end of a body.
+
+What a session adds is what a policy stack must not have below it: a second try of its own on a stale
+connection (which no counter and no rate limit sees), redirects, cookies, proxies from the environment,
+timers. Without it a request also costs about 30 % less CPU. ``tests/http/test_aiohttp_surface.py`` pins
+each thing that is relied on here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from functools import partial
+from typing import Any
+
+from aiohttp import ClientTimeout, TCPConnector
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.hdrs import CONTENT_ENCODING
+from aiohttp.http import RawResponseMessage
+from yarl import URL
+
+from rxorch.errors import ApiConfigurationError, ApiError, ApiNetworkError, ApiProtocolError
+from rxorch.http._answer import is_clean, read_answer
+from rxorch.http._failures import TRANSPORT_FAILURES, as_api_error
+from rxorch.http._wire import DefaultHeaders, Origin, encode_head
+from rxorch.http.decoding import decode_body
+from rxorch.http.redaction import redact_url
+from rxorch.http.request import Request
+from rxorch.http.resolver import HostResolver
+from rxorch.http.response import Response
+
+__all__ = ["AioHttpTransport"]
+
+_NO_LIMITS = ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=None)
+_MAX_ORIGINS = 1024
+_JOIN_UP_TO = 64 * 1024
+_READ_BYTES = 64 * 1024
+"""asyncio allocates a buffer for each read: 256 KiB, whatever comes. That costs more than the read itself,
+about 15 us of a small request's 60. The attribute that says so exists on its socket transports only."""
+
+
+class AioHttpTransport:
+    """Sends requests over pooled connections. Implements ``Transport``.
+
+    It opens on the event loop of the first ``send`` and belongs to that loop from then on.
+
+    Args:
+        limit: most connections at the same time, all hosts together; 0 for no limit. Who comes later waits.
+        connection_reuse: False sends each request over a connection of its own. That costs a handshake, and
+        makes
+            it impossible that a late answer to one request is taken for the answer to another.
+        keepalive: seconds that an idle connection is kept.
+        dns_ttl: seconds that the addresses of a host are remembered.
+        ssl_context: trust and certificates for https; the default trusts what the system trusts.
+        user_agent: value of the User-Agent header, for requests that have none.
+
+    Attributes:
+        sends: requests put on a connection so far. One that failed to connect is not among them.
+
+    Example:
+        >>> async def main() -> None:
+        ...     transport = AioHttpTransport()
+        ...     try:
+        ...         response = await transport.send(Request("GET", URL("https://api.example.com/users/7")))
+        ...         print(response.status, response.json())
+        ...     finally:
+        ...         await transport.aclose()
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int = 100,
+        connection_reuse: bool = True,
+        keepalive: float = 15.0,
+        dns_ttl: int = 10,
+        ssl_context: ssl.SSLContext | None = None,
+        user_agent: str = "rxorch",
+    ) -> None:
+        self.sends = 0
+        self._limit = limit
+        self._reuse = connection_reuse
+        self._keepalive = keepalive
+        self._dns_ttl = dns_ttl
+        self._ssl_context = ssl_context
+        self._defaults = DefaultHeaders(user_agent)
+        self._origins: dict[tuple[str, str], Origin] = {}
+        self._resolver = HostResolver()
+        self._connector: TCPConnector | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._open: dict[ResponseHandler, asyncio.Future[None]] = {}
+
+    async def send(self, request: Request) -> Response:
+        """Send ``request`` once; see ``Transport.send``."""
+        request.sent = False
+        try:
+            connector = self._running()
+            origin = self._origin(request.url)
+            head = encode_head(request, origin, self._defaults, close=not self._reuse)
+            message, body = await self._exchange(connector, origin, request, head)
+            coding = message.headers.get(CONTENT_ENCODING)
+            if coding is not None:
+                body = decode_body(body, coding, request.max_response_bytes)
+        except ApiError as error:
+            _name(error, request)
+            raise
+        except TRANSPORT_FAILURES as failure:
+            # Not "from failure": its text may quote what the server sent. It stays reachable as __context__.
+            raise self._lost(request, failure) from None
+        except asyncio.CancelledError as cancelled:
+            # When the connector closes it cancels those who wait for a connection: nobody asked for that.
+            if self._closed and not _is_cancelled():
+                raise self._lost(request, cancelled) from None
+            raise
+        return Response(message.code, body, message.headers, reason=message.reason, url=request.url)
+
+    async def aclose(self) -> None:
+        """Close all connections and wait until they are closed. What is in flight fails."""
+        self._closed = True
+        if self._connector is None:
+            return
+        self._check_loop()
+        await self._connector.close()
+        await self._resolver.close()
+        if self._open:
+            await asyncio.wait(self._open.values())
+
+    async def _exchange(
+        self, connector: TCPConnector, origin: Origin, request: Request, head: bytes
+    ) -> tuple[RawResponseMessage, bytes]:
+        connection, protocol = await self._connect(connector, origin)
+        try:
+            protocol.set_response_params(
+                skip_payload=request.method == "HEAD", read_until_eof=True, auto_decompress=False
+            )
+            self._write(protocol, request, head)
+            message, body = await read_answer(protocol, request.max_response_bytes)
+        except BaseException:
+            _drop(connection)
+            raise
+        if self._reuse and _may_be_kept(protocol):
+            connection.release()
+        else:
+            _drop(connection)
+        return message, body
+
+    async def _connect(self, connector: TCPConnector, origin: Origin) -> tuple[Connection, ResponseHandler]:
+        while True:
+            connection = await connector.connect(origin.target, [], _NO_LIMITS)
+            protocol = connection.protocol
+            assert protocol is not None
+            fresh = protocol not in self._open
+            if fresh:
+                self._prepare(protocol)
+            # A fresh TLS connection may have session tickets in its socket, which are no answer.
+            if is_clean(protocol, look_at_socket=not (fresh and origin.tls)):
+                return connection, protocol
+            _drop(connection)
+            if fresh:
+                raise ApiProtocolError("the server closes or speaks before it is asked", sent=False)
+
+    def _prepare(self, protocol: ResponseHandler) -> None:
+        _read_in_small_pieces(protocol.transport)
+        closed = protocol.closed
+        if closed is not None:
+            self._open[protocol] = closed
+            closed.add_done_callback(partial(self._forget, protocol))
+
+    def _forget(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
+        del self._open[protocol]
+        if not closed.cancelled():
+            closed.exception()  # whoever waits for an answer gets it too; here it only counts as seen
+
+    def _write(self, protocol: ResponseHandler, request: Request, head: bytes) -> None:
+        transport = protocol.transport
+        assert transport is not None
+        body = request.body
+        self.sends += 1
+        request.sent = True
+        if not body:
+            transport.write(head)
+        elif len(body) <= _JOIN_UP_TO:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)
+
+    def _lost(self, request: Request, failure: BaseException) -> ApiNetworkError:
+        if self._closed:
+            error = ApiNetworkError("the transport was closed", sent=request.sent)
+        else:
+            error = as_api_error(failure, request.sent)
+        _name(error, request)
+        return error
+
+    def _origin(self, url: URL) -> Origin:
+        key = (url.scheme, url.raw_authority)
+        origin = self._origins.get(key)
+        if origin is None:
+            if len(self._origins) >= _MAX_ORIGINS:
+                self._origins.clear()
+            origin = self._origins[key] = Origin(url)
+        return origin
+
+    def _running(self) -> TCPConnector:
+        if self._closed:
+            raise ApiConfigurationError("the transport is closed")
+        connector = self._connector
+        if connector is not None:
+            self._check_loop()
+            return connector
+        self._loop = asyncio.get_running_loop()
+        self._connector = TCPConnector(
+            limit=self._limit,
+            force_close=not self._reuse,
+            keepalive_timeout=self._keepalive if self._reuse else None,
+            ttl_dns_cache=self._dns_ttl,
+            resolver=self._resolver,
+            ssl=self._ssl_context or True,
+        )
+        return self._connector
+
+    def _check_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise ApiConfigurationError(
+                "the transport belongs to another event loop; make one for each loop and close it there"
+            )
+
+
+def _read_in_small_pieces(transport: Any) -> None:
+    if hasattr(transport, "max_size"):
+        transport.max_size = _READ_BYTES
+
+
+def _drop(connection: Connection) -> None:
+    """Close a connection at once: not what is left of a request that nobody wants any more is sent."""
+    protocol = connection.protocol
+    if protocol is not None:
+        protocol.abort()
+    connection.close()
+
+
+def _may_be_kept(protocol: ResponseHandler) -> bool:
+    if protocol.should_close:
+        return False
+    # An answer that came before the request was out: the rest of the request is still on its way.
+    transport = protocol.transport
+    return transport is not None and transport.get_write_buffer_size() == 0
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _name(error: ApiError, request: Request) -> None:
+    error.endpoint = error.endpoint or request.endpoint
+    error.url = error.url or redact_url(request.url)

@@ -1,0 +1,81 @@
+"""Which request headers a user may set, and the check that keeps the others out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from rxorch.errors import ApiConfigurationError
+
+__all__ = ["FORBIDDEN_HEADERS", "check_headers", "check_method", "header_key"]
+
+FORBIDDEN_HEADERS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Framing, routing and hop-by-hop headers: the transport's own business, or a way to smuggle a request."""
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
+
+
+@lru_cache(maxsize=2048)
+def header_key(name: str) -> str:
+    """Return ``name`` in lower case; raise ``ApiConfigurationError`` if it may not be set."""
+    if not isinstance(name, str) or _TOKEN.fullmatch(name) is None:
+        raise ApiConfigurationError(f"not a valid header name: {str(name)[:60]!r}")
+    key = name.lower()
+    if key in FORBIDDEN_HEADERS:
+        raise ApiConfigurationError(f"header {name!r} is set by the transport and cannot be given")
+    return key
+
+
+@lru_cache(maxsize=256)
+def check_method(method: str) -> str:
+    """Return ``method``; raise ``ApiConfigurationError`` unless it is one in capitals, and not CONNECT."""
+    if not isinstance(method, str) or _TOKEN.fullmatch(method) is None or method != method.upper():
+        raise ApiConfigurationError(f"not a valid HTTP method: {str(method)[:60]!r}")
+    if method == "CONNECT":
+        raise ApiConfigurationError("the CONNECT method opens a tunnel and is not supported")
+    return method
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    r"""Check names and values of request headers.
+
+    Refused: names that are no token, framing and hop-by-hop headers (``FORBIDDEN_HEADERS``), the same name
+    twice in different case, values that are no text or hold control characters (CR, LF, NUL, tab ...).
+
+    Raises:
+        ApiConfigurationError: (a ``ValueError``) with the header's name; never with its value.
+
+    Example:
+        >>> check_headers({"Accept": "application/json"})
+        >>> check_headers({"X-Id": "1\r\nX-Admin: yes"})
+        Traceback (most recent call last):
+        ...
+        rxorch.errors.ApiConfigurationError: header 'X-Id' has control characters in its value
+    """
+    seen = set()
+    for name, value in headers.items():
+        key = header_key(name)
+        if key in seen:
+            raise ApiConfigurationError(f"header {name!r} is given twice")
+        seen.add(key)
+        if not isinstance(value, str):
+            raise ApiConfigurationError(f"header {name!r} must be text, not {type(value).__name__}")
+        if not value.isprintable():
+            raise ApiConfigurationError(f"header {name!r} has control characters in its value")

@@ -1,0 +1,44 @@
+"""What a transport sends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from yarl import URL
+
+from rxorch.http.redaction import redact_url
+
+__all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "Request"]
+
+DEFAULT_MAX_RESPONSE_BYTES = 10 * 1024 * 1024
+"""The largest body that is read, on the wire and after decompression, unless a request says otherwise."""
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Request:
+    """One HTTP request, ready to go. Mutable: a hook may still change it before it is sent.
+
+    Args:
+        method: HTTP method, in capitals.
+        url: absolute url, every part already percent-encoded (``URL(text, encoded=True)``).
+        headers: header names and values; see ``check_headers`` for what is refused.
+        body: the body's bytes, None for none.
+        max_response_bytes: limit for the answer's body, in bytes, on the wire and after decompression.
+        endpoint: name of the endpoint, for errors.
+        sent: set to True by the transport at the moment the request goes to a connection.
+
+    Example:
+        >>> Request("GET", URL("https://api.example.com/users/7?token=abc"))
+        <Request GET https://api.example.com/users/7?token=***>
+    """
+
+    method: str
+    url: URL
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+    endpoint: str | None = None
+    sent: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {redact_url(self.url)}>"

@@ -1,0 +1,5 @@
+"""Subscribers of the event stream: metrics and logs."""
+
+from rxorch.observe.io_metrics import EndpointFigures, IOMetrics, MetricsSnapshot
+
+__all__ = ["EndpointFigures", "IOMetrics", "MetricsSnapshot"]

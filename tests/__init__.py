@@ -1,0 +1,1 @@
+"""The tests of rxorch; the folders mirror the source."""

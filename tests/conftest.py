@@ -1,0 +1,60 @@
+"""What all tests share. A test that leaves something behind fails, here or by ``filterwarnings = error``."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.support.leaks import LeakCheck
+from tests.support.loopback import Loopback
+
+ServeLoopback = Callable[[Mapping[str, Any] | web.Application], Awaitable[Loopback]]
+
+
+def pytest_collection_finish() -> None:
+    """Take what is loaded by now out of the garbage collector, so that a full collection costs little."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail an async test that leaves tasks, timers, sockets or unseen errors on its event loop.
+
+    Autouse, so that it is set up before the other fixtures and torn down after them.
+    """
+    is_async = request.node.get_closest_marker("asyncio") is not None
+    if is_async:
+        request.getfixturevalue("clean_loop")
+    yield
+    if is_async:
+        gc.collect()  # an unclosed session or transport warns now, in the test that made it
+
+
+@pytest.fixture
+async def clean_loop() -> AsyncIterator[None]:
+    """The part of ``nothing_left_behind`` that runs on the event loop of the test."""
+    check = LeakCheck()
+    yield
+    left = await check.finish()
+    if left:
+        pytest.fail("the test left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture
+async def loopback() -> AsyncIterator[ServeLoopback]:
+    """A function that starts a counting server: ``server = await loopback({"GET /users/{id}": handler})``.
+
+    Every server ends with the test. See ``tests.support.loopback.Loopback`` for what it counts.
+    """
+    async with AsyncExitStack() as stack:
+
+        async def serve(routes: Mapping[str, Any] | web.Application) -> Loopback:
+            return await stack.enter_async_context(Loopback(routes))
+
+        yield serve
