@@ -23,7 +23,8 @@ class ApiClient(Caller):
         breaker_threshold: Consecutive failures that open an endpoint's circuit; None: no breakers.
         breaker_timeout: Seconds it stays open.
         cache_ttl: Seconds for which answers of safe methods are kept; None: not at all.
-        retry_budget: Whether retries may be at most 20 % of the calls to a host (3 in 10 s are always allowed).
+        retry_budget: Whether retries may be at most 20 % of the calls to a host (3 in 10 s are always
+            allowed).
 
     >>> import asyncio
     >>> from rxorch import APIEndpoint, ApiClient

@@ -57,17 +57,19 @@ class APIOrchestrationConfig(BaseModel):
         rate_limit_window: Seconds, for the global limit and for endpoints that set none.
         error_threshold: Highest bearable fraction of failed calls among the last 100, from 0 to 1.
         error_threshold_min_calls: Calls before the threshold is looked at.
-        circuit_breaker_threshold: Consecutive failures that open the circuit of an endpoint; None: no breakers.
+        circuit_breaker_threshold: Consecutive failures that open an endpoint's circuit; None: no breakers.
         circuit_breaker_timeout: Seconds it stays open.
         cache_ttl: Seconds for which answers of GET, HEAD and OPTIONS are kept; None: not at all.
-        cache_key_generator: `f(endpoint)` or `f(endpoint, data)`; replaces url, parameters and body in the key.
+        cache_key_generator: `f(endpoint)` or `f(endpoint, data)`; replaces url, parameters and body in the
+            key.
         metrics_enabled: Whether `get_metrics()` counts.
         log_requests: Log each request (logger `rxorch.requests`), secrets removed.
         log_responses: Log each answer, likewise.
         result_merger: Gets the results in endpoint order (None for failed and skipped ones); what it makes of
             them is what `execute` returns.
         result_transformer: Applied last, to what the merger, or the mode, produced.
-        retry_budget: Whether retries may be at most 20 % of the calls to a host (3 in 10 s are always allowed).
+        retry_budget: Whether retries may be at most 20 % of the calls to a host (3 in 10 s are always
+            allowed).
 
     >>> from rxorch import APIEndpoint
     >>> config = APIOrchestrationConfig(

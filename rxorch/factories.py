@@ -96,8 +96,8 @@ def create_rest_api_orchestrator(
 
     Args:
         base_url: Root of the API; paths are put behind it.
-        resources: Each a path such as `"users/{id}"` (its first part is the name), or a pair of a name and a path;
-            a path may begin with a method: `"POST orders"`.
+        resources: Each a path such as `"users/{id}"` (its first part is the name), or a pair of a name and a
+            path; a path may begin with a method: `"POST orders"`.
         mode: How the calls are put together.
         auth_token: Sent as `Authorization: Bearer ...`.
         headers: Sent with every request.
@@ -154,8 +154,8 @@ def create_graphql_orchestrator(
 ) -> APIOrchestrator:
     """GraphQL queries against one server: each a request of its own, or all in one batch.
 
-    The input of a run gives the variables (over those passed here). An answer with `errors` is a failure, whose
-    text holds the messages of the server. Queries are read-only and so retried; do not pass mutations.
+    The input of a run gives the variables (over those passed here). An answer with `errors` is a failure,
+    whose text holds the messages of the server. Queries are read-only and so retried; do not pass mutations.
 
     Args:
         url: The GraphQL endpoint.

@@ -82,7 +82,7 @@ class APIOrchestrator:
         )
         self._metrics = IOMetrics()
         if config.metrics_enabled:
-            self.events.subscribe(self._metrics.on_event)
+            self.events.subscribe(self._metrics.on_event, kinds=IOMetrics.KINDS)
 
     @property
     def events(self) -> EventBus:
@@ -134,7 +134,7 @@ class APIOrchestrator:
     def run(self, data: Any = None) -> Any:
         """`execute`, blocking: for scripts, and for notebooks and other places where a loop runs already.
 
-        There the run has a thread, an event loop and an HTTP session of its own, and the calling thread waits.
+        There the run has a thread, an event loop and an HTTP session of its own; the calling thread waits.
         """
         try:
             asyncio.get_running_loop()
@@ -169,12 +169,13 @@ class APIOrchestrator:
 
         Args:
             inputs: Read only as fast as runs are consumed: at most `max_concurrent` + 1 ahead.
-            max_concurrent: Inputs in flight at once; the config's by default. The config's cap holds inside each.
+            max_concurrent: Inputs in flight at once; the config's by default. The config's cap holds inside
+                each.
             ordered: Give the runs in the order of the inputs.
 
         Returns:
-            An async iterator of `Run` records, one per input, failed ones included. Leave it with `async with`,
-            `aclose()` or the end of the loop; `break` cancels what is in flight.
+            An async iterator of `Run` records, one per input, failed ones included. Leave it with
+            `async with`, `aclose()` or the end of the loop; `break` cancels what is in flight.
 
         Raises: `ErrorThresholdExceeded`, and errors of the source itself.
         """

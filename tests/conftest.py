@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -12,6 +13,9 @@ from aiohttp import web
 
 from tests.support.leaks import LeakCheck
 from tests.support.loopback import Loopback
+
+PATIENCE = 120.0
+"""Seconds after which an async test counts as hanging."""
 
 ServeLoopback = Callable[[Mapping[str, Any] | web.Application], Awaitable[Loopback]]
 
@@ -37,13 +41,23 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-async def clean_loop() -> AsyncIterator[None]:
+async def clean_loop(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """The part of ``nothing_left_behind`` that runs on the event loop of the test."""
     check = LeakCheck()
+    loop = asyncio.get_running_loop()
+    hung = loop.call_later(PATIENCE, cancel_test, request.node.originalname)
     yield
+    hung.cancel()
     left = await check.finish()
     if left:
         pytest.fail("the test left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+def cancel_test(name: str) -> None:
+    """End a test that hangs, so that its traceback shows the line where it waits."""
+    tasks = asyncio.all_tasks()
+    for task in [task for task in tasks if getattr(task.get_coro(), "__name__", "") == name] or tasks:
+        task.cancel(f"{name} was still waiting after {PATIENCE:g} s")
 
 
 @pytest.fixture

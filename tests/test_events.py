@@ -110,7 +110,9 @@ def test_an_operator_that_fails_ends_only_its_own_subscription() -> None:
     assert len(seen) == 2
 
 
-def test_who_is_disposed_during_an_event_does_not_get_it_any_more() -> None:
+def test_who_is_disposed_during_an_event_does_not_get_it_any_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     bus = EventBus()
     seen: list[Event] = []
     late: list[DisposableBase] = []
@@ -118,6 +120,7 @@ def test_who_is_disposed_during_an_event_does_not_get_it_any_more() -> None:
     late.append(bus.subscribe(seen.append))
     bus.emit(event())
     assert seen == []
+    assert not caplog.records
 
 
 def test_who_subscribes_during_an_event_gets_the_next_one() -> None:

@@ -19,7 +19,16 @@ ROOT = Path(__file__).parents[1]
 LEAKY_TESTS = """
 import asyncio
 import aiohttp
+import tests.conftest
 from tests.conftest import *
+
+tests.conftest.PATIENCE = 0.2
+
+async def test_hangs():
+    await asyncio.Event().wait()
+
+def test_restores_patience():
+    tests.conftest.PATIENCE = 120
 
 async def test_leaves_a_task():
     asyncio.get_running_loop().kept = asyncio.ensure_future(asyncio.sleep(1000))
@@ -130,6 +139,8 @@ def test_the_fixture_fails_such_tests(tmp_path: Path) -> None:
     for verdict, name in re.findall(r"^(ERROR|FAILED|PASSED) .*::(\w+)", done.stdout, re.MULTILINE):
         verdicts.setdefault(name, set()).add(verdict)
     assert verdicts == {
+        "test_hangs": {"FAILED"},
+        "test_restores_patience": {"PASSED"},
         "test_leaves_a_task": {"PASSED", "ERROR"},
         "test_leaves_a_session": {"FAILED"},
         "test_leaves_a_session_in_a_cycle": {"PASSED", "ERROR"},
@@ -137,4 +148,5 @@ def test_the_fixture_fails_such_tests(tmp_path: Path) -> None:
         "test_leaves_nothing": {"PASSED"},
     }
     assert "the test left behind:\n  task Task-" in done.stdout
+    assert "CancelledError: test_hangs was still waiting after 0.2 s" in done.stdout
     assert done.returncode == 1

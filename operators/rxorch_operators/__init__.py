@@ -1,10 +1,11 @@
 """Resilience and back-pressure operators for RxPY: over any Observable, knowing nothing of HTTP.
 
-Operators (each a function to `pipe`): `flat_map_bounded`, `retry_backoff`, `timeout`, `rate_limit`, `throttle`,
-`circuit_breaker`, `bulkhead`, `fallback`, `cache`, `coalesce`. Sources and ends that keep demand:
+Operators (each a function to `pipe`): `flat_map_bounded`, `retry_backoff`, `timeout`, `rate_limit`,
+`throttle`, `circuit_breaker`, `bulkhead`, `fallback`, `cache`, `coalesce`. Sources and ends that keep demand:
 `from_iterable`, `from_async_iterable`, `from_async`, `to_async_iterable`, `last_of`. The state that several
-pipelines may share is an object: `RateLimiter`, `CircuitBreaker`, `Bulkhead`, `TtlCache`, `Coalescer`, `RetryBudget`.
-Below each stands a pure engine that takes the time as an argument: `Gcra`, `Circuit`, `PermitPool`, `SlidingWindow`.
+pipelines may share is an object: `RateLimiter`, `CircuitBreaker`, `Bulkhead`, `TtlCache`, `Coalescer`,
+`RetryBudget`. Below each stands a pure engine that takes the time as an argument: `Gcra`, `Circuit`,
+`PermitPool`, `SlidingWindow`.
 """
 
 from .backoff import Jitter, RetryPolicy, RetryState

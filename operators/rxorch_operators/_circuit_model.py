@@ -138,7 +138,7 @@ class CircuitPolicy:
             failed: How many of them failed.
             slow: How many of them were slow.
         """
-        # A quotient is rounded once, as the decimal of the policy was: 3 of 30 is 0.1, while 0.1 * 30 > 3.
+        # A quotient is rounded once, as the decimal of the policy was: 7 / 25 is 0.28, while 0.28 * 25 > 7.
         if failed / calls >= self.failure_rate:
             return "failures"
         if self.slow_call_duration is not None and slow / calls >= self.slow_call_rate:

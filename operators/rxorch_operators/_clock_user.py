@@ -46,12 +46,12 @@ class ClockUser:
         """Makes sure that calls that wait on the current clock are not forgotten."""
         if not self._is_waiting():
             return
-        old, new = _origin(current), _origin(wanted)
-        if old is new or old is None or new is None:
+        if isinstance(current, LoopClock) and current.loop.is_closed():
+            self._abandon()  # the loop was closed under them: nobody waits any more
             return
-        if not isinstance(current, LoopClock) or not current.loop.is_closed():
+        old, new = _origin(current), _origin(wanted)
+        if old is not None and new is not None and old is not new:
             raise RuntimeError(f"{self!r} has calls waiting on another event loop: use one object per loop")
-        self._abandon()  # their loop was closed under them: nobody waits any more
 
     def _is_waiting(self) -> bool:
         """Whether calls wait on the current clock."""

@@ -46,14 +46,11 @@ class Demand:
 UNBOUNDED = Demand()
 
 
-class BoundedDemand(Demand):
-    """Demand with listeners; who owns it gives it its credit function and calls `grew()`."""
+class ListenedDemand(Demand):
+    """The listeners of a demand; a subclass has the slot `_listeners`, a list, and `credit`."""
 
-    __slots__ = ("_listeners", "credit")
-
-    def __init__(self, credit: Callable[[], int]) -> None:
-        self.credit = credit  # type: ignore[method-assign]  # an attribute: one call less per element
-        self._listeners: list[Callable[[], None]] = []
+    __slots__ = ()
+    _listeners: list[Callable[[], None]]
 
     def listen(self, callback: Callable[[], None]) -> None:
         self._listeners.append(callback)
@@ -70,6 +67,16 @@ class BoundedDemand(Demand):
         elif listeners:
             for callback in tuple(listeners):
                 callback()
+
+
+class BoundedDemand(ListenedDemand):
+    """Demand whose credit is a function of its owner, who calls `grew()`."""
+
+    __slots__ = ("_listeners", "credit")
+
+    def __init__(self, credit: Callable[[], int]) -> None:
+        self.credit = credit  # type: ignore[method-assign]  # an attribute: one call less per element
+        self._listeners: list[Callable[[], None]] = []
 
 
 class DemandScheduler(PeriodicScheduler):

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
-from ._demand import BoundedDemand, DemandScheduler
+from ._demand import DemandScheduler, ListenedDemand
 from ._inner import Project, attach_inner
 from ._stage import DISPOSED, Link, Stage
 
@@ -29,13 +29,13 @@ class OrderedFlatMap(Stage[T]):
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         link = _Ordering(sink, self, scheduler)
-        return link.connect(self.source, scheduler.with_demand(link.demand))
+        return link.connect(self.source, scheduler.with_demand(link))
 
 
-class _Ordering(Link):
+class _Ordering(Link, ListenedDemand):
     __slots__ = (
-        "_active", "_advancing", "_downstream", "_project", "_queue", "_scheduler", "_seats", "_seats_max",
-        "_slots", "_source_done", "demand",
+        "_active", "_advancing", "_downstream", "_listeners", "_project", "_queue", "_scheduler", "_seats",
+        "_seats_max", "_slots", "_source_done",
     )  # fmt: skip
 
     def __init__(
@@ -51,14 +51,15 @@ class _Ordering(Link):
         self._queue: deque[Any] = deque()
         self._source_done = False
         self._advancing = False
-        self.demand = BoundedDemand(self._credit)
+        self._listeners = []
         self._downstream = scheduler.demand
         self._downstream.listen(self._on_downstream_room)
 
     def _free(self) -> int:
         return min(self._slots - self._active, self._seats_max - len(self._seats))
 
-    def _credit(self) -> int:
+    def credit(self) -> int:
+        """Elements that may be sent now."""
         credit = self._free() - len(self._queue)
         downstream = self._downstream.credit()
         return credit + downstream if downstream < 0 else credit
@@ -66,8 +67,8 @@ class _Ordering(Link):
     def _on_downstream_room(self) -> None:
         if self._seats:
             self._seats[0].grew()
-        if not self._source_done and self._credit() > 0:
-            self.demand.grew()
+        if not self._source_done and self.credit() > 0:
+            self.grew()
 
     def on_next(self, value: Any) -> None:
         if self.upstream is not DISPOSED:
@@ -89,7 +90,7 @@ class _Ordering(Link):
             inner = self._project(value)
             scheduler = self._scheduler
             if isinstance(inner, Observable):  # an awaitable has one result and asks for no demand
-                scheduler = scheduler.with_demand(seat.demand())
+                scheduler = scheduler.with_demand(seat)
             attach_inner(seat, inner, scheduler)
         except Exception as error:
             if self.is_disposed:
@@ -100,8 +101,8 @@ class _Ordering(Link):
         """Frees the slot of an inner; its seat goes when all earlier ones are gone."""
         self._active -= 1
         self._advance()
-        if not self._source_done and not self._advancing and self._credit() > 0:
-            self.demand.grew()
+        if not self._source_done and not self._advancing and self.credit() > 0:
+            self.grew()
 
     def is_first(self, seat: _Seat) -> bool:
         """Whether this seat may emit now."""
@@ -168,32 +169,26 @@ class _Ordering(Link):
             seat.dispose()
 
 
-class _Seat(Link):
-    """An inner that emits when it is the first, and holds what it gives before."""
+class _Seat(Link, ListenedDemand):
+    """An inner that emits when it is the first, and holds what it gives before.
 
-    __slots__ = ("_demand", "_parent", "done", "held")
+    It is the demand of its inner too: that of downstream once it is the first, and little before.
+    """
+
+    __slots__ = ("_listeners", "_parent", "done", "held")
 
     def __init__(self, sink: ObserverBase[Any], parent: _Ordering) -> None:
         super().__init__(sink)
         self._parent = parent
-        self._demand: BoundedDemand | None = None
+        self._listeners = []
         self.held: list[Any] = []
         self.done = False
 
-    def demand(self) -> BoundedDemand:
-        """A demand of its own: that of downstream once it is the first, and little before."""
-        self._demand = BoundedDemand(self._credit)
-        return self._demand
-
-    def _credit(self) -> int:
+    def credit(self) -> int:
+        """Elements that may be sent now."""
         if self._parent.is_first(self):
             return self._parent.credit_downstream()
         return _HELD - len(self.held)
-
-    def grew(self) -> None:
-        """Tells the inner that it may go on."""
-        if self._demand is not None:
-            self._demand.grew()
 
     def on_next(self, value: Any) -> None:
         if self.upstream is DISPOSED:
@@ -208,4 +203,5 @@ class _Seat(Link):
 
     def on_completed(self) -> None:
         self.done = True
+        self.dispose()  # links refer to each other: undone here, they are freed without the garbage collector
         self._parent.seat_completed()

@@ -102,18 +102,20 @@ class Ticket:
                 return
         for queue in self.queues:
             self.taken = queue.take(now, self.cost)
+        granted = self.on_granted
         moved = self._vacate(0)
         try:
-            self.on_granted()
+            granted()
         finally:
             _pump(moved)
 
     def refuse(self, queue: RateQueue[Any], wait: float) -> None:
         """Ends a wait that cannot end in time."""
         queue.refused += 1
+        refused = self.on_refused
         moved = self._vacate(self._at)
         try:
-            self.on_refused(queue, wait)
+            refused(queue, wait)
         finally:
             _pump(moved)
 
@@ -124,7 +126,12 @@ class Ticket:
 
     def _vacate(self, start: int) -> list[RateQueue[Any]]:
         self._at = len(self.queues)
+        self.on_granted = self.on_refused = _over  # they refer to us: without them we are freed at once
         return [queue for queue in self.queues[start:] if queue.remove(self)]
+
+
+def _over(*_: object) -> None:
+    """Nobody is to be told any more."""
 
 
 def _pump(queues: list[RateQueue[Any]]) -> None:
@@ -259,10 +266,16 @@ class RateQueue(ClockUser, Generic[MeterT]):
                 ahead += ticket.cost
                 soonest = min(soonest, ticket.deadline)
         self._soonest = soonest
+        broken: BaseException | None = None
         for ticket, wait in late:
             if ticket in self.waiting:  # a callback may have ended others
-                ticket.refuse(self, wait)
+                try:
+                    ticket.refuse(self, wait)
+                except BaseException as error:  # the others must hear it nevertheless
+                    broken = broken or error
         self.pump()
+        if broken is not None:
+            raise broken
 
     def _fire(self) -> None:
         self._timer, self._due = None, math.inf

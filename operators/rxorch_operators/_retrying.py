@@ -43,7 +43,7 @@ class RetryEvent:
     error: Exception | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made once per call of an endpoint, and frozen costs three times as much
 class RetryOptions:
     """What `retry_backoff` was told; shared by its subscriptions."""
 
@@ -98,7 +98,7 @@ class _Retrying(Link):
         try:
             upstream = source.attach(self, self._scheduler)
         except Exception as error:
-            if self.upstream is DISPOSED:
+            if self.upstream is not NOTHING:  # it had ended before
                 raise
             self.on_error(error)
             return
@@ -132,7 +132,7 @@ class _Retrying(Link):
 
     def on_completed(self) -> None:
         if self.upstream is not DISPOSED:
-            self.upstream = DISPOSED
+            self.release()
             self.sink.on_completed()
 
     def on_error(self, error: Exception) -> None:
@@ -148,7 +148,7 @@ class _Retrying(Link):
 
     def _fail(self, error: Exception) -> None:
         if self.upstream is not DISPOSED:
-            self.upstream = DISPOSED
+            self.release()
             self.sink.on_error(error)
 
     def _repeat(self, error: Exception | None) -> bool:
@@ -164,9 +164,8 @@ class _Retrying(Link):
         if options.on_retry is not None:
             attempts = 1 if self._state is None else self._state.attempts
             options.on_retry(RetryEvent(attempts, verdict, error))
-            if self.upstream is DISPOSED:  # the callback ended the subscription
-                return True
-        self._wait(verdict, error)
+        if self.upstream is not DISPOSED:  # else: one of the user's functions has ended the subscription
+            self._wait(verdict, error)
         return True
 
     def _wait(self, seconds: float, error: Exception | None) -> None:

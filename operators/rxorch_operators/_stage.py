@@ -6,7 +6,8 @@ each one object that is observer and disposable at once. The contract between st
 
 - who sends keeps the grammar: on_next*, then at most one terminal event, nothing after `dispose`;
 - notifications of one subscription come one after another, on one thread;
-- who sends a terminal event has let go of its own resources already: the receiver need not dispose it;
+- who sends a terminal event has let go of its own resources already (`Link.release`); disposing it is
+  harmless;
 - the sink may call `dispose` at any time, also from inside a notification, also before `attach` returned.
 
 At the border, where a stock operator or a user subscribes, `Border` enforces the whole RxPY contract;
@@ -133,6 +134,15 @@ class Link(ObserverBase[Any], DisposableBase):
             self.sink.on_completed()
 
     def dispose(self) -> None:
+        upstream = self.upstream
+        self.upstream = DISPOSED
+        upstream.dispose()
+
+    def release(self) -> None:
+        """Lets go of upstream at a terminal event.
+
+        Two neighbours refer to each other; released, they are freed at once and not by the garbage collector.
+        """
         upstream = self.upstream
         self.upstream = DISPOSED
         upstream.dispose()

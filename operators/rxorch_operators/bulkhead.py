@@ -38,7 +38,7 @@ class Bulkhead:
         name: For people and pictures.
 
     >>> import asyncio
-    >>> from rxorch_operators.bulkhead import Bulkhead
+    >>> from rxorch_operators import Bulkhead
     >>> async def main():
     ...     database = Bulkhead(limit=2)
     ...     async with database:
@@ -183,7 +183,7 @@ def bulkhead(bulkhead: Bulkhead) -> Callable[[Observable[T]], Observable[T]]:
                       -------b|
 
     >>> import reactivex
-    >>> from rxorch_operators.bulkhead import Bulkhead, bulkhead
+    >>> from rxorch_operators import Bulkhead, bulkhead
     >>> shared = Bulkhead(limit=1)
     >>> first = reactivex.never().pipe(bulkhead(shared)).subscribe()
     >>> second = reactivex.just("my turn").pipe(bulkhead(shared)).subscribe(print)
@@ -289,7 +289,7 @@ class _Permitted(Link):
             self._let_go()
 
     def _let_go(self) -> None:
-        self.upstream = DISPOSED
+        self.release()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -129,8 +129,7 @@ class _Cache(Stage[T]):
             return as_stage(from_iterable(stored)).attach(sink, scheduler)  # at the pace of the consumer
         for value in stored:
             sink.on_next(value)
-        if not (isinstance(sink, Link) and sink.upstream is DISPOSED):
-            sink.on_completed()
+        sink.on_completed()
         return NOTHING
 
 
@@ -147,12 +146,19 @@ class _Remembering(Link):
         self._values: list[Any] = []
 
     def on_next(self, value: Any) -> None:
-        self._values.append(value)
-        self.sink.on_next(value)
+        if self.upstream is not DISPOSED:
+            self._values.append(value)
+            self.sink.on_next(value)
+
+    def on_error(self, error: Exception) -> None:
+        if self.upstream is not DISPOSED:
+            self.release()
+            self.sink.on_error(error)
 
     def on_completed(self) -> None:
         if self.upstream is DISPOSED:
             return
+        self.release()
         try:
             self._store()
         except Exception as error:

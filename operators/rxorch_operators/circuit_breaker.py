@@ -118,6 +118,8 @@ class _Watched(Link):
         self._emitting = False
 
     def on_next(self, value: Any) -> None:
+        if self.upstream is DISPOSED:
+            return
         if self._first is not _MISSING:
             self.sink.on_next(value)
             return
@@ -129,7 +131,7 @@ class _Watched(Link):
     def on_error(self, error: Exception) -> None:
         if self.upstream is DISPOSED:
             return
-        self.upstream = DISPOSED
+        self.release()
         try:
             self._settle(error, failed=True)
         except Exception as broken:
@@ -140,7 +142,7 @@ class _Watched(Link):
     def on_completed(self) -> None:
         if self.upstream is DISPOSED:
             return
-        self.upstream = DISPOSED
+        self.release()
         try:
             self._settle(self._first, failed=False)
         except Exception as broken:

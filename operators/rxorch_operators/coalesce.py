@@ -140,7 +140,6 @@ class _Coalesce(Stage[T]):
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         try:
             key = self.key() if callable(self.key) else self.key
-            hash(key)
         except Exception as error:
             sink.on_error(error)
             return NOTHING
@@ -207,6 +206,7 @@ class _Call(Link):
         if self.ended or self.upstream is DISPOSED:
             return
         self.ended = True
+        self.release()
         self._group.forget(self._key, self)  # first: who tries again from inside on_error gets a new call
         self._tell_all()
 
@@ -244,23 +244,18 @@ class _Waiter(DisposableBase):
         self._busy = True
         call, sink = self._call, self._sink
         try:
-            while self._seen < len(call.values) and not self._is_over():
+            while self._seen < len(call.values) and not self._left:
                 value = call.values[self._seen]
                 self._seen += 1
                 sink.on_next(value)
         finally:
             self._busy = False
-        if call.ended and not self._is_over():
+        if call.ended and not self._left:
             self._left = True
-            del call.waiters[self]
             if call.error is None:
                 sink.on_completed()
             else:
                 sink.on_error(call.error)
-
-    def _is_over(self) -> bool:
-        # A sink that is still attaching cannot dispose us yet, but it knows whether it was disposed.
-        return self._left or (isinstance(self._sink, Link) and self._sink.upstream is DISPOSED)
 
     def dispose(self) -> None:
         if not self._left:

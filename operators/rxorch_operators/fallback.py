@@ -11,7 +11,7 @@ from reactivex.abc import DisposableBase, ObserverBase
 from ._cause import caused_by
 from ._demand import DemandScheduler
 from ._inner import attach_inner
-from ._stage import DISPOSED, Link, Stage, as_stage
+from ._stage import DISPOSED, NOTHING, Link, Stage, as_stage
 
 __all__ = ["fallback"]
 
@@ -48,7 +48,7 @@ def fallback(
         result        --a-----b|
 
     >>> import reactivex
-    >>> from rxorch_operators.fallback import fallback
+    >>> from rxorch_operators import fallback
     >>> reactivex.throw(OSError("down")).pipe(fallback(lambda error: f"{error}, cached")).subscribe(
     ...     print
     ... ) and None
@@ -89,12 +89,17 @@ class _Fallback(Stage[Any]):
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         link = _Guarded(sink, self, scheduler)
         try:
-            return link.connect(self.source, scheduler)
+            upstream = self.source.attach(link, scheduler)
         except Exception as error:
-            if link.upstream is DISPOSED:
+            if link.upstream is not NOTHING:  # it had ended before
                 raise
             link.on_error(error)
             return link
+        if link.upstream is DISPOSED:
+            upstream.dispose()
+        elif link.upstream is NOTHING:  # else: it failed while it was starting, and the substitute is there
+            link.upstream = upstream
+        return link
 
 
 class _Guarded(Link):
@@ -124,7 +129,7 @@ class _Guarded(Link):
 
     def _fail(self, error: Exception) -> None:
         if self.upstream is not DISPOSED:
-            self.upstream = DISPOSED
+            self.release()
             self.sink.on_error(error)
 
     def _go_on_with(self, given: Any, error: Exception) -> None:
@@ -165,12 +170,12 @@ class _Substitute(Link):
     def on_completed(self) -> None:
         self._tell()
         if self.upstream is not DISPOSED:
-            self.upstream = DISPOSED
+            self.release()
             self.sink.on_completed()
 
     def on_error(self, error: Exception) -> None:
         if self.upstream is not DISPOSED:
-            self.upstream = DISPOSED
+            self.release()
             is_cancellation = not isinstance(error, Exception)
             self.sink.on_error(error if is_cancellation else caused_by(error, self._first))
 
@@ -181,5 +186,4 @@ class _Substitute(Link):
         try:
             degraded(self._first)
         except Exception as broken:
-            self.upstream.dispose()
             self.on_error(broken)

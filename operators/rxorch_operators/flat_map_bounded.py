@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
-from ._demand import BoundedDemand, DemandScheduler
+from ._demand import DemandScheduler, ListenedDemand
 from ._flat_map_ordered import OrderedFlatMap
 from ._inner import Project, attach_inner
 from ._stage import DISPOSED, Link, Stage, as_stage
@@ -88,13 +88,13 @@ class _FlatMap(Stage[B]):
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         link = _Merging(sink, self.project, self.max_concurrent, scheduler)
-        return link.connect(self.source, scheduler.with_demand(link.demand))
+        return link.connect(self.source, scheduler.with_demand(link))
 
 
-class _Merging(Link):
+class _Merging(Link, ListenedDemand):
     __slots__ = (
-        "_active", "_downstream", "_draining", "_inners", "_max_concurrent", "_project", "_queue",
-        "_scheduler", "_source_done", "demand",
+        "_active", "_downstream", "_draining", "_inners", "_listeners", "_max_concurrent", "_project",
+        "_queue", "_scheduler", "_source_done",
     )  # fmt: skip
 
     def __init__(
@@ -109,18 +109,19 @@ class _Merging(Link):
         self._queue: deque[Any] = deque()  # only what a source pushed without being asked
         self._source_done = False
         self._draining = False
-        self.demand = BoundedDemand(self._credit)
+        self._listeners = []
         self._downstream = scheduler.demand
         self._downstream.listen(self._on_downstream_room)
 
-    def _credit(self) -> int:
+    def credit(self) -> int:
+        """Elements that may be sent now."""
         credit = self._max_concurrent - self._active - len(self._queue)
         downstream = self._downstream.credit()
         return credit + downstream if downstream < 0 else credit
 
     def _on_downstream_room(self) -> None:
-        if not self._source_done and self._credit() > 0:
-            self.demand.grew()
+        if not self._source_done and self.credit() > 0:
+            self.grew()
 
     def on_next(self, value: Any) -> None:
         if self.upstream is DISPOSED:
@@ -144,6 +145,7 @@ class _Merging(Link):
     def inner_completed(self, inner: _Inner) -> None:
         """Frees the slot of an inner that is done."""
         self._inners.discard(inner)
+        inner.dispose()  # links refer to each other: undone here, they are freed without the collector
         self._active -= 1
         if self._draining:
             return
@@ -153,8 +155,8 @@ class _Merging(Link):
             if not self._active and not self._queue and not self.is_disposed:
                 self._end()
                 self.sink.on_completed()
-        elif self._credit() > 0:
-            self.demand.grew()
+        elif self.credit() > 0:
+            self.grew()
 
     def _drain(self) -> None:
         # A loop, not a recursion: inners that complete at once would nest as deep as the queue is long.

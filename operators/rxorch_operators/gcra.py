@@ -154,13 +154,10 @@ class Gcra:
         interval = self._interval
         since = self._since
         idle = self._idle + since * interval <= now
-        if not idle:
-            early = cost - self.burst
-            if early > 0:
-                early = 0
-            if self._idle + (since + early) * interval > now:
-                self._refused += 1
-                return False
+        # Summed up in the order of `peek`, so that both round alike.
+        if not idle and self._idle + (since + (cost - self.burst)) * interval > now:
+            self._refused += 1
+            return False
         if now < self._blocked:
             self._refused += 1
             return False

@@ -64,7 +64,7 @@ class Permit:
         """Gives the place back: leaves the queue, or hands the permit to the next. Once is enough."""
         pool, self._pool = self._pool, None
         if pool is not None:
-            self._callback = _forgotten  # it usually leads back to the permit: a cycle
+            self._callback = _forgotten
             pool._release(self)
 
     def dispose(self) -> None:
@@ -156,7 +156,7 @@ class PermitPool:
             BulkheadFullError: No permit is free and the queue is full.
         """
         waiters = self._waiters
-        free = self._in_flight < self._limit and not waiters
+        free = self._in_flight < self._limit  # and then nobody waits: freed permits are handed out at once
         if not free and self.queue is not None and len(waiters) >= self.queue:
             self._refused += 1
             raise BulkheadFullError(limit=self._limit, queue=self.queue)
@@ -215,13 +215,14 @@ class PermitPool:
 
 
 def _forgotten(permit: Permit) -> None:
-    """Stands where the callback of a released permit was."""
+    """Stands where the callback of a released permit was: it must not be called any more.
+
+    It may still be due, when a callback before it released this permit. And it usually leads back to the
+    permit, a cycle that only the garbage collector could undo.
+    """
 
 
 def _call(permit: Permit, errors: list[BaseException]) -> None:
-    # Released by a callback that ran just before it: the permit has gone to another by now.
-    if not permit.held:
-        return
     try:
         permit._callback(permit)
     except BaseException as error:

@@ -181,13 +181,12 @@ class _Waiting(DisposableBase):
 
     __slots__ = ("_scheduler", "_sink", "_source", "_ticket", "_upstream")
 
-    _ticket: Ticket
-
     def __init__(self, sink: ObserverBase[Any], source: Stage[Any], scheduler: DemandScheduler) -> None:
         self._sink = sink
         self._source = source
         self._scheduler = scheduler
         self._upstream = NOTHING
+        self._ticket: Ticket | None = None
 
     def line_up(self, ticket: Ticket, now: float) -> None:
         """Takes the place in line."""
@@ -200,6 +199,7 @@ class _Waiting(DisposableBase):
 
     def depart(self) -> None:
         """The limits have room: this is the call."""
+        self._ticket = None  # it refers to us: so both are freed at once
         try:
             upstream = self._source.attach(self._sink, self._scheduler)
         except Exception as error:
@@ -215,9 +215,12 @@ class _Waiting(DisposableBase):
     def give_up(self, queue: RateQueue[Any], wait: float) -> None:
         """The wait cannot end in time."""
         assert isinstance(queue, RateLimiter)
+        self._ticket = None
         self._sink.on_error(queue.exceeded(wait))
 
     def dispose(self) -> None:
         upstream, self._upstream = self._upstream, DISPOSED
         upstream.dispose()
-        self._ticket.leave()
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
+            ticket.leave()

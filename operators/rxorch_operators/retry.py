@@ -21,6 +21,7 @@ __all__ = ["GiveUpReason", "RetryEvent", "RetrySettings", "retry_backoff"]
 T = TypeVar("T")
 
 _RANDOM: Final = Random()
+_DEFAULT: Final = RetryPolicy()
 
 
 class RetrySettings(TypedDict, total=False):
@@ -91,7 +92,7 @@ def retry_backoff(
 
     >>> import reactivex
     >>> from reactivex import operators as ops
-    >>> from rxorch_operators.retry import retry_backoff
+    >>> from rxorch_operators import retry_backoff
     >>> answers = iter([reactivex.throw(OSError("reset")), reactivex.just("welcome")])
     >>> call = reactivex.defer(lambda _: next(answers))
     >>> call.pipe(retry_backoff(max_attempts=2, base=0.0, on_retry=print)).subscribe(print) and None
@@ -101,7 +102,9 @@ def retry_backoff(
     fields: dict[str, Any] = dict(settings)
     if base is not None and not callable(base):
         fields["base"] = base
-    rules = replace(policy or RetryPolicy(), **fields)
+    rules = policy or _DEFAULT
+    if fields:
+        rules = replace(rules, **fields)
     options = RetryOptions(
         policy=rules,
         retry_if=retry_if,

@@ -11,7 +11,7 @@ from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 from ._clock import Clock, Handle
-from ._demand import BoundedDemand, DemandScheduler
+from ._demand import DemandScheduler, ListenedDemand
 from ._stage import Link, Stage, as_stage
 from .errors import invalid
 from .gcra import Gcra
@@ -59,7 +59,7 @@ def throttle(
 
     >>> import reactivex
     >>> from reactivex.scheduler import VirtualTimeScheduler
-    >>> from rxorch_operators.throttle import throttle
+    >>> from rxorch_operators import throttle
     >>> time = VirtualTimeScheduler()
     >>> paced = reactivex.from_iterable("abc").pipe(throttle(1, 2.0))
     >>> _ = paced.subscribe(lambda letter: print(time.clock, letter), scheduler=time)
@@ -94,12 +94,15 @@ class _Throttle(Stage[T]):
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         link = _Pacing(sink, self.gate(), self.cost, self.clock or scheduler.clock, scheduler)
-        return link.connect(self.source, scheduler.with_demand(link.demand))
+        return link.connect(self.source, scheduler.with_demand(link))
 
 
-class _Pacing(Link):
+class _Pacing(Link, ListenedDemand):
+    """Queues what may not go yet; the demand of its source is room for one element, if downstream has any."""
+
     __slots__ = (
-        "_clock", "_cost", "_downstream", "_end", "_gate", "_queue", "_sending", "_timer", "demand",
+        "_clock", "_cost", "_downstream", "_error", "_gate", "_listeners", "_queue", "_sending",
+        "_source_done", "_timer",
     )  # fmt: skip
 
     def __init__(
@@ -117,17 +120,19 @@ class _Pacing(Link):
         self._queue: deque[tuple[Any, float]] = deque()
         self._timer: Handle | None = None
         self._sending = False
-        self._end: Callable[[], None] | None = None  # the last event of the source, kept until its turn
-        self.demand = BoundedDemand(self._credit)
+        self._source_done = False
+        self._error: Exception | None = None  # how the source ended, kept until its turn
+        self._listeners = []
         self._downstream = scheduler.demand
         self._downstream.listen(self._on_downstream_room)
 
-    def _credit(self) -> int:
+    def credit(self) -> int:
+        """Elements that may be sent now."""
         return min(1, self._downstream.credit()) - len(self._queue)
 
     def _on_downstream_room(self) -> None:
-        if self._end is None and self._credit() > 0:
-            self.demand.grew()
+        if not self._source_done and self.credit() > 0:
+            self.grew()
 
     def on_next(self, value: Any) -> None:
         if self.is_disposed:
@@ -145,14 +150,12 @@ class _Pacing(Link):
             self._send_due()
 
     def on_error(self, error: Exception) -> None:
-        self._finish(lambda: self.sink.on_error(error))
+        self._error = error
+        self.on_completed()
 
     def on_completed(self) -> None:
-        self._finish(self.sink.on_completed)
-
-    def _finish(self, end: Callable[[], None]) -> None:
         if not self.is_disposed:
-            self._end = end
+            self._source_done = True
             if self._timer is None:
                 self._send_due()
 
@@ -172,12 +175,14 @@ class _Pacing(Link):
             self._sending = False
         if self._queue or self.is_disposed:
             return
-        if self._end is not None:
-            end = self._end
+        if not self._source_done:
+            if self.credit() > 0:
+                self.grew()
+        elif self._error is not None:
+            self._fail(self._error)
+        else:
             self.dispose()
-            end()
-        elif self._credit() > 0:
-            self.demand.grew()
+            self.sink.on_completed()
 
     def _sent_next(self, least: float) -> bool:
         value, cost = self._queue[0]

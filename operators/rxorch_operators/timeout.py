@@ -52,7 +52,7 @@ def timeout(
 
     >>> import reactivex
     >>> from reactivex.scheduler import VirtualTimeScheduler
-    >>> from rxorch_operators.timeout import timeout
+    >>> from rxorch_operators import timeout
     >>> time = VirtualTimeScheduler()
     >>> slow = reactivex.timer(2.0).pipe(timeout(0.5))
     >>> _ = slow.subscribe(print, lambda error: print(repr(error.kind), error.limit), scheduler=time)
@@ -102,9 +102,13 @@ class _Timeout(Stage[T]):
             link = _Limited(sink)
         else:
             link = _Paced(sink, self, scheduler)
-        link.connect(self.source, scheduler)
-        if link.upstream is not DISPOSED:  # else: it ended while it was starting
-            link.arm(_finite(total), self.clock or scheduler.clock)
+        try:
+            link.connect(self.source, scheduler)
+            if link.upstream is not DISPOSED:  # else: it ended while it was starting
+                link.arm(_finite(total), self.clock or scheduler.clock)
+        except BaseException:
+            link.dispose()
+            raise
         return link
 
 
@@ -138,13 +142,13 @@ class _Limited(Link):
 
     def on_error(self, error: Exception) -> None:
         if self.upstream is not DISPOSED:
-            self.upstream = DISPOSED
+            self.release()
             self._disarm()
             self.sink.on_error(error)
 
     def on_completed(self) -> None:
         if self.upstream is not DISPOSED:
-            self.upstream = DISPOSED
+            self.release()
             self._disarm()
             self.sink.on_completed()
 

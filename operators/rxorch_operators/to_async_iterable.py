@@ -181,15 +181,14 @@ class _Inbox(ObserverBase[Any], DisposableBase):
 
     def _finish(self) -> None:
         self.done = True
-        self._upstream = DISPOSED
+        upstream, self._upstream = self._upstream, DISPOSED
         self._wake()
+        upstream.dispose()
 
     def dispose(self) -> None:
-        upstream = self._upstream
         self.items.clear()
         self.error = None
         self._finish()
-        upstream.dispose()
 
 
 async def settle(tasks: set[asyncio.Task[Any]]) -> None:

@@ -2,12 +2,12 @@
 
 ::
 
-    user ----.                      .---------------------------------.---------------.
-             +-> quote -> fraud? -> payment -> inventory -> shipping -+-> notification
-    product -'            (large orders only)
+    user ----.
+              +--> quote --> fraud? --> payment --> inventory --> shipping --> notification
+    product -'
 
 ``fraud`` is skipped for small orders; a declined order skips everything after it; a message that cannot be
-sent is put off and does not fail the order.
+sent is put off and does not fail the order. Shipping and notification depend on user and product, too.
 """
 
 from __future__ import annotations

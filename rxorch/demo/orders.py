@@ -108,7 +108,8 @@ def fate_of(run: Run) -> str:
     """How an order ended, in a few words; for a failure: the step, and what was wrong with it."""
     for name, outcome in run.outcomes.items():
         if outcome.status in _LOST:
-            return f"failed: {name} {short(outcome.error)}"
+            word = "unknown" if outcome.status is OutcomeStatus.UNKNOWN else "failed"
+            return f"{word}: {name} {short(outcome.error)}"
     if run.error is not None:
         return f"failed: {short(run.error)}"
     if run.outcomes["payment"].status is OutcomeStatus.SKIPPED:

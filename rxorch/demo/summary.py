@@ -74,7 +74,7 @@ def _table(title: str, rows: list[list[str]], align: str, ink: Ink) -> Iterator[
 
 def _fates(report: OrdersReport, ink: Ink) -> list[list[str]]:
     def colour(fate: str) -> str:
-        if fate.startswith("failed"):
+        if fate.startswith(("failed", "unknown")):
             return "red"
         return {SHIPPED: "green", PUT_OFF: "yellow"}.get(fate, "dim")
 
@@ -86,12 +86,15 @@ def _fates(report: OrdersReport, ink: Ink) -> list[list[str]]:
 
 def _troubles(report: OrdersReport) -> list[list[str]]:
     failures, replays = report.attempt_failures, report.stats.replays
-    return [
+    rows = [
         ["calls", count(report.calls), ""],
         ["attempts that failed", count(sum(failures.values())), _listed(failures)],
         ["attempts repeated", count(report.retries), ""],
         ["repeats without second effect", count(sum(replays.values())), _listed(replays)],
     ]
+    if stranded := len(report.stats.charged) - report.shipped:
+        rows.append(["orders charged, not shipped", count(stranded), "money to give back"])
+    return rows
 
 
 def _listed(numbers: Mapping[str, int]) -> str:

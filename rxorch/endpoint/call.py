@@ -65,8 +65,9 @@ class Call:
     """The facts of one call; the policies write them, the outcome and the events are read off it."""
 
     __slots__ = (
-        "_attempt_started", "attempts", "budget", "cached", "data", "deadline", "degraded", "error", "headers",
-        "key", "listening", "now", "number", "request", "runtime", "sent", "started", "status", "status_code", "trail", "value",
+        "_attempt_started", "attempts", "budget", "cached", "data", "deadline", "degraded", "error",
+        "headers", "key", "listening", "now", "number", "request", "runtime", "sent", "started", "status",
+        "status_code", "trail", "value",
     )  # fmt: skip
 
     def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail) -> None:
@@ -172,7 +173,7 @@ class Call:
         self.status = status
         self.runtime.calls_in_flight -= 1
         bus = self.runtime.bus
-        if bus.active or self.trail.record is not None:
+        if bus.active or CallFinished in bus.kinds or self.trail.record is not None:
             now = self.now()
             self._emit(
                 CallFinished, now, status, now - self.started, self.attempts, self.status_code, self.error,
@@ -203,7 +204,7 @@ class CallLink(Link):
         self._call.value = value
         self.sink.on_next(value)
 
-    def on_error(self, error: Exception) -> None:
+    def on_error(self, error: BaseException) -> None:
         call = self._call
         if call.status == "running":
             call.error = error

@@ -22,7 +22,7 @@ from pydantic import (
 from rxorch.endpoint import _checks
 from rxorch.endpoint._show import show
 from rxorch.endpoint.template import ParamsTemplate, Template, TextTemplate
-from rxorch.http import DEFAULT_MAX_RESPONSE_BYTES
+from rxorch.http import DEFAULT_MAX_RESPONSE_BYTES, Response
 from rxorch_operators import CircuitBreaker, RateLimiter, RetryPolicy
 
 __all__ = ["APIEndpoint"]
@@ -33,8 +33,8 @@ IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=1)]
-_DataFunction = Annotated[Callable[..., Any] | None, PlainValidator(_checks.data_field)]
-_Parser = Annotated[Callable[..., Any] | None, PlainValidator(_checks.parser_field)]
+_OfData = Callable[[Any], Any] | Callable[[Any, Any], Any]
+_DataFunction = Annotated[_OfData | None, PlainValidator(_checks.data_field)]
 
 
 def _one_of(kind: type, *also: object) -> PlainValidator:
@@ -116,7 +116,7 @@ class APIEndpoint(BaseModel, frozen=True):
     url: Annotated[str, AfterValidator(_checks.url)]
     method: Annotated[str, AfterValidator(_checks.method)] = "GET"
     headers: Annotated[Mapping[str, str] | None, PlainValidator(_checks.headers)] = None
-    params: Annotated[Mapping[str, Any] | Callable[..., Any] | None, PlainValidator(_checks.params)] = None
+    params: Annotated[Mapping[str, Any] | _OfData | None, PlainValidator(_checks.params)] = None
     body: Annotated[Any, PlainValidator(_checks.body)] = None
     timeout: _Positive | None = 30.0
     total_timeout: _Positive | None = None
@@ -124,12 +124,12 @@ class APIEndpoint(BaseModel, frozen=True):
     retry_delay: _NotNegative | None = None
     retry_jitter: Literal["full", "equal", "decorrelated", "none"] = "full"
     retry_on: Annotated[Collection[int] | None, PlainValidator(_checks.retry_on)] = None
-    retry_if: _Parser = None
+    retry_if: Annotated[Callable[[Any], Any] | None, PlainValidator(_checks.parser_field)] = None
     idempotent: bool | None = None
     rate_limit: _Count | None = None
     burst_limit: _Count | None = None
     rate_limit_window: _Positive | None = None
-    response_parser: _Parser = None
+    response_parser: Annotated[Callable[[Response], Any] | None, PlainValidator(_checks.parser_field)] = None
     transform_input: _DataFunction = None
     transform_output: _DataFunction = None
     error_handler: _DataFunction = None
@@ -139,9 +139,7 @@ class APIEndpoint(BaseModel, frozen=True):
     response_key: Annotated[str, AfterValidator(_checks.response_key)] | None = None
     model: Annotated[Any, PlainValidator(_checks.model)] = None
     each: bool = False
-    idempotency_key: Annotated[str | Callable[..., Any] | None, PlainValidator(_checks.idempotency_key)] = (
-        "auto"
-    )
+    idempotency_key: Annotated[str | _OfData | None, PlainValidator(_checks.idempotency_key)] = "auto"
     max_response_bytes: _Count = DEFAULT_MAX_RESPONSE_BYTES
     cache_ttl: _NotNegative | None = None
     circuit_breaker: Annotated[CircuitBreaker | Literal[False] | None, _one_of(CircuitBreaker, False)] = None

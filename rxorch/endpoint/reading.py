@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from rxorch.endpoint.model import APIEndpoint
-from rxorch.endpoint.values import extract
+from rxorch.endpoint.values import call_with_context, extract
 from rxorch.errors import ApiHttpError, ApiRateLimitError, ApiValidationError
 from rxorch.http import Response, default_parse, retry_hint
 
@@ -40,20 +40,20 @@ class AnswerReader:
     def __init__(self, endpoint: APIEndpoint) -> None:
         self._name = endpoint.name
         self._parse: Callable[[Response], Any] = endpoint.response_parser or default_parse
-        steps: list[Callable[[Any], Any]] = []
+        steps: list[Callable[[Any, Any], Any]] = []
         if endpoint.response_key is not None:
             key = endpoint.response_key
-            steps.append(lambda value: extract(value, key, endpoint=endpoint.name))
+            steps.append(lambda value, _: extract(value, key, endpoint=endpoint.name))
         if endpoint.adapter is not None:
             steps.append(self._validator(endpoint.adapter))
         if endpoint.transform_output is not None:
-            steps.append(endpoint.transform_output)
+            steps.append(call_with_context(endpoint.transform_output, label="transform_output"))
         self._steps = tuple(steps)
 
-    def _validator(self, adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
+    def _validator(self, adapter: TypeAdapter[Any]) -> Callable[[Any, Any], Any]:
         validate = adapter.validate_python
 
-        def step(value: Any) -> Any:
+        def step(value: Any, _: Any) -> Any:
             try:
                 return validate(value)
             except ValidationError as error:
@@ -61,14 +61,19 @@ class AnswerReader:
 
         return step
 
-    def read(self, response: Response) -> Any:
-        """The value of an answer; an answer that is not a success is an `ApiHttpError`."""
+    def read(self, response: Response, context: Any = None) -> Any:
+        """The value of an answer; an answer that is not a success is an `ApiHttpError`.
+
+        Args:
+            response: The answer.
+            context: For a `transform_output` of two parameters: earlier results by name.
+        """
         status = response.status
         if not 200 <= status < 300:
             raise self._refused(response)
         value = self._parse(response)
         for step in self._steps:
-            value = step(value)
+            value = step(value, context)
         return value
 
     def _refused(self, response: Response) -> ApiHttpError:

@@ -25,8 +25,8 @@ class RetryRules:
     """The retry decisions of one endpoint.
 
     A method that is not idempotent is repeated only when the failure came before the request was sent, on
-    429 and 503, on statuses that `retry_on` names, or when the endpoint says `idempotent=True` or gives its own
-    `idempotency_key`.
+    429 and 503, on statuses that `retry_on` names, or when the endpoint says `idempotent=True` or gives its
+    own `idempotency_key`.
     """
 
     __slots__ = ("_any_failure", "_default_base", "_explicit", "_statuses")

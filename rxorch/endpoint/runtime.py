@@ -10,7 +10,7 @@ from rxorch.endpoint.build import CacheKeyGenerator, RequestBuilder, again, cach
 from rxorch.endpoint.call import Call
 from rxorch.endpoint.model import APIEndpoint
 from rxorch.endpoint.reading import AnswerReader, Attempted
-from rxorch.endpoint.retry_rules import RetryRules
+from rxorch.endpoint.retry_rules import RetryRules, classify
 from rxorch.endpoint.values import call_with_context
 from rxorch.errors import ApiHttpError
 from rxorch.events import BreakerChanged, EventBus
@@ -21,6 +21,9 @@ from rxorch_operators import (
     RateLimiter,
     RetryPolicy,
     TtlCache,
+    bulkhead,
+    circuit_breaker,
+    timeout,
 )
 
 if TYPE_CHECKING:
@@ -82,13 +85,22 @@ class EndpointRuntime:
         self.random = defaults.random
         self.bulkhead = defaults.bulkhead
         self.breaker = self._own_breaker(endpoint, defaults)
-        self.limiters = self._own_limiters(endpoint, defaults)
+        self.own_limiter = self._own_limiter(endpoint, defaults)
+        limiters = (defaults.global_limiter, self.own_limiter)  # outermost first
+        self.limiters = tuple(limiter for limiter in limiters if limiter is not None)
+        # Operators that are the same for every call are made once.
+        self.attempt_timeout = None if endpoint.timeout is None else timeout(endpoint.timeout)
+        self.attempt_bulkhead = None if self.bulkhead is None else bulkhead(self.bulkhead)
+        self.attempt_breaker = (
+            None if self.breaker is None else circuit_breaker(self.breaker, classify=classify)
+        )
         self.retry_policy = retry_policy(endpoint)
         self.cache: TtlCache[Any, Any] = caller.cache
         self.coalescer = Coalescer()
         self.cache_ttl = endpoint.cache_ttl
         if self.cache_ttl is None and endpoint.method in _SAFE:
             self.cache_ttl = defaults.cache_ttl
+        self.cached = bool(self.cache_ttl)  # 0 says: never
         self.calls_in_flight = 0
         self.retries = 0
 
@@ -114,17 +126,13 @@ class EndpointRuntime:
             )
 
     @staticmethod
-    def _own_limiters(endpoint: APIEndpoint, defaults: CallDefaults) -> tuple[RateLimiter, ...]:
-        """Outermost first: the global limit, then the endpoint's own."""
-        limiters = [] if defaults.global_limiter is None else [defaults.global_limiter]
+    def _own_limiter(endpoint: APIEndpoint, defaults: CallDefaults) -> RateLimiter | None:
         if endpoint.rate_limiter is not None:
-            limiters.append(endpoint.rate_limiter)
-        elif endpoint.rate_limit is not None:
-            window = endpoint.rate_limit_window or defaults.rate_limit_window
-            limiters.append(
-                RateLimiter(endpoint.rate_limit, window, burst=endpoint.burst_limit, name=endpoint.name)
-            )
-        return tuple(limiters)
+            return endpoint.rate_limiter
+        if endpoint.rate_limit is None:
+            return None
+        window = endpoint.rate_limit_window or defaults.rate_limit_window
+        return RateLimiter(endpoint.rate_limit, window, burst=endpoint.burst_limit, name=endpoint.name)
 
     def prepare(self, call: Call) -> None:
         """Builds the request of a call; raises what is wrong with its input."""
@@ -132,7 +140,7 @@ class EndpointRuntime:
         defaults = self.caller.defaults
         if self.retry_policy is not None and defaults.retry_budget:
             call.budget = self.caller.budget_of(request.url.host or "")
-        if self.cache_ttl is not None:
+        if self.cached:
             call.key = cache_key(
                 self.endpoint, request, data=call.data, generator=defaults.cache_key_generator
             )
@@ -152,10 +160,10 @@ class EndpointRuntime:
         call.status_code = response.status
         call.headers = response.headers
         try:
-            return self.reader.read(response)
+            return self.reader.read(response, call.trail.context)
         except ApiHttpError as error:
-            if error.retry_after is not None and self.endpoint.rate_limit is not None:
-                self.limiters[-1].feed_retry_after(error.retry_after)
+            if error.retry_after is not None and self.own_limiter is not None:
+                self.own_limiter.feed_retry_after(error.retry_after)
             raise
 
     def refused_result(self, call: Call) -> Callable[[Any], bool] | None:

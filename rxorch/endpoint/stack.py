@@ -6,7 +6,7 @@
              -> rate limit (global, then endpoint) -> bulkhead -> attempt timeout
              -> transport -> parse -> validate
 
-Each line of `_compose` is one of the operators of `rxorch_operators`; a policy that the endpoint does not ask
+Each step of `_compose` is one of the operators of `rxorch_operators`; a policy that the endpoint does not ask
 for is not there. The order has reasons: a cached value costs no permit; every attempt is seen by the
 breaker and paid to the limiter; a wait for the limiter is not part of the attempt's time.
 """
@@ -19,7 +19,7 @@ from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint.call import Call, CallLink, Trail
-from rxorch.endpoint.retry_rules import classify, hint
+from rxorch.endpoint.retry_rules import hint
 from rxorch.errors import (
     ApiBulkheadFullError,
     ApiCircuitOpenError,
@@ -33,9 +33,7 @@ from rxorch_operators import (
     CircuitOpenError,
     RateLimitExceededError,
     TimeoutExceededError,
-    bulkhead,
     cache,
-    circuit_breaker,
     coalesce,
     fallback,
     from_async,
@@ -107,15 +105,15 @@ def _compose(call: Call) -> Observable[Any]:
     runtime = call.runtime
     endpoint = runtime.endpoint
     source: Observable[Any] = from_async(runtime.attempt, call)
-    if endpoint.timeout is not None:
-        source = timeout(endpoint.timeout)(source)
+    if runtime.attempt_timeout is not None:
+        source = runtime.attempt_timeout(source)
     source = _Watched(as_stage(source), call)
-    if runtime.bulkhead is not None:
-        source = bulkhead(runtime.bulkhead)(source)
+    if runtime.attempt_bulkhead is not None:
+        source = runtime.attempt_bulkhead(source)
     if runtime.limiters:
         source = rate_limit(*runtime.limiters, max_wait=call.remaining, on_wait=call.rate_limited)(source)
-    if runtime.breaker is not None:
-        source = circuit_breaker(runtime.breaker, classify=classify)(source)
+    if runtime.attempt_breaker is not None:
+        source = runtime.attempt_breaker(source)
     if runtime.retry_policy is not None:
         source = retry_backoff(
             runtime.retry_policy,
@@ -128,10 +126,10 @@ def _compose(call: Call) -> Observable[Any]:
             deadline=call.deadline,
             random=runtime.random,
         )(source)
-    if runtime.cache_ttl is not None:
+    if runtime.cached:
         source = coalesce(runtime.coalescer, call.key)(source)
         source = cache(
-            runtime.cache, call.key, ttl=runtime.cache_ttl, tag=endpoint.name, on_hit=call.cache_hit
+            runtime.cache, call.key, ttl=runtime.cache_ttl or 0.0, tag=endpoint.name, on_hit=call.cache_hit
         )(source)
     if endpoint.total_timeout is not None:
         source = timeout(call.remaining)(source)

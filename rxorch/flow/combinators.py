@@ -48,7 +48,7 @@ def sequential(*steps: Flow | APIEndpoint) -> Group:
 
 
 def parallel(*steps: Flow | APIEndpoint, max_concurrent: int | None = None) -> Group:
-    """All at once (`merge`), at most `max_concurrent` of them; one with `depends_on` starts when those are done."""
+    """All at once (`merge`), at most `max_concurrent`; one with `depends_on` starts when those are done."""
     return _group(Kind.PARALLEL, steps, max_concurrent)
 
 
@@ -58,7 +58,7 @@ def fanout(*steps: Flow | APIEndpoint, max_concurrent: int | None = None) -> Gro
 
 
 def pipeline(*steps: Flow | APIEndpoint) -> Group:
-    """A chain of `flat_map`s: each step gets what the step before returned. A skipped step hands its input on."""
+    """A chain of `flat_map`s: each step gets what the step before returned; a skipped one hands its input on."""
     return _group(Kind.PIPELINE, steps)
 
 

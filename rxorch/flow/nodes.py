@@ -87,7 +87,8 @@ class Group(Flow):
     Args:
         kind: How they are put together.
         members: The flows.
-        max_concurrent: How many of them run at once; None: the run's default. Ignored where one runs at a time.
+        max_concurrent: How many of them run at once; None: the run's default. Ignored where only one runs
+            at a time.
     """
 
     kind: Kind

@@ -9,6 +9,7 @@ import difflib
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from rxorch.endpoint import APIEndpoint, call_with_context
@@ -129,7 +130,8 @@ def _compile_choice(node: Choice) -> tuple[ChoicePlan, Wanted]:
         for dependant, name in (*wanted, *more):
             if name in then.names or name in otherwise.names:
                 raise ApiConfigurationError(
-                    f"endpoint {dependant!r}: depends_on names {name!r}, which is in the other branch of a choice"
+                    f"endpoint {dependant!r}: depends_on names {name!r}, "
+                    "which is in the other branch of a choice"
                 )
         wanted = wanted + more
     names = then.names + (otherwise.names if otherwise is not None else ())
@@ -205,7 +207,7 @@ def _cycle(members: Sequence[Plan], needs: Sequence[set[int]], done: Sequence[in
 
 def _chain(order: Sequence[int]) -> list[set[int]]:
     needs: list[set[int]] = [set() for _ in order]
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in pairwise(order):
         needs[after] = {before}
     return needs
 
@@ -234,12 +236,13 @@ def _check_call_fields(plan: CallPlan, known: frozenset[str]) -> None:
     if endpoint.transform_input is not None:
         return  # what it returns is not known before the call
     for field in endpoint.template_fields:
-        head, dot, _ = field.partition(".")
-        if dot and head not in known:
+        if "." in field and not any(field.startswith(f"{name}.") for name in known):
+            head = field.partition(".")[0]
             place = "url" if field in endpoint.template.fields else "headers, params or idempotency_key"
             raise ApiConfigurationError(
-                f"endpoint {endpoint.name!r}, {place}: nothing can supply {{{field}}}: no dependency or earlier "
-                f"step is called {head!r}. Add it to depends_on, or pick it from the input with transform_input"
+                f"endpoint {endpoint.name!r}, {place}: nothing can supply {{{field}}}: no dependency or "
+                f"earlier step is called {head!r}. Add it to depends_on, or pick it from the input with "
+                "transform_input"
             )
 
 

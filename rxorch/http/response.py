@@ -70,7 +70,10 @@ class Response:
         _, charset = _media_type(self.headers.get(CONTENT_TYPE, ""))
         try:
             return self.content.decode(charset or "utf-8", "replace")
-        except LookupError:  # a charset that Python does not know, or that is no charset ("zip")
+        except (
+            LookupError,
+            ValueError,
+        ):  # a charset that Python does not know, or that is none ("zip", "idna")
             return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:
@@ -139,7 +142,7 @@ def _media_type(content_type: str) -> tuple[str, str]:
 def _recode(content: bytes, charset: str) -> bytes:
     try:
         return content.decode(charset).encode()
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):
         raise _json_error(f"the body is not {charset[:40]} text", "json_charset") from None
 
 

@@ -34,6 +34,14 @@ class Histogram:
         buckets = self._buckets
         buckets[bucket] = buckets.get(bucket, 0) + 1
 
+    def merge(self, other: Histogram) -> None:
+        """Adds what another histogram has counted."""
+        self.count += other.count
+        self.total += other.total
+        self.max = max(self.max, other.max)
+        for bucket, count in other._buckets.items():
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+
     @property
     def mean(self) -> float:
         """The average, 0 when empty."""

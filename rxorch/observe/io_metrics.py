@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import ClassVar
 
 from rxorch.events import CallFinished, Event
 from rxorch.observe.histogram import Histogram
@@ -70,7 +71,19 @@ class _Account:
         self.latency = Histogram()
         self.kinds: Counter[str] = Counter()
 
+    def merge(self, other: _Account) -> None:
+        """Adds what another account has counted."""
+        self.requests += other.requests
+        self.calls += other.calls
+        self.errors += other.errors
+        self.degraded += other.degraded
+        self.retries += other.retries
+        self.cache_hits += other.cache_hits
+        self.latency.merge(other.latency)
+        self.kinds.update(other.kinds)
+
     def figures(self) -> dict[str, object]:
+        """The fields of `EndpointFigures`."""
         calls, latency = self.calls, self.latency
         return {
             "total_requests": self.requests,
@@ -101,8 +114,10 @@ class IOMetrics:
     (1, 2, 50.0, 1)
     """
 
+    KINDS: ClassVar[tuple[type[Event], ...]] = (CallFinished,)
+    """The events that `on_event` counts, for `EventBus.subscribe(..., kinds=)`."""
+
     def __init__(self) -> None:
-        self._all = _Account()
         self._accounts: dict[str, _Account] = {}
 
     def _account(self, name: str) -> _Account:
@@ -120,10 +135,10 @@ class IOMetrics:
         """
         if not math.isfinite(latency) or latency < 0:
             raise ValueError(f"latency must be milliseconds, 0 or more, got {latency!r}")
-        for account in (self._all, self._account(name)):
-            account.requests += 1
-            account.calls += 1
-            account.latency.add(latency)
+        account = self._account(name)
+        account.requests += 1
+        account.calls += 1
+        account.latency.add(latency)
 
     def record_error(self, name: str, error_type: str = "error") -> None:
         """Counts a call that failed.
@@ -132,31 +147,30 @@ class IOMetrics:
             name: Of the endpoint or whatever else is measured.
             error_type: Kind of the failure, such as `"timeout"`.
         """
-        for account in (self._all, self._account(name)):
-            account.calls += 1
-            account.errors += 1
-            account.kinds[error_type] += 1
+        account = self._account(name)
+        account.calls += 1
+        account.errors += 1
+        account.kinds[error_type] += 1
 
     def on_event(self, event: Event) -> None:
         """Counts a finished call; made to be subscribed to an `EventBus`. Cancelled calls do not count."""
         if type(event) is not CallFinished:
             return
-        milliseconds = event.duration * 1000
-        for account in (self._all, self._account(event.endpoint)):
-            account.requests += event.attempts
-            if event.attempts > 1:
-                account.retries += event.attempts - 1
-            if event.status == "cancelled":
-                continue
-            account.calls += 1
-            account.latency.add(milliseconds)
-            if event.cached:
-                account.cache_hits += 1
-            if event.degraded:
-                account.degraded += 1
-            if event.status != "ok":
-                account.errors += 1
-                account.kinds[type(event.error).__name__] += 1
+        account = self._account(event.endpoint)
+        account.requests += event.attempts
+        if event.attempts > 1:
+            account.retries += event.attempts - 1
+        if event.status == "cancelled":
+            return
+        account.calls += 1
+        account.latency.add(event.duration * 1000)
+        if event.cached:
+            account.cache_hits += 1
+        if event.degraded:
+            account.degraded += 1
+        if event.status != "ok":
+            account.errors += 1
+            account.kinds[type(event.error).__name__] += 1
 
     def snapshot(self) -> MetricsSnapshot:
         """The figures now; later records do not change it."""
@@ -164,9 +178,11 @@ class IOMetrics:
             name: EndpointFigures(**account.figures())  # type: ignore[arg-type]
             for name, account in self._accounts.items()
         }
-        return MetricsSnapshot(**self._all.figures(), endpoints=MappingProxyType(endpoints))  # type: ignore[arg-type]
+        everything = _Account()
+        for account in self._accounts.values():
+            everything.merge(account)
+        return MetricsSnapshot(**everything.figures(), endpoints=MappingProxyType(endpoints))  # type: ignore[arg-type]
 
     def reset(self) -> None:
         """Starts counting anew."""
-        self._all = _Account()
         self._accounts.clear()

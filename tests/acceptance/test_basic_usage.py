@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+import pytest
+
 from rxorch import (
     APIEndpoint,
     APIOrchestrationConfig,
     APIOrchestrator,
+    ApiRateLimitError,
     OrchestrationMode,
     OrchestrationResult,
+    Request,
+    Response,
+    pipeline,
 )
 from tests.acceptance.threaded import ThreadedLoopback
 from tests.acceptance.witness import Witness
@@ -70,6 +76,48 @@ async def test_run_blocks_inside_a_running_loop() -> None:
         result = users_then_posts(server.url).run({"user_id": 123})
 
     assert result["users"][0]["name"] == "Ada"
+
+
+async def test_run_inside_a_running_loop_is_the_same_orchestrator() -> None:
+    """APIOrchestrator.run in a loop: what is remembered, limited, counted and configured stays in force."""
+    witness = Witness()
+    routes = {"GET /kept": witness.answers("kept"), "GET /limited": witness.answers("limited")}
+    with ThreadedLoopback(routes) as server:
+        kept = APIEndpoint(name="kept", url=f"{server.url}/kept", cache_ttl=300)
+        limited = APIEndpoint(
+            name="limited", url=f"{server.url}/limited", rate_limit=1, rate_limit_window=36_000
+        )
+        orchestrator = APIOrchestrator(pipeline(kept, limited), fail_fast=True)
+        orchestrator.run({})
+        with pytest.raises(ApiRateLimitError):
+            orchestrator.run({})
+
+    assert (witness.count("kept"), witness.count("limited")) == (1, 1)
+    metrics = orchestrator.get_metrics()
+    assert (metrics.total_requests, metrics.cache_hits) == (2, 1)
+
+
+class Echo:
+    """A transport without a network."""
+
+    sends = 0
+
+    async def send(self, request: Request) -> Response:
+        self.sends += 1
+        request.sent = True
+        return Response(200, b'"echo"', {"Content-Type": "application/json"}, url=request.url)
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+async def test_run_inside_a_running_loop_uses_the_transport_it_was_given() -> None:
+    """APIOrchestrator.run in a loop: a transport of one's own is not silently replaced by a real one."""
+    transport = Echo()
+    config = APIOrchestrationConfig(endpoints=[APIEndpoint(name="api", url="http://api.invalid")])
+    result = APIOrchestrator(config, transport=transport).run({})
+
+    assert (transport.sends, result["api"]) == (1, "echo")
 
 
 async def test_async_context_manager_keeps_the_session() -> None:

@@ -72,6 +72,33 @@ async def test_the_key_generator_decides_what_is_the_same() -> None:
     assert witness.count("user") == 1
 
 
+async def test_the_key_generator_sees_the_params_that_are_sent() -> None:
+    """cache_key_generator: ``ep.params`` are filled in, so the generator shown tells inputs apart."""
+    witness = Witness()
+    async with Loopback({"GET /users": witness.answers("user", lambda call: call.query)}) as server:
+        endpoint = APIEndpoint(name="user", url=f"{server.url}/users", params={"id": "{id}"})
+        config = APIOrchestrationConfig(
+            endpoints=[endpoint], cache_ttl=300, cache_key_generator=lambda ep: f"{ep.name}:{ep.params}"
+        )
+        orchestrator = APIOrchestrator(config)
+        answers = [(await orchestrator.execute({"id": i}))["user"] for i in (1, 2, 1)]
+
+    assert answers == [{"id": "1"}, {"id": "2"}, {"id": "1"}]
+    assert witness.count("user") == 2
+
+
+async def test_orders_are_not_answered_from_memory() -> None:
+    """Response caching: a cache_ttl for all endpoints is for reading; every POST is sent."""
+    witness = Witness()
+    async with Loopback({"POST /orders": witness.answers("orders")}) as server:
+        endpoint = APIEndpoint(name="orders", url=f"{server.url}/orders", method="POST")
+        orchestrator = APIOrchestrator(APIOrchestrationConfig(endpoints=[endpoint], cache_ttl=300))
+        for _ in range(2):
+            await orchestrator.execute({"item": 1})
+
+    assert witness.count("orders") == 2
+
+
 async def test_without_a_generator_every_input_has_its_own_answer() -> None:
     """Response caching: method, url, params, body and identity make the key when no generator does."""
     witness = Witness()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from rxorch import (
     APIEndpoint,
@@ -16,7 +18,7 @@ from rxorch import (
     OrchestrationMode,
     OutcomeStatus,
 )
-from tests.acceptance.witness import Witness
+from tests.acceptance.witness import Company, Witness
 from tests.support.loopback import Loopback
 
 
@@ -40,6 +42,29 @@ async def test_fail_fast_stops_at_the_first_error() -> None:
     assert (caught.value.status_code, caught.value.endpoint) == (404, "second")
     assert caught.value.result is not None
     assert caught.value.result["first"] == {"n": 1}
+
+
+async def test_fail_fast_cuts_off_what_is_in_flight() -> None:
+    """fail_fast in PARALLEL: the others are in the house when one fails, and the server sees them leave."""
+    witness, company = Witness(), Company(3)
+
+    async def hang(_: web.Request) -> web.StreamResponse:
+        await company.wait()
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("unreachable")
+
+    routes = {"GET /bad": witness.answers("bad", status=404, company=company), "GET /hang/{n}": hang}
+    async with Loopback(routes) as server:
+        endpoints = [APIEndpoint(name=f"hang{n}", url=f"{server.url}/hang/{n}") for n in range(2)]
+        endpoints.append(APIEndpoint(name="bad", url=f"{server.url}/bad"))
+        config = APIOrchestrationConfig(endpoints=endpoints, mode=OrchestrationMode.PARALLEL, fail_fast=True)
+        with pytest.raises(ApiHttpError) as caught:
+            await APIOrchestrator(config).execute({})
+        await server.until_disconnected()
+
+        assert server.closed_early == 2
+    assert caught.value.endpoint == "bad"
+    assert {caught.value.result.outcomes[f"hang{n}"].status for n in range(2)} == {OutcomeStatus.CANCELLED}
 
 
 async def test_without_fail_fast_the_rest_goes_on() -> None:
@@ -167,14 +192,17 @@ async def test_retry_until_it_works() -> None:
     assert result.outcomes["api"].attempts == 3
 
 
-async def test_retry_count_is_the_number_of_repetitions() -> None:
+@pytest.mark.parametrize("retry_count", [0, 1, 2, 3])
+async def test_retry_count_is_the_number_of_repetitions(retry_count: int) -> None:
     """Retry configuration: retry_count=3 means four attempts, and the error knows it."""
-    witness, result = await failing(502, retry_count=3, retry_delay=0.001, retry_on=[500, 502, 503, 504])
+    witness, result = await failing(
+        502, retry_count=retry_count, retry_delay=0.001, retry_on=[500, 502, 503, 504]
+    )
 
-    assert witness.count("api") == 4
+    assert witness.count("api") == retry_count + 1
     error = result.errors["api"]
     assert isinstance(error, ApiError)
-    assert (error.status_code, error.attempts) == (502, 4)
+    assert (error.status_code, error.attempts) == (502, retry_count + 1)
 
 
 async def test_retry_on_decides_which_statuses() -> None:

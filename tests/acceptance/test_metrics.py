@@ -133,6 +133,6 @@ def test_custom_metrics() -> None:
     snapshot = metrics.snapshot()
     custom = snapshot.endpoints["custom_api"]
     assert (custom.total_requests, custom.avg_latency) == (2, 100)
-    assert custom.errors == {"timeout": 1}
+    assert (custom.errors, dict(custom.errors_by_type)) == (1, {"timeout": 1})
     assert snapshot.endpoints["other_api"].total_requests == 1
     assert snapshot.total_requests == 3

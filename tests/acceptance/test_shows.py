@@ -98,6 +98,7 @@ async def test_cancelling_an_execute_closes_its_connections_and_leaves_no_task()
         orchestrator = hanging(server.url)
         await cancel_in_flight(orchestrator, server)
         assert asyncio.all_tasks() == before
+        assert orchestrator.in_flight == 0
         await server.until(lambda loopback: loopback.connections == loopback.in_flight == 0)
         assert (server.loopback.closed_early, server.loopback.total) == (3, 3)
 
@@ -170,7 +171,8 @@ def judge(report: dict[str, int], inputs: int) -> None:
     assert report["runs"] == report["sends"] == inputs
     assert report["ok"] == inputs
     assert report["peak_in_flight"] == 100
-    assert report["most_ahead"] <= 101
+    # 100 in flight, one waiting in the iterator, and the one that it is just handing to the loop body.
+    assert report["most_ahead"] <= 100 + 1 + 1
     assert report["growth"] < 20 * MEGABYTE
 
 

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def refused(**fields: Any) -> list[tuple[str, str]]:
         make(**fields)
     error = caught.value
     shown = f"{error}{error!r}{error.errors()}{error.json()}"
-    assert CANARY not in shown
+    assert CANARY not in shown + "".join(traceback.format_exception(error))
     return [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
 
 
@@ -446,6 +447,8 @@ endpoint = APIEndpoint(
     params={"limit": 100, "q": "{q}"},
     transform_input=lambda data: data,
     condition=lambda data, context: True,
+    response_parser=lambda r: r.json()["data"],
+    error_handler=lambda e: {"error": str(e)},
     circuit_breaker=False,
     retry_jitter="none",
 )

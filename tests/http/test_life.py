@@ -108,6 +108,7 @@ async def test_cancelling_a_name_lookup(transport: AioHttpTransport, monkeypatch
         await asyncio.sleep(0)
     await cancel(task)
     await transport.aclose()
+    assert not transport._resolver._lookups
     gate.set()
 
 
@@ -179,13 +180,15 @@ async def test_a_real_cancellation_during_close_stays_one(
     )
 
 
+@pytest.mark.parametrize("idle", [0, 10])
 async def test_after_closing_no_connection_is_left(
-    loopback: ServeLoopback, transport: AioHttpTransport
+    loopback: ServeLoopback, transport: AioHttpTransport, idle: int
 ) -> None:
-    server = await loopback(
-        {"GET /x": 204, "GET /close": lambda r: web.Response(headers={"Connection": "close"})}
-    )
-    await asyncio.gather(*(transport.send(get(server, "/x")) for _ in range(10)))
+    def last(request: web.Request) -> web.Response:
+        return web.Response(headers={"Connection": "close"})
+
+    server = await loopback({"GET /x": 204, "GET /close": last})
+    await asyncio.gather(*(transport.send(get(server, "/x")) for _ in range(idle)))
     await transport.send(get(server, "/close"))
     await transport.aclose()
     assert not transport._open

@@ -58,6 +58,9 @@ async def test_many_hanging_hosts_do_not_hold_up_another(names: Names) -> None:
     found = await resolver.resolve("quick", 80)
     assert found[0]["host"] == "192.0.2.1"
     assert not any(task.done() for task in hanging)
+    # A thread that is no daemon would keep the process from ending.
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("dns-slow")]
+    assert [thread.daemon for thread in threads] == [True] * 100
     names.gate.set()
     await asyncio.gather(*hanging)
 

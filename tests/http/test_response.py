@@ -84,7 +84,9 @@ def test_what_is_no_json_is_a_clear_error(content: bytes, reason: str) -> None:
     assert len(caught.value.errors) == 1
 
 
-@pytest.mark.parametrize("charset", ["nonsense", "utf-16", "ascii-and-more", "hex"])
+@pytest.mark.parametrize(
+    "charset", ["nonsense", "utf-16", "ascii-and-more", "hex", "idna", "undefined", "a\x00b"]
+)
 def test_json_that_is_not_in_its_charset(charset: str) -> None:
     with pytest.raises(ApiValidationError, match=f"not {charset} text|not valid JSON"):
         Response(200, b"[1", {"Content-Type": f"application/json; charset={charset}"}).json()
@@ -98,6 +100,9 @@ def test_json_that_is_not_in_its_charset(charset: str) -> None:
         ("text/plain; charset='utf-16'", "gr\u00fcn".encode("utf-16"), "gr\u00fcn"),
         ("text/plain; charset=unheard-of", "gr\u00fcn".encode(), "gr\u00fcn"),
         ("text/plain; charset=zip", "gr\u00fcn".encode(), "gr\u00fcn"),
+        ("text/plain; charset=idna", "gr\u00fcn".encode(), "gr\u00fcn"),
+        ("text/plain; charset=undefined", "gr\u00fcn".encode(), "gr\u00fcn"),
+        ("text/plain; charset=a\x00b", "gr\u00fcn".encode(), "gr\u00fcn"),
         ("text/plain", b"a\xffb", "a\ufffdb"),
         ("", b"abc", "abc"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import select
 import socket
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp import StreamReader
 from yarl import URL
 
 from rxorch.errors import ApiNetworkError, ApiProtocolError
@@ -157,7 +159,8 @@ async def test_a_server_that_speaks_first_gets_no_request(
     request = Request("GET", URL(f"http://127.0.0.1:{listener.getsockname()[1]}/"))
     for _ in range(2):
         with pytest.raises(ApiProtocolError, match="before it is asked") as caught:
-            await transport.send(request)
+            async with asyncio.timeout(20):
+                await transport.send(request)
         assert not caught.value.sent
     assert (request.sent, transport.sends) == (False, 0)
     thread.join()
@@ -213,7 +216,7 @@ async def test_an_answer_before_the_whole_request_ends_the_connection(transport:
         while data := await peer._reader.read(65536):
             read[-1] += len(data)
 
-    async with RawServer(impatient) as server:
+    async with RawServer(impatient) as server, asyncio.timeout(20):
         body = bytes(30_000_000)
         for _ in range(2):
             response = await transport.send(Request("POST", URL(server.url), body=body))
@@ -221,6 +224,29 @@ async def test_an_answer_before_the_whole_request_ends_the_connection(transport:
         assert server.connections == 2
         await transport.aclose()
     assert max(read) < len(body)
+
+
+async def test_a_long_lived_connection_gathers_nothing(transport: AioHttpTransport) -> None:
+    async def talk(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.send(ok(b"hello")[:-1])
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await peer.send(b"o")
+
+    def readers() -> int:
+        gc.collect()
+        return sum(isinstance(item, StreamReader) for item in gc.get_objects())
+
+    async with RawServer(talk) as server:
+        counts = []
+        for _ in range(30):
+            assert (await transport.send(Request("GET", URL(server.url)))).content == b"hello"
+            counts.append(readers())
+        assert server.connections == 1
+        assert counts[-1] <= counts[1]
+        await transport.aclose()
 
 
 async def late_answers(peer: Peer, chance: random.Random, *, visible: bool) -> None:

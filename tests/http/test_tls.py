@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import ssl
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from yarl import URL
@@ -11,7 +15,7 @@ from yarl import URL
 from rxorch.errors import ApiNetworkError
 from rxorch.http import AioHttpTransport, Request
 from tests.http.conftest import MakeTransport
-from tests.http.raw import Peer, RawServer
+from tests.http.raw import Peer, RawServer, ok
 
 PEM = Path(__file__).with_name("loopback.pem")
 
@@ -35,6 +39,35 @@ async def test_a_trusted_server_is_called_over_one_connection(make_transport: Ma
             assert response.content == b"/%d" % number
         assert (transport.sends, server.connections) == (3, 1)
         await transport.aclose()
+
+
+async def test_session_tickets_on_a_new_connection_are_no_answer(
+    make_transport: MakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        accepted, _ = listener.accept()
+        with server_side().wrap_socket(accepted, server_side=True) as peer:  # sends two tickets (TLS 1.3)
+            peer.recv(65536)
+            peer.send(ok(b"hello"))
+            peer.recv(1)
+
+    transport = make_transport(ssl_context=ssl.create_default_context(cafile=str(PEM)))
+    prepare = transport._prepare
+
+    def wait_for_the_tickets(protocol: Any) -> None:
+        select.select([protocol.transport.get_extra_info("socket").fileno()], [], [], 20)
+        prepare(protocol)
+
+    monkeypatch.setattr(transport, "_prepare", wait_for_the_tickets)
+    thread = threading.Thread(target=serve)
+    thread.start()
+    url = URL(f"https://127.0.0.1:{listener.getsockname()[1]}/")
+    assert (await transport.send(Request("GET", url))).content == b"hello"
+    await transport.aclose()
+    thread.join()
+    listener.close()
 
 
 async def refused(transport: AioHttpTransport, server: RawServer, host: str = "127.0.0.1") -> ApiNetworkError:

@@ -251,6 +251,19 @@ async def test_a_request_sent_twice_tells_about_the_last_time(
     assert not request.sent
 
 
+async def test_servers_users_and_schemes_are_told_apart(
+    loopback: ServeLoopback, transport: AioHttpTransport
+) -> None:
+    first, second = await loopback({"GET /x": "first"}), await loopback({"GET /x": "second"})
+    for server, text in ((first, "first"), (second, "second"), (first, "first")):
+        assert (await transport.send(get(server))).text == text
+    for user in ("a", "b"):
+        await transport.send(Request("GET", URL(first.url.replace("http://", f"http://{user}@") + "/x")))
+    sent = [seen.headers.get("Authorization") for seen in first.seen]
+    assert sent == [None, None, "Basic YTo=", "Basic Yjo="]
+    assert second.seen[0].headers["Host"] == second.url.removeprefix("http://")
+
+
 async def test_many_origins_do_not_pile_up(loopback: ServeLoopback, transport: AioHttpTransport) -> None:
     server = await loopback({"GET /x": 204})
     for number in range(1100):

@@ -257,7 +257,7 @@ def test_ten_thousand_asked_for_inners_that_end_at_once_do_not_nest(ordered: boo
 @BOTH
 @pytest.mark.parametrize("after", range(16))
 async def test_disposal_at_every_step_ends_everything(after: int, ordered: bool) -> None:
-    # An un-awaited coroutine warns when it is collected, and a warning fails the test; so does a task left over.
+    # An un-awaited coroutine warns when it is collected, which fails the test; so does a task left over.
     running = 0
 
     async def call(number: int) -> int:

@@ -293,6 +293,23 @@ def test_an_observer_without_on_error_does_not_stop_the_line() -> None:
     assert source.attached == 2
 
 
+def test_an_observer_that_fails_while_its_call_leaves_does_not_stop_the_line() -> None:
+    def fail() -> None:
+        raise Boom
+
+    clock = ManualClock()
+    one = limiter(60, clock=clock)
+    one.try_acquire()
+    source = Manual()
+    AtOnce(1).pipe(rate_limit(one)).subscribe(on_completed=fail)
+    for _ in range(2):
+        source.pipe(rate_limit(one)).subscribe(Recorder())
+    with pytest.raises(Boom):
+        clock.drain()
+    clock.drain()
+    assert source.attached == 2
+
+
 def test_without_a_loop_or_a_scheduler_a_wait_is_an_error_and_the_limiter_stays_sound() -> None:
     one = RateLimiter(1, 1e9)
     source = Manual()
@@ -419,6 +436,40 @@ def test_a_call_behind_a_head_that_is_stuck_outside_gives_up_in_time() -> None:
     assert not stuck.ended
 
 
+def test_a_call_that_moves_up_too_late_fails_then_and_not_at_its_deadline() -> None:
+    clock = ManualClock()
+    everything, endpoint = limiter(1, clock=clock), limiter(6, clock=clock)  # the endpoint's every 10 s
+    everything.feed_retry_after(15.0)
+    Manual().pipe(rate_limit(everything, endpoint)).subscribe(Recorder())
+    behind = Recorder(clock.now)
+    Manual().pipe(rate_limit(endpoint, max_wait=20.0)).subscribe(behind)
+    clock.advance(60)
+    assert isinstance(behind.error, RateLimitExceededError) and behind.events[0][0] == 15.0
+    assert behind.error.retry_after == pytest.approx(10.0)
+
+
+def test_an_outer_limit_that_is_known_to_be_too_slow_refuses_at_once() -> None:
+    clock = ManualClock()
+    everything, endpoint = limiter(60, clock=clock), limiter(60, clock=clock)
+    everything.feed_retry_after(30.0)
+    endpoint.try_acquire()
+    waits: list[float] = []
+    recorder = Recorder(clock.now)
+    Manual().pipe(rate_limit(everything, endpoint, max_wait=10.0, on_wait=waits.append)).subscribe(recorder)
+    assert isinstance(recorder.error, RateLimitExceededError) and recorder.error.retry_after == 30.0
+    assert waits == [] and everything.statistics().refused == 1 and endpoint.statistics().refused == 0
+
+
+def test_several_limits_on_the_time_of_the_subscription() -> None:
+    time = Time()
+    marbles = time.marbles("|")
+    paced = marbles.pipe(rate_limit(limiter(20), limiter(60, burst=3)))
+    for _ in range(3):
+        time.record(paced)
+    time.advance(10)
+    assert marbles.subscribed == [0, 3, 6]
+
+
 def test_one_limiter_twice_is_refused() -> None:
     one = limiter(1)
     with pytest.raises(ValueError, match="twice"):
@@ -465,6 +516,29 @@ def test_retry_after_ends_at_once_the_waits_that_it_makes_too_long() -> None:
     assert one.statistics().waiting == 2
 
 
+def test_retry_after_ends_the_waits_that_are_too_long_only_because_of_those_before() -> None:
+    clock = ManualClock()
+    one = limiter(60, clock=clock)
+    one.try_acquire()
+    recorders = [Recorder(clock.now) for _ in range(3)]
+    for recorder, patience in zip(recorders, (50.0, 30.5, 31.5), strict=True):
+        Manual().pipe(rate_limit(one, max_wait=patience)).subscribe(recorder)
+    one.feed_retry_after(30.0)
+    assert [recorder.ended for recorder in recorders] == [False, True, False]
+
+
+def test_one_observer_that_fails_when_refused_does_not_silence_the_others() -> None:
+    clock = ManualClock()
+    one = limiter(60, clock=clock, max_wait=10.0)
+    one.try_acquire()
+    Manual().pipe(rate_limit(one)).subscribe()  # nobody catches what it is refused with
+    recorder = Recorder()
+    Manual().pipe(rate_limit(one)).subscribe(recorder)
+    with pytest.raises(RateLimitExceededError):
+        one.feed_retry_after(30.0)
+    assert recorder.ended and one.statistics().waiting == 0 and clock.timers == 0
+
+
 # Calls from inside calls
 
 
@@ -494,6 +568,24 @@ def test_a_call_that_disposes_all_others_while_it_leaves() -> None:
     others += [source.pipe(rate_limit(one)).subscribe(Recorder()) for _ in range(3000)]
     clock.drain()
     assert not source.attached and one.statistics().waiting == 0
+
+
+def test_each_call_that_leaves_takes_the_next_one_out_of_the_line() -> None:
+    clock = ManualClock()
+    one = limiter(10_000, burst=10_000, clock=clock)
+    one.try_acquire(10_000)
+    subscriptions: list[DisposableBase] = []
+    left: list[int] = []
+
+    def leave(number: int) -> None:
+        left.append(number)
+        if number + 1 < len(subscriptions):
+            subscriptions[number + 1].dispose()
+
+    for number in range(3000):
+        subscriptions.append(AtOnce(number).pipe(rate_limit(one)).subscribe(leave))
+    one.reset()
+    assert left == list(range(0, 3000, 2))
 
 
 def test_stress_thousands_in_line_are_served_without_recursion() -> None:

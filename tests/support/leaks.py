@@ -21,6 +21,7 @@ class LeakCheck:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._tasks = set(asyncio.all_tasks())
+        self._scheduled = set(self._timers())
         self._sockets = self._open_sockets()
         self._errors: list[str] = []
         self._loop.set_exception_handler(self._note_error)
@@ -38,7 +39,7 @@ class LeakCheck:
 
     def _left(self) -> list[str]:
         tasks = [f"task {task.get_name()}: {_where(task)}" for task in self._pending()]
-        timers = [f"timer {timer!r}" for timer in self._timers()]
+        timers = [f"timer {timer!r}" for timer in self._timers() if timer not in self._scheduled]
         sockets = [f"socket {item!r}" for item in self._open_sockets() - self._sockets]
         return tasks + timers + sockets
 

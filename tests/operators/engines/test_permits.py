@@ -115,7 +115,7 @@ def test_a_lower_limit_holds_once_enough_permits_came_back():
 
 
 def test_trap_a_cap_check_that_races():
-    """A callback that asks again, in the middle of the hand-over, gets no permit of those waiting before it."""
+    """A callback that asks again, in the middle of the hand-over, gets no permit before those in line."""
     pool, [first] = full()
     order, late = [], []
 
