@@ -135,19 +135,21 @@ class APIOrchestrator:
         """`execute`, blocking: for scripts, and for notebooks and other places where a loop runs already.
 
         There the run has a thread, an event loop and an HTTP session of its own; the calling thread waits.
+
+        Raises:
+            RuntimeError: runs of this orchestrator are in flight on the loop that would have to wait: they
+                would stand still, and hold limits that the new run may need. Use `await execute(...)`.
         """
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             return asyncio.run(self.execute(data))
-        return _in_thread(lambda: asyncio.run(self._detached().execute(data)))
-
-    def _detached(self) -> APIOrchestrator:
-        """The same orchestration with the same metrics, and session and waiting lines for another loop."""
-        twin = APIOrchestrator(self.config if self.config.endpoints else self.flow, transport=None)
-        twin.flow, twin._plan = self.flow, self._plan
-        twin.events.subscribe(self.events.emit)
-        return twin
+        if self.in_flight:
+            raise RuntimeError(
+                f"{self.in_flight} calls of this orchestrator are in flight on this event loop, which run() "
+                "would block: use `await orchestrator.execute(...)`"
+            )
+        return _in_thread(lambda: asyncio.run(self.execute(data)))
 
     def observe(self, data: Any = None) -> Observable[Event]:
         """The run for one input as an Observable of its events, live; the last one is `RunFinished`.

@@ -39,7 +39,7 @@ SERVICE_OF = {
 LARGE_ORDER_CENTS = 20_000
 """From this amount on an order is checked for fraud."""
 
-ATTEMPT_TIMEOUT = 0.6
+ATTEMPT_TIMEOUT = 1.0
 """Seconds for one attempt."""
 
 _BREAKER_THRESHOLD = 5

@@ -212,7 +212,7 @@ class CallLink(Link):
                 call.finish("unknown" if is_unknown(call, error) else "failed")
             else:  # the task of the call was cancelled by somebody else
                 call.finish("cancelled")
-        self.sink.on_error(error)
+        self.sink.on_error(error)  # type: ignore[arg-type]
 
     def on_completed(self) -> None:
         call = self._call

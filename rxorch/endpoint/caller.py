@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,8 +22,18 @@ __all__ = ["Caller"]
 _MAX_HOSTS = 1024
 
 
+class _Session:
+    """The transport of one event loop, and how many use it."""
+
+    __slots__ = ("entered", "transport")
+
+    def __init__(self) -> None:
+        self.entered = 0
+        self.transport: Transport | None = None
+
+
 class Caller:
-    """Turns endpoints into observable factories over one transport.
+    """Turns endpoints into observable factories over one transport per event loop.
 
     Args:
         transport: What sends requests; a new `AioHttpTransport` by default. One that is passed in is used
@@ -38,20 +49,34 @@ class Caller:
         self.events = EventBus()
         self.cache: TtlCache[Any, Any] = TtlCache()
         self._given = transport
-        self._own: Transport | None = None
-        self._sessions = 0
+        self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
         self._closed_sends = 0
         self._runtimes: dict[str, EndpointRuntime] = {}
         self._budgets: dict[str, RetryBudget] = {}
 
     @property
     def transport(self) -> Transport:
-        """The transport in use; one of our own is opened when first needed."""
+        """The transport for the running loop; one of our own is opened when first needed."""
         if self._given is not None:
             return self._given
-        if self._own is None:
-            self._own = self._make_transport()
-        return self._own
+        session = self._session()
+        if session.transport is None:
+            session.transport = self._make_transport()
+        return session.transport
+
+    def _session(self) -> _Session:
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None:
+            for old in [other for other in self._sessions if other.is_closed()]:
+                self._forget(old)
+            session = self._sessions[loop] = _Session()
+        return session
+
+    def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
+        transport = self._sessions.pop(loop).transport
+        if transport is not None:
+            self._closed_sends += transport.sends
 
     def _make_transport(self) -> Transport:
         return AioHttpTransport()
@@ -59,8 +84,11 @@ class Caller:
     @property
     def sends(self) -> int:
         """Requests put on the wire so far, every attempt counted."""
-        current = self._given if self._given is not None else self._own
-        return self._closed_sends + (0 if current is None else current.sends)
+        if self._given is not None:
+            return self._given.sends
+        return self._closed_sends + sum(
+            session.transport.sends for session in self._sessions.values() if session.transport is not None
+        )
 
     def budget_of(self, host: str) -> RetryBudget:
         """The retry budget that all calls to a host share."""
@@ -116,23 +144,30 @@ class Caller:
         return self.cache.clear()
 
     def enter(self) -> None:
-        """Somebody begins to use the transport; `leave` ends it."""
-        self._sessions += 1
+        """Somebody begins to use the transport of the running loop; `leave` ends it."""
+        self._session().entered += 1
 
     async def leave(self) -> None:
         """The last one to leave closes the transport, unless it was passed in."""
-        self._sessions -= 1
-        if self._sessions == 0:
+        session = self._session()
+        session.entered -= 1
+        if session.entered <= 0:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the transport that was opened here. The state of the endpoints stays; safe to repeat."""
-        own, self._own = self._own, None
-        if own is not None:
-            try:
-                await own.aclose()
-            finally:
-                self._closed_sends += own.sends
+        """Closes the transport of the running loop, unless it was passed in. The endpoints' state stays."""
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None:
+            return
+        transport, session.transport = session.transport, None  # who comes meanwhile opens a new one
+        if session.entered <= 0:
+            del self._sessions[loop]
+        if transport is not None:
+            before = transport.sends
+            self._closed_sends += before
+            await transport.aclose()
+            self._closed_sends += transport.sends - before
 
     async def __aenter__(self) -> Self:
         self.enter()

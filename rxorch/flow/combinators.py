@@ -58,7 +58,7 @@ def fanout(*steps: Flow | APIEndpoint, max_concurrent: int | None = None) -> Gro
 
 
 def pipeline(*steps: Flow | APIEndpoint) -> Group:
-    """A chain of `flat_map`s: each step gets what the step before returned; a skipped one hands its input on."""
+    """A chain of `flat_map`s: each step gets what the one before gave; a skipped one hands its input on."""
     return _group(Kind.PIPELINE, steps)
 
 

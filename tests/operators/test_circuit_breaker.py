@@ -23,9 +23,9 @@ from rxorch_operators import (
     from_async,
 )
 from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import Stage
+from rxorch_operators._stage import Link, Stage
 from tests.operators.manual_clock import ManualClock
-from tests.operators.support import AtOnce, Boom, Manual, MarbleStage, Once, Recorder, Time, events, turns
+from tests.operators.support import AtOnce, Boom, Manual, MarbleStage, Recorder, Time, events, turns
 
 CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN
 SUCCESS, FAILURE, IGNORED = Outcome3.SUCCESS, Outcome3.FAILURE, Outcome3.IGNORED
@@ -54,6 +54,14 @@ def call(breaker: CircuitBreaker, source: Stage[Any] | None = None, **more: Any)
 
 def fail(breaker: CircuitBreaker) -> Recorder:
     return call(breaker, AtOnce(error=Boom()))
+
+
+class Once(Link):
+    """A sink that has enough after one element."""
+
+    def on_next(self, value: Any) -> None:
+        super().on_next(value)
+        self.dispose()
 
 
 # The operator

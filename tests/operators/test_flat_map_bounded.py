@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -18,11 +17,11 @@ from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 
 from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import Stage, as_stage
+from rxorch_operators._stage import as_stage
 from rxorch_operators.flat_map_bounded import flat_map_bounded
 from rxorch_operators.from_async import from_async
 from rxorch_operators.from_iterable import from_iterable
-from tests.operators.support import AtOnce, Boom, Counting, Manual, Recorder, Time, Window, events, turns
+from tests.operators.support import AtOnce, Counting, Manual, Recorder, Time, Window, events, turns
 
 BOTH = pytest.mark.parametrize("ordered", [False, True], ids=["unordered", "ordered"])
 
@@ -151,62 +150,6 @@ def test_empty_source_and_empty_inners(ordered: bool) -> None:
 
 
 @BOTH
-def test_an_inner_error_disposes_the_source_and_the_other_inners(ordered: bool) -> None:
-    time, boom = Time(), Boom()
-    slow, bad = time.marbles("----------a|"), time.marbles("--#", error=boom)
-    source = Manual()
-    stream = source.pipe(
-        flat_map_bounded({"slow": slow, "bad": bad}.__getitem__, max_concurrent=2, ordered=ordered)
-    )
-    recorder, _ = time.record(stream)
-    source.send("slow", "bad")
-    time.advance(100)
-    assert recorder.events == [(2.0, boom)]
-    assert source.disposed == 1
-    assert slow.active == 0
-    assert time.idle
-
-
-@BOTH
-def test_a_source_error_disposes_the_inners(ordered: bool) -> None:
-    time, boom = Time(), Boom()
-    inner = time.marbles("----------a|")
-    source = Manual()
-    recorder, _ = time.record(
-        source.pipe(flat_map_bounded(lambda _: inner, max_concurrent=2, ordered=ordered))
-    )
-    source.send(1)
-    source.fail(boom)
-    time.advance(100)
-    assert recorder.events == [(0.0, boom)]
-    assert inner.active == 0
-
-
-@BOTH
-def test_a_project_that_raises_is_an_error(ordered: bool) -> None:
-    def project(_: int) -> Observable[int]:
-        raise Boom
-
-    recorder, numbers, time = Recorder(), Counting(), Time()
-    from_iterable(numbers).pipe(flat_map_bounded(project, max_concurrent=2, ordered=ordered)).subscribe(
-        recorder, scheduler=time.scheduler
-    )
-    time.advance(1)
-    assert isinstance(recorder.error, Boom)
-    assert numbers.closed
-
-
-@BOTH
-def test_a_plain_value_is_refused_with_advice(ordered: bool) -> None:
-    recorder = Recorder()
-    from_iterable([1]).pipe(
-        flat_map_bounded(lambda number: number, max_concurrent=1, ordered=ordered)  # type: ignore[arg-type,return-value]
-    ).subscribe(recorder)
-    assert isinstance(recorder.error, TypeError)
-    assert "use ops.map for plain values" in str(recorder.error)
-
-
-@BOTH
 async def test_async_functions_awaitables_and_stock_observables_are_inners(ordered: bool) -> None:
     async def call(number: int) -> int:
         return number * 10
@@ -225,144 +168,6 @@ async def test_async_functions_awaitables_and_stock_observables_are_inners(order
     await turns()
     assert sorted(recorder.values) == [0, 10, 20, 30, 40]
     assert recorder.completed
-
-
-@BOTH
-def test_ten_thousand_queued_inners_that_end_at_once_do_not_nest(ordered: bool) -> None:
-    gate, recorder, source = Manual(), Recorder(), Manual()
-
-    def project(number: int) -> Stage[int]:
-        return gate if number == 0 else AtOnce(number)
-
-    source.pipe(flat_map_bounded(project, max_concurrent=1, ordered=ordered)).subscribe(recorder)
-    source.send(*range(10_001))
-    source.complete()
-    assert recorder.events == []
-    gate.complete()
-    assert recorder.values == list(range(1, 10_001))
-    assert recorder.completed
-
-
-@BOTH
-def test_ten_thousand_asked_for_inners_that_end_at_once_do_not_nest(ordered: bool) -> None:
-    recorder, time = Recorder(), Time()
-    from_iterable(range(10_000)).pipe(flat_map_bounded(AtOnce, max_concurrent=1, ordered=ordered)).subscribe(
-        recorder, scheduler=time.scheduler
-    )
-    time.advance(1)
-    assert recorder.values == list(range(10_000))
-    assert recorder.completed
-
-
-@BOTH
-@pytest.mark.parametrize("after", range(16))
-async def test_disposal_at_every_step_ends_everything(after: int, ordered: bool) -> None:
-    # An un-awaited coroutine warns when it is collected, which fails the test; so does a task left over.
-    running = 0
-
-    async def call(number: int) -> int:
-        nonlocal running
-        running += 1
-        try:
-            await turns(number % 4)
-            return number
-        finally:
-            running -= 1
-
-    recorder = Recorder()
-    subscription = (
-        from_iterable(Counting())
-        .pipe(flat_map_bounded(call, max_concurrent=3, ordered=ordered))
-        .subscribe(recorder)
-    )
-    await turns(after)
-    subscription.dispose()
-    seen = list(recorder.events)
-    await turns(8)
-    gc.collect()
-    assert recorder.events == seen
-    assert running == 0
-
-
-@BOTH
-async def test_disposal_from_inside_on_next_at_every_element(ordered: bool) -> None:
-    async def call(number: int) -> int:
-        await asyncio.sleep(0)
-        return number
-
-    for stop in range(1, 8):
-        recorder = Recorder()
-        from_iterable(Counting()).pipe(
-            flat_map_bounded(call, max_concurrent=3, ordered=ordered), ops.take(stop)
-        ).subscribe(recorder)
-        await turns(20)
-        assert len(recorder.values) == stop
-        assert recorder.completed
-
-
-@BOTH
-async def test_disposal_cancels_the_running_tasks(ordered: bool) -> None:
-    cancelled = []
-
-    async def call(number: int) -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.append(number)
-            raise
-
-    stream = from_iterable(range(3)).pipe(flat_map_bounded(call, max_concurrent=2, ordered=ordered))
-    subscription = stream.subscribe(Recorder())
-    await turns()
-    subscription.dispose()
-    await turns()
-    assert sorted(cancelled) == [0, 1]
-
-
-@BOTH
-def test_no_inner_is_started_after_an_error_by_a_source_that_cannot_be_stopped(ordered: bool) -> None:
-    started: list[int] = []
-
-    def project(number: int) -> Stage[int]:
-        started.append(number)
-        return AtOnce(error=Boom())
-
-    recorder = Recorder()
-    AtOnce(1, 2, 3).pipe(flat_map_bounded(project, max_concurrent=2, ordered=ordered)).subscribe(recorder)
-    assert isinstance(recorder.error, Boom)
-    assert started == [1]
-
-
-@BOTH
-def test_an_inner_that_emits_on_while_it_is_starting_is_silent_after_the_error(ordered: bool) -> None:
-    recorder = Recorder()
-
-    class FailsOnFirst(Window):
-        """A sink that ends everything at the first element, while its source is still starting."""
-
-        def on_next(self, value: Any) -> None:
-            super().on_next(value)
-            source.fail(Boom())
-
-    source = Manual()
-    sink = FailsOnFirst(recorder, room=10)
-    stage = source.pipe(flat_map_bounded(lambda _: AtOnce(1, 2, 3), max_concurrent=2, ordered=ordered))
-    sink.connect(as_stage(stage), DemandScheduler.of(None).with_demand(sink.demand))
-    source.send("x")
-    assert recorder.values == [1]
-    assert isinstance(recorder.error, Boom)
-
-
-@BOTH
-def test_an_error_that_nobody_handles_is_raised_though_it_came_while_an_inner_was_starting(
-    ordered: bool,
-) -> None:
-    source = Manual()
-    source.pipe(
-        flat_map_bounded(lambda _: AtOnce(error=Boom()), max_concurrent=1, ordered=ordered)
-    ).subscribe()
-    with pytest.raises(Boom):
-        source.send(1)
 
 
 def test_ordered_keeps_the_order_when_the_sink_makes_an_inner_go_on() -> None:

@@ -163,6 +163,12 @@ async def test_status() -> None:
     assert one.get_status("unseen") == RateLimitStatus("unseen", 0, 2, 2, 0.0)
 
 
+async def test_status_of_rates_with_equal_room_is_that_which_lasts_longer() -> None:
+    one = limiter(ManualClock(), RateLimit(2, 1.0), RateLimit(2, 100.0), RateLimit(2, 50.0))
+    one.try_acquire("x")
+    assert one.get_status("x") == RateLimitStatus("x", 1, 2, 1, 100.0)
+
+
 async def test_reset_of_one_name_or_all_lets_those_who_wait_leave() -> None:
     clock = ManualClock()
     line = Line(limiter(clock), clock)
@@ -186,6 +192,7 @@ async def test_close_ends_every_wait_with_a_clear_error_and_lets_nobody_in() -> 
         one.try_acquire("x", 2)
         tasks = [line.join(0, "x", 3), line.join(1, "x", 1), line.join(2, "x", timeout=100.0)]
         await turns()
+    assert clock.timers == 0
     await turns()
     assert [str(task.exception()) for task in tasks] == ["the rate limiter is closed"] * 3
     assert line.left == [] and clock.timers == 0
@@ -208,19 +215,30 @@ async def test_close_with_a_waiter_that_was_just_cancelled() -> None:
     assert task.cancelled()
 
 
-async def test_names_that_nothing_is_known_of_any_more_are_forgotten() -> None:
+def test_names_that_nothing_is_known_of_any_more_are_forgotten() -> None:
     clock = ManualClock()
     one = limiter(clock)
-    waiting = asyncio.create_task(one.acquire("waits", 2))
-    await turns()
-    one.try_acquire("waits")
-    kept = asyncio.create_task(one.acquire("waits", 2))
     for number in range(10_000):
         one.try_acquire(f"user {number}")
         clock.advance(0.1)
-        await asyncio.sleep(0)
     assert len(one._queues) < 500
-    await asyncio.gather(waiting, kept)
+
+
+async def test_a_name_with_a_line_is_not_forgotten_in_the_instant_in_which_its_window_empties() -> None:
+    clock = ManualClock()
+    line = Line(limiter(clock), clock)
+    overtook: list[bool] = []
+
+    def come_first() -> None:
+        for number in range(500):
+            line.limiter.try_acquire(f"user {number}")
+        overtook.append(line.limiter.try_acquire("x"))
+
+    clock.call_later(10.0, come_first)
+    line.limiter.try_acquire("x", 2)
+    line.join("waits", "x", 2)
+    await line.run(11)
+    assert overtook == [False] and line.left == [("waits", 10)]
 
 
 def test_it_works_outside_a_loop_as_far_as_nothing_waits() -> None:

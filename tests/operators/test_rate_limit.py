@@ -582,8 +582,8 @@ def test_each_call_that_leaves_takes_the_next_one_out_of_the_line() -> None:
         if number + 1 < len(subscriptions):
             subscriptions[number + 1].dispose()
 
-    for number in range(3000):
-        subscriptions.append(AtOnce(number).pipe(rate_limit(one)).subscribe(leave))
+    calls = [AtOnce(number).pipe(rate_limit(one)) for number in range(3000)]
+    subscriptions.extend(call.subscribe(leave) for call in calls)
     one.reset()
     assert left == list(range(0, 3000, 2))
 

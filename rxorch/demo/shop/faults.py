@@ -66,7 +66,7 @@ class Faults:
     slow: float = 0.001
     latency: float = 0.004
     spread: float = 0.5
-    slow_seconds: float = 0.8
+    slow_seconds: float = 1.2
     hold: float = 10.0
     retry_after: int = 1
     outage: Outage | None = None
