@@ -49,6 +49,29 @@ def test_active_follows_the_subscriptions() -> None:
     assert not bus.active
 
 
+def test_who_asks_for_kinds_gets_those_and_makes_no_others_be_built() -> None:
+    bus = EventBus()
+    ends: list[Event] = []
+    everything: list[Event] = []
+    started, finished = event(), CallFinished(2.0, None, "user", "ok", 1.0)
+    some = bus.subscribe(ends.append, kinds=[CallFinished])
+    assert (bus.active, bus.kinds) == (False, {CallFinished})
+    bus.emit(started)
+    bus.emit(finished)
+    assert ends == [finished]
+    every = bus.subscribe(everything.append)
+    assert (bus.active, bus.kinds) == (True, {CallFinished})
+    bus.emit(started)
+    bus.emit(finished)
+    assert (ends, everything) == ([finished] * 2, [started, finished])
+    every.dispose()
+    assert (bus.active, bus.kinds) == (False, {CallFinished})
+    some.dispose()
+    assert (bus.active, bus.kinds) == (False, set())
+    bus.emit(finished)
+    assert len(ends) == 2
+
+
 def test_all_subscribers_get_each_event_in_order() -> None:
     bus = EventBus()
     seen: list[tuple[str, Event]] = []

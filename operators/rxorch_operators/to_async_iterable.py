@@ -66,6 +66,8 @@ class ObservableIterator(AsyncIterator[T], Generic[T]):
         if not self._started:
             self._started = True
             inbox.open(self._source, self._scheduler)
+        elif inbox.in_hand:
+            inbox.put_away()
         while not inbox.items:
             if inbox.done:
                 if inbox.tasks:
@@ -114,7 +116,18 @@ def _running_in(loop: asyncio.AbstractEventLoop) -> bool:
 class _Inbox(ObserverBase[Any], DisposableBase):
     """What has arrived and was not taken yet."""
 
-    __slots__ = ("_capacity", "_demand", "_upstream", "_waiter", "done", "error", "items", "loop", "tasks")
+    __slots__ = (
+        "_capacity",
+        "_demand",
+        "_upstream",
+        "_waiter",
+        "done",
+        "error",
+        "in_hand",
+        "items",
+        "loop",
+        "tasks",
+    )
 
     def __init__(self, capacity: int) -> None:
         self.items: deque[Any] = deque()
@@ -123,12 +136,13 @@ class _Inbox(ObserverBase[Any], DisposableBase):
         self.loop: asyncio.AbstractEventLoop | None = None
         self.tasks: set[asyncio.Task[Any]] = set()
         self._capacity = capacity
+        self.in_hand = False
         self._demand = BoundedDemand(self._credit)
         self._upstream = NOTHING
         self._waiter: asyncio.Future[None] | None = None
 
     def _credit(self) -> int:
-        return self._capacity - len(self.items)
+        return self._capacity - len(self.items) - self.in_hand
 
     def open(self, source: Stage[Any], scheduler: SchedulerBase | None) -> None:
         """Subscribes; what fails on the way is the stream's error."""
@@ -145,11 +159,15 @@ class _Inbox(ObserverBase[Any], DisposableBase):
             self._upstream = upstream
 
     def take(self) -> Any:
-        """The oldest element; makes room for another."""
-        value = self.items.popleft()
+        """The oldest element. It counts as waiting until the loop body has done with it."""
+        self.in_hand = True
+        return self.items.popleft()
+
+    def put_away(self) -> None:
+        """The loop body asks for more: there is room for another."""
+        self.in_hand = False
         if not self.done:
             self._demand.grew()
-        return value
 
     async def arrival(self) -> None:
         """Waits until there is something new."""

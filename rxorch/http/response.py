@@ -70,10 +70,7 @@ class Response:
         _, charset = _media_type(self.headers.get(CONTENT_TYPE, ""))
         try:
             return self.content.decode(charset or "utf-8", "replace")
-        except (
-            LookupError,
-            ValueError,
-        ):  # a charset that Python does not know, or that is none ("zip", "idna")
+        except (LookupError, ValueError):  # unknown to Python, or no charset at all ("zip", "idna")
             return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:

@@ -1,0 +1,86 @@
+"""The API that the examples of README, docs and notebooks call, served on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+__all__ = ["HOST", "routes"]
+
+HOST = "https://api.example.com"
+"""The address that readers see. The tests put that of the loopback server in its place, before they run a page."""
+
+_NAMES = {1: "Ada", 2: "Grace", 3: "Edsger", 7: "Barbara"}
+
+
+def _user(request: web.Request) -> dict[str, Any]:
+    number = int(request.match_info["id"])
+    if number not in _NAMES:
+        raise web.HTTPNotFound(text="no such user")
+    tier = "premium" if number in (1, 7) else "basic"
+    return {"id": number, "name": _NAMES[number], "active": number != 3, "tier": tier}
+
+
+def _posts(request: web.Request) -> dict[str, Any]:
+    number = int(request.match_info["id"])
+    return {"posts": [{"id": 10 * number + i, "author": number} for i in (1, 2)]}
+
+
+def _flaky() -> Callable[[web.Request], Any]:
+    """Answers 503 to the first request of each path, then well."""
+    seen: Counter[str] = Counter()
+
+    def answer(request: web.Request) -> Any:
+        seen[request.path] += 1
+        return 503 if seen[request.path] == 1 else {"ok": True}
+
+    return answer
+
+
+def _throttled() -> Callable[[web.Request], Any]:
+    """Answers 429 with Retry-After, always."""
+
+    def answer(request: web.Request) -> web.Response:
+        return web.json_response({"error": "slow down"}, status=429, headers={"Retry-After": "120"})
+
+    return answer
+
+
+async def _slow(request: web.Request) -> Any:
+    await asyncio.sleep(20)  # every example that calls it gives up long before
+    return {}
+
+
+def _clock() -> Callable[[web.Request], Any]:
+    """Counts up with each request: shows whether an answer came from the cache."""
+    seen = iter(range(1, 1000))
+    return lambda request: {"reading": next(seen)}
+
+
+async def _echo(request: web.Request) -> Any:
+    return {"received": await request.json()}
+
+
+def routes() -> Mapping[str, Any]:
+    """Fresh routes, with counters that start at zero."""
+    return {
+        "POST /login": {"token": "t-1", "user_id": 7},
+        "GET /users/{id}": _user,
+        "GET /users/{id}/posts": _posts,
+        "GET /users/{id}/offers": [{"discount": 5}],
+        "POST /users/{id}/lounge": {"access": True},
+        "GET /stock/{sku}": lambda request: {"sku": request.match_info["sku"], "left": 3},
+        "GET /prices/{sku}": lambda request: {"sku": request.match_info["sku"], "price": 20},
+        "POST /orders": {"order": 42, "total": 40},
+        "POST /audit": _echo,
+        "POST /notify": _echo,
+        "GET /flaky/{n}": _flaky(),
+        "GET /throttled": _throttled(),
+        "GET /down": lambda request: 503,
+        "GET /slow": _slow,
+        "GET /clock": _clock(),
+    }

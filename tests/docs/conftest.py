@@ -1,0 +1,17 @@
+"""The server behind the examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.threaded import ThreadedLoopback
+from tests.docs.api import routes
+
+
+@pytest.fixture
+def example_api() -> Iterator[str]:
+    """The address of a fresh server, on a thread of its own: an example may block its event loop (``run``)."""
+    with ThreadedLoopback(routes()) as server:
+        yield server.url
