@@ -8,7 +8,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rxorch.endpoint import APIEndpoint
+from rxorch.endpoint import APIEndpoint, call_with_context
+from rxorch.endpoint.values import check_parser
 from rxorch.errors import ApiConfigurationError
 from rxorch.flow import Flow, Group, Kind, as_flow, compile_flow
 
@@ -107,10 +108,20 @@ class APIOrchestrationConfig(BaseModel):
     @model_validator(mode="after")
     def _check_flow(self) -> Self:
         try:
+            self._check_callables()
             compile_flow(self.flow())
         except ApiConfigurationError as error:
             raise ValueError(error.message) from error
         return self
+
+    def _check_callables(self) -> None:
+        """Refuses what could only fail, or give a coroutine nobody waits for, when the work is done already."""
+        for label in ("result_merger", "result_transformer"):
+            function = getattr(self, label)
+            if function is not None:
+                check_parser(function, label=label)
+        if self.cache_key_generator is not None:
+            call_with_context(self.cache_key_generator, label="cache_key_generator")
 
     def flow(self) -> Flow:
         """The endpoints and the mode as a flow."""

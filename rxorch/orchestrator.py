@@ -36,6 +36,8 @@ __all__ = ["APIOrchestrator"]
 T = TypeVar("T")
 
 _RECENT_CALLS = 100
+_ROUNDING = 1e-9
+"""0.29 * 100 is 28.999999999999996, which 29 failures do not exceed."""
 
 
 class APIOrchestrator:
@@ -68,6 +70,8 @@ class APIOrchestrator:
                 raise TypeError(f"settings belong into the config: {', '.join(settings)}")
             self.flow = config.flow()
         else:
+            if misplaced := {"endpoints", "mode"} & settings.keys():
+                raise TypeError(f"the flow itself says what runs and how: {', '.join(sorted(misplaced))}")
             self.flow = as_flow(config)
             config = APIOrchestrationConfig(**settings)
         self.config = config
@@ -264,16 +268,16 @@ class _ErrorThreshold:
 
     def judge(self, outcome: Outcome) -> ErrorThresholdExceeded | None:
         """Counts an outcome; returns the error that ends the run when there were too many failures."""
-        if outcome.status is OutcomeStatus.CANCELLED:
-            return None
         failed = outcome.status is not OutcomeStatus.OK
+        if failed and (outcome.error is None or outcome.status is OutcomeStatus.CANCELLED):
+            return None  # cut off by us
         recent = self._recent
         if len(recent) == recent.maxlen and recent[0]:
             self._failed -= 1
         recent.append(failed)
         self._failed += failed
         calls = len(recent)
-        if self._limit is None or calls < self._min_calls or self._failed <= self._limit * calls:
+        if self._limit is None or calls < self._min_calls or self._failed <= self._limit * calls + _ROUNDING:
             return None
         counts = {"ok": calls - self._failed, "failed": self._failed}
         recent.clear()  # the next run starts with a clean slate: otherwise nothing could ever run again

@@ -74,7 +74,8 @@ class RunStream(AsyncIterator[Run]):
     ) -> None:
         # Not a method of ours: a source that referred to us would keep us alive after a `break`.
         runner = _Runner(plan, caller, settings, shape)
-        runs = flat_map_bounded(runner, max_concurrent=max_concurrent, ordered=ordered)(_source(inputs))
+        source = _Indexed(as_stage(_source(inputs)))
+        runs = flat_map_bounded(runner, max_concurrent=max_concurrent, ordered=ordered)(source)
         self.observable: Observable[Run] = InSession(as_stage(runs), caller)
         self._iterator: ObservableIterator[Run] = to_async_iterable(self.observable)
 
@@ -112,8 +113,31 @@ def _source(inputs: Iterable[Any] | AsyncIterable[Any] | Observable[Any]) -> Obs
     raise TypeError(f"inputs must be an iterable, async iterable or Observable, got {type(inputs).__name__}")
 
 
+class _Indexed(Stage[tuple[int, Any]]):
+    """Numbers the inputs, from 0 in each subscription."""
+
+    def __init__(self, source: Stage[Any]) -> None:
+        self.source = source
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        return _IndexLink(sink).connect(self.source, scheduler)
+
+
+class _IndexLink(Link):
+    __slots__ = ("_count",)
+
+    def __init__(self, sink: ObserverBase[Any]) -> None:
+        super().__init__(sink)
+        self._count = 0
+
+    def on_next(self, value: Any) -> None:
+        index = self._count
+        self._count += 1
+        self.sink.on_next((index, value))
+
+
 class _Runner:
-    """Makes the run of each input, and numbers them."""
+    """Makes the run of each input."""
 
     def __init__(
         self,
@@ -126,11 +150,9 @@ class _Runner:
         self._caller = caller
         self._settings = settings
         self._shape = shape
-        self._count = 0
 
-    def __call__(self, data: Any) -> Stage[Run]:
-        index = self._count
-        self._count += 1
+    def __call__(self, numbered: tuple[int, Any]) -> Stage[Run]:
+        index, data = numbered
         return _RunStage(FlowRun(self._plan, data, self._caller, self._settings), index, self._shape)
 
 

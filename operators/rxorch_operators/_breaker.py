@@ -52,7 +52,7 @@ class CircuitBreaker(ClockUser):
         random: Source of the jitter, if the policy has one.
 
     >>> import asyncio
-    >>> from rxorch_operators.circuit_breaker import CircuitBreaker
+    >>> from rxorch_operators import CircuitBreaker
     >>> breaker = CircuitBreaker(threshold=1, timeout=30.0, name="shop")
     >>> async def fetch(item):
     ...     raise OSError("down")

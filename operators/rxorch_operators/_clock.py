@@ -44,6 +44,10 @@ class LoopClock:
         self.now = loop.time
         self.call_later: Callable[[float, Callable[[], object]], Handle] = loop.call_later
 
+    def same_loop(self, clock: Clock) -> bool:
+        """Whether another clock is that of the same loop."""
+        return isinstance(clock, LoopClock) and clock.loop is self.loop
+
 
 class _Scheduled:
     """Makes an Rx disposable look like a timer handle."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from reactivex import Observable
 
@@ -19,8 +19,8 @@ def attach_inner(link: Link, inner: Observable[Any] | Awaitable[Any], scheduler:
 
     Observables are awaitable too in RxPY, so they are looked at first.
     """
-    if isinstance(inner, Stage):
-        link.connect(inner, scheduler)
+    if getattr(inner, "is_stage", False):
+        link.connect(cast("Stage[Any]", inner), scheduler)
     elif isinstance(inner, Observable):
         link.connect(Adapter(inner), scheduler)
     elif isinstance(inner, Awaitable):

@@ -277,6 +277,9 @@ class RateQueue(ClockUser, Generic[MeterT]):
         if broken is not None:
             raise broken
 
+    def __repr__(self) -> str:
+        return f"RateQueue({self.name!r}, waiting={len(self.waiting)})"
+
     def _fire(self) -> None:
         self._timer, self._due = None, math.inf
         assert self._clock is not None

@@ -239,9 +239,7 @@ class _Holding(_Retrying):
         except Exception as broken:
             super()._fail(broken)
             return
-        if repeated:
-            self._held = _MISSING
-        else:
+        if not repeated:
             self._release()
             super().on_completed()
 

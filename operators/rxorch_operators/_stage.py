@@ -51,6 +51,7 @@ class Stage(Observable[T_out]):
     """An Observable with a direct path to its neighbours. Subclasses implement `attach`."""
 
     _subscribe = None
+    is_stage: Final = True
 
     def __init__(self) -> None:
         # Observable.__init__ makes a lock per instance; only stock operators ever ask for it.
@@ -282,8 +283,8 @@ class _Inward(Link):
 
 def as_stage(source: Observable[T]) -> Stage[T]:
     """The source itself if it is a stage, else an adapter around it."""
-    if isinstance(source, Stage):
-        return source
+    if getattr(source, "is_stage", False):  # isinstance asks the abstract base class, ten times as slow
+        return cast("Stage[T]", source)
     if isinstance(source, Observable):
         return Adapter(source)
     raise TypeError(

@@ -241,8 +241,7 @@ class _Permitted(Link):
             self._timer = self._scheduler.clock.call_later(max_wait, lambda: self._tired(max_wait))
 
     def _tired(self, max_wait: float) -> None:
-        if self.permit.waiting:
-            self.on_error(TimeoutExceededError(limit=max_wait, kind="queue"))
+        self.on_error(TimeoutExceededError(limit=max_wait, kind="queue"))
 
     def granted(self, _: Permit) -> None:
         """Its turn has come."""

@@ -61,8 +61,7 @@ def cache(
                         |---- ttl ----|
 
     >>> import reactivex
-    >>> from rxorch_operators.cache import cache
-    >>> from rxorch_operators.ttl_cache import TtlCache
+    >>> from rxorch_operators import TtlCache, cache
     >>> answers = iter(["first", "second"])
     >>> call = reactivex.defer(lambda _: reactivex.just(next(answers)))
     >>> cached = call.pipe(cache(TtlCache(), "greeting", ttl=60.0))

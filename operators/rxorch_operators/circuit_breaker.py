@@ -47,7 +47,7 @@ def circuit_breaker(
         result        --x      --x      x
 
     >>> import reactivex
-    >>> from rxorch_operators.circuit_breaker import CircuitBreaker, circuit_breaker
+    >>> from rxorch_operators import CircuitBreaker, circuit_breaker
     >>> breaker = CircuitBreaker(threshold=1)
     >>> call = reactivex.throw(OSError("down")).pipe(circuit_breaker(breaker))
     >>> for _ in range(2):

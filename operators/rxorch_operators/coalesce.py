@@ -105,8 +105,7 @@ def coalesce(
         third         --.          (disposed)
 
     >>> import asyncio
-    >>> from rxorch_operators import from_async, to_async_iterable
-    >>> from rxorch_operators.coalesce import Coalescer, coalesce
+    >>> from rxorch_operators import Coalescer, coalesce, from_async, to_async_iterable
     >>> async def call():
     ...     print("called once")
     ...     await asyncio.sleep(0)

@@ -16,7 +16,8 @@ from ._demand import DemandScheduler
 from ._rate_queue import RateQueue, Ticket
 from ._stage import DISPOSED, NOTHING, Stage, as_stage
 from .errors import invalid
-from .rate_limiter import RateLimiter
+from .gcra import Gcra
+from .rate_limiter import RateLimiter, exceeded
 
 __all__ = ["rate_limit"]
 
@@ -60,8 +61,7 @@ def rate_limit(
 
     >>> import reactivex
     >>> from reactivex.scheduler import VirtualTimeScheduler
-    >>> from rxorch_operators.rate_limit import rate_limit
-    >>> from rxorch_operators.rate_limiter import RateLimiter
+    >>> from rxorch_operators import RateLimiter, rate_limit
     >>> time = VirtualTimeScheduler()
     >>> call = reactivex.defer(lambda _: reactivex.just(time.clock))
     >>> paced = call.pipe(rate_limit(RateLimiter(60, window=60, burst=1)))
@@ -82,6 +82,7 @@ def rate_limit(
         raise invalid("max_wait", max_wait, "give seconds, 0 or more, or None for the limiters' own")
     options = _Options(
         limiters=limiters,
+        lines=tuple([one.line for one in limiters]),
         cost=cost,
         max_wait=max_wait,
         on_wait=on_wait,
@@ -97,6 +98,7 @@ def rate_limit(
 @dataclass(slots=True)  # frozen would cost 1 us for each operator that is made
 class _Options:
     limiters: tuple[RateLimiter, ...]
+    lines: tuple[RateQueue[Gcra], ...]
     cost: int | Callable[[], int]
     max_wait: float | Callable[[], float | None] | None
     on_wait: Callable[[float], None] | None
@@ -115,8 +117,8 @@ class _RateLimit(Stage[T]):
     def __init__(self, source: Stage[T], options: _Options) -> None:
         self.source = source
         self.options = options
-        self.innermost = options.limiters[-1]
-        self.alone = len(options.limiters) == 1
+        self.innermost = options.lines[-1]
+        self.alone = len(options.lines) == 1
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         options = self.options
@@ -129,7 +131,7 @@ class _RateLimit(Stage[T]):
             if self.alone:
                 granted = self.innermost.try_take(now, cost)
             else:
-                granted = _take_all(options.limiters, now, cost)
+                granted = _take_all(options.lines, now, cost)
             waiting = None if granted else self._line_up(sink, scheduler, cost, clock)
         except Exception as error:
             sink.on_error(error)
@@ -143,27 +145,27 @@ class _RateLimit(Stage[T]):
         options = self.options
         now = clock.now()
         wait, slowest = -1.0, self.innermost
-        for limiter in options.limiters:
-            limiter.clock(clock)
-            needed = limiter.meter.peek(now, cost, limiter.cost_waiting)
+        for line in options.lines:
+            line.clock(clock)
+            needed = line.meter.peek(now, cost, line.cost_waiting)
             if needed > wait:
-                wait, slowest = needed, limiter
+                wait, slowest = needed, line
         patience = options.patience()
         if wait > patience:
             slowest.refused += 1
-            raise slowest.exceeded(wait)
+            raise exceeded(slowest, wait)
         waiting = _Waiting(sink, self.source, scheduler)
-        waiting.line_up(Ticket(options.limiters, cost, now + patience, waiting.depart, waiting.give_up), now)
+        waiting.line_up(Ticket(options.lines, cost, now + patience, waiting.depart, waiting.give_up), now)
         if options.on_wait is not None:
             _tell(options.on_wait, wait)
         return waiting
 
 
-def _take_all(limiters: tuple[RateLimiter, ...], now: float, cost: int) -> bool:
+def _take_all(lines: tuple[RateQueue[Gcra], ...], now: float, cost: int) -> bool:
     """Takes from all or from none; asking first and taking then would cost twice as much."""
-    for place, limiter in enumerate(limiters):
-        if not limiter.try_take(now, cost):
-            for taken in limiters[:place]:
+    for place, line in enumerate(lines):
+        if not line.try_take(now, cost):
+            for taken in lines[:place]:
                 taken.give_back(now, cost)
             return False
     return True
@@ -214,9 +216,8 @@ class _Waiting(DisposableBase):
 
     def give_up(self, queue: RateQueue[Any], wait: float) -> None:
         """The wait cannot end in time."""
-        assert isinstance(queue, RateLimiter)
         self._ticket = None
-        self._sink.on_error(queue.exceeded(wait))
+        self._sink.on_error(exceeded(queue, wait))
 
     def dispose(self) -> None:
         upstream, self._upstream = self._upstream, DISPOSED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from ._clock import Clock
 from ._rate_queue import RateQueue
@@ -11,7 +12,7 @@ from ._rate_waiter import wait_for_room
 from .errors import RateLimitExceededError, invalid
 from .gcra import Gcra
 
-__all__ = ["RateLimiter", "RateLimiterStatistics"]
+__all__ = ["RateLimiter", "RateLimiterStatistics", "exceeded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class RateLimiterStatistics:
     next_free: float
 
 
-class RateLimiter(RateQueue[Gcra]):
+class RateLimiter:
     """Lets `rate_limit` units of cost leave per `window` seconds, first come, first served.
 
     Calls leave evenly, one every `window / rate_limit` seconds, but up to `burst` of them at once after a
@@ -52,11 +53,14 @@ class RateLimiter(RateQueue[Gcra]):
         name: For errors and events.
         clock: Time to wait on; that of the running loop by default.
 
+    Attributes:
+        line: Those who wait; for operators.
+
     Raises:
         ValueError: A number is out of its range.
 
     >>> import asyncio
-    >>> from rxorch_operators.rate_limiter import RateLimiter
+    >>> from rxorch_operators import RateLimiter
     >>> limiter = RateLimiter(rate_limit=100, window=60)
     >>> async def main():
     ...     await limiter.acquire()  # the request goes here
@@ -77,8 +81,9 @@ class RateLimiter(RateQueue[Gcra]):
     ) -> None:
         if max_wait is not None and not max_wait >= 0.0:
             raise invalid("max_wait", max_wait, "give seconds, 0 or more, or None for any time")
-        super().__init__(Gcra(rate_limit, window, burst), name, clock)
+        self.name = name
         self.max_wait = max_wait
+        self.line = RateQueue(Gcra(rate_limit, window, burst), name, clock)
 
     async def acquire(self, cost: int = 1, *, max_wait: float | None = None) -> None:
         """Waits until a call may leave. A cancelled wait gives its place to the next at once.
@@ -92,10 +97,11 @@ class RateLimiter(RateQueue[Gcra]):
                 that it would have taken.
             ValueError: The cost could never pass.
         """
-        if not self.try_take(self.clock().now(), cost):
+        line = self.line
+        if not line.try_take(line.clock().now(), cost):
             if max_wait is None:
                 max_wait = math.inf if self.max_wait is None else self.max_wait
-            await wait_for_room(self, cost, max_wait, self.exceeded)
+            await wait_for_room(line, cost, max_wait, lambda wait: exceeded(line, wait))
 
     def try_acquire(self, cost: int = 1) -> bool:
         """Lets a call leave if it may leave now, before nobody who waits; tells whether it did.
@@ -103,9 +109,10 @@ class RateLimiter(RateQueue[Gcra]):
         Args:
             cost: Units, up to the larger of `rate_limit` and `burst`.
         """
-        if self.try_take(self.clock().now(), cost):
+        line = self.line
+        if line.try_take(line.clock().now(), cost):
             return True
-        self.refused += 1
+        line.refused += 1
         return False
 
     def feed_retry_after(self, seconds: float) -> None:
@@ -118,31 +125,34 @@ class RateLimiter(RateQueue[Gcra]):
             seconds: From now; 0 or less changes nothing.
         """
         if seconds > 0.0:
-            self.meter.block_until(self.clock().now() + seconds)
-            self.review()
+            line = self.line
+            line.meter.block_until(line.clock().now() + seconds)
+            line.review()
 
     def statistics(self) -> RateLimiterStatistics:
         """A snapshot."""
-        now = self.clock().now()
+        line = self.line
+        now = line.clock().now()
         return RateLimiterStatistics(
             name=self.name,
-            granted=self.granted,
-            refused=self.refused,
-            waiting=len(self.waiting),
-            available=self.meter.statistics(now).available,
-            next_free=self.meter.peek(now, 1, self.cost_waiting),
+            granted=line.granted,
+            refused=line.refused,
+            waiting=len(line.waiting),
+            available=line.meter.statistics(now).available,
+            next_free=line.meter.peek(now, 1, line.cost_waiting),
         )
 
     def reset(self) -> None:
         """Forgets what has left, and any `Retry-After`; the counts go on. Calls that wait may leave now."""
-        self.meter.reset()
-        self.pump()
-
-    def exceeded(self, retry_after: float) -> RateLimitExceededError:
-        """The error for a call that would have to wait so many seconds."""
-        return RateLimitExceededError(name=self.name, retry_after=retry_after)
+        self.line.meter.reset()
+        self.line.pump()
 
     def __repr__(self) -> str:
         name = "" if self.name is None else f"{self.name!r}, "
-        meter = self.meter
+        meter = self.line.meter
         return f"RateLimiter({name}{meter.limit:g} per {meter.window:g} s, burst {meter.burst:g})"
+
+
+def exceeded(line: RateQueue[Any], retry_after: float) -> RateLimitExceededError:
+    """The error for a call that would have to wait so many seconds in this line."""
+    return RateLimitExceededError(name=line.name, retry_after=retry_after)

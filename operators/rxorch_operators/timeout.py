@@ -12,6 +12,7 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from ._clock import Clock, Handle
 from ._demand import UNBOUNDED, Demand, DemandScheduler
 from ._stage import DISPOSED, NOTHING, Link, Stage, as_stage
+from ._timer_queue import TimerQueue
 from .errors import TimeoutExceededError, TimeoutKind, invalid
 
 __all__ = ["timeout"]
@@ -64,14 +65,32 @@ def timeout(
             raise invalid(name, limit, "give seconds, 0 or more, or None for no limit")
     clock = None if scheduler is None else DemandScheduler.of(scheduler).clock
 
+    shared = _SharedTimer()
+
     def operator(source: Observable[T]) -> Observable[T]:
-        return _Timeout(as_stage(source), total, _finite(each), _finite(first), clock)
+        return _Timeout(as_stage(source), total, _finite(each), _finite(first), clock, shared)
 
     return operator
 
 
 def _finite(limit: float | None) -> float | None:
     return None if limit == math.inf else limit
+
+
+class _SharedTimer:
+    """The timer queue of one operator, whose subscriptions all wait equally long for their total."""
+
+    __slots__ = ("_queue",)
+
+    def __init__(self) -> None:
+        self._queue: TimerQueue | None = None
+
+    def call(self, clock: Clock, seconds: float, callback: Callable[[], object]) -> Handle:
+        """Waits in the queue of this clock; another loop, another queue."""
+        queue = self._queue
+        if queue is None or not queue.serves(clock):
+            queue = self._queue = TimerQueue(clock, seconds)
+        return queue.call(callback)
 
 
 class _Timeout(Stage[T]):
@@ -82,8 +101,10 @@ class _Timeout(Stage[T]):
         each: float | None,
         until_first: float | None,
         clock: Clock | None,
+        shared: _SharedTimer,
     ) -> None:
         self.source = source
+        self.shared = shared
         self.total = total
         self.each = each
         self.until_first = until_first  # `first` is a method of Observable
@@ -105,7 +126,8 @@ class _Timeout(Stage[T]):
         try:
             link.connect(self.source, scheduler)
             if link.upstream is not DISPOSED:  # else: it ended while it was starting
-                link.arm(_finite(total), self.clock or scheduler.clock)
+                shared = None if callable(self.total) else self.shared
+                link.arm(_finite(total), self.clock or scheduler.clock, shared)
         except BaseException:
             link.dispose()
             raise
@@ -122,11 +144,15 @@ class _Limited(Link):
         self.upstream = NOTHING
         self._total: Handle | None = None
 
-    def arm(self, total: float | None, clock: Clock) -> None:
+    def arm(self, total: float | None, clock: Clock, shared: _SharedTimer | None) -> None:
         """Starts the time."""
-        if total is not None:
-            self._total_limit = total
+        if total is None:
+            return
+        self._total_limit = total
+        if shared is None:
             self._total = clock.call_later(total, self._total_over)
+        else:
+            self._total = shared.call(clock, total, self._total_over)
 
     def _total_over(self) -> None:
         self._expire(self._total_limit, "total")
@@ -188,8 +214,8 @@ class _Paced(_Limited):
             self._gap_kind, self._gap_limit = "each", stage.each
         self._last = self._clock.now()
 
-    def arm(self, total: float | None, clock: Clock) -> None:
-        super().arm(total, clock)
+    def arm(self, total: float | None, clock: Clock, shared: _SharedTimer | None) -> None:
+        super().arm(total, clock, shared)
         if self._demand is not UNBOUNDED:
             self._demand.listen(self._on_room)
         self._arm_gap()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rxorch import APIOrchestrator, MetricsSnapshot, OutcomeStatus, Run
 from rxorch.demo.calls import short
 from rxorch.demo.order_flow import SERVICE_OF, order_flow, orders
-from rxorch.demo.progress import Board, Progress, percentile, shown
+from rxorch.demo.progress import Board, Progress, shown
 from rxorch.demo.report import DECLINED, PUT_OFF, SHIPPED, OrdersReport
 from rxorch.demo.shop import Faults, Outage, Shop
 from rxorch.http import AioHttpTransport
@@ -86,8 +86,8 @@ async def stream_orders(progress: Progress, seed: int, board: Board) -> OrdersRe
             (change.at - progress.began, change.endpoint, change.old, change.new)
             for change in progress.breaker_changes
         ),
-        order_p50=percentile(progress.durations, 0.5),
-        order_p95=percentile(progress.durations, 0.95),
+        order_p50=progress.durations.percentile(0.5),
+        order_p95=progress.durations.percentile(0.95),
         call_p50=metrics.p50 / 1000,
         call_p95=metrics.p95 / 1000,
         sent=sent_by_service(metrics),

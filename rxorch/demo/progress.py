@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from rxorch import events as ev
 from rxorch.demo.calls import short
 from rxorch.demo.ink import Ink, count, milliseconds
+from rxorch.observe.histogram import Histogram
 
 if TYPE_CHECKING:
     from rich.live import Live
 
-__all__ = ["Board", "Progress", "board_for", "percentile", "shown"]
+__all__ = ["Board", "Progress", "board_for", "shown"]
 
 _LIVE_EVERY = 0.1
 _PLAIN_EVERY = 1.0
 _SHORTEST_BAR, _LONGEST_BAR = 8, 40
 _BESIDE_BAR = 62
-
-
-def percentile(values: Sequence[float], fraction: float) -> float:
-    """The nearest rank: the smallest value that this fraction of all does not exceed; 0 if there are none."""
-    if not values:
-        return 0.0
-    return sorted(values)[max(0, math.ceil(fraction * len(values)) - 1)]
 
 
 @dataclass(slots=True)
@@ -47,7 +40,7 @@ class Progress:
     attempt_failures: Counter[str] = field(default_factory=Counter)
     breaker_changes: list[ev.BreakerChanged] = field(default_factory=list)
     open_breakers: set[str] = field(default_factory=set)
-    durations: list[float] = field(default_factory=list)
+    durations: Histogram = field(default_factory=Histogram)
     began: float = 0.0
 
     def start(self) -> None:
@@ -75,7 +68,7 @@ class Progress:
         """Take one finished input."""
         self.ok += ok
         self.failed += not ok
-        self.durations.append(duration)
+        self.durations.add(duration)
 
     @property
     def done(self) -> int:
@@ -94,7 +87,7 @@ class Progress:
 
     def facts(self) -> list[tuple[str, str]]:
         """What to show beside the bar: label and value."""
-        p50, p95 = (milliseconds(percentile(self.durations, fraction)) for fraction in (0.5, 0.95))
+        p50, p95 = (milliseconds(self.durations.percentile(fraction)) for fraction in (0.5, 0.95))
         return [
             ("ok", count(self.ok)),
             ("failed", count(self.failed)),
@@ -198,7 +191,6 @@ async def shown(progress: Progress, board: Board) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        showing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await showing
         board.close(progress)

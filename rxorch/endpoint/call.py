@@ -174,19 +174,29 @@ class Call:
         self.runtime.calls_in_flight -= 1
         bus = self.runtime.bus
         if bus.active or CallFinished in bus.kinds or self.trail.record is not None:
-            now = self.now()
-            self._emit(
-                CallFinished, now, status, now - self.started, self.attempts, self.status_code, self.error,
-                self.degraded, self.cached,
+            now, trail = self.now(), self.trail
+            event = CallFinished(
+                now, trail.run, self.runtime.endpoint.name, status, now - self.started, self.attempts,
+                self.status_code, self.error, self.degraded, self.cached, call=self.number,
             )  # fmt: skip
+            if trail.record is not None:
+                trail.record(event)
+            bus.emit(event)
+
+
+def is_unanswered(call: Call) -> bool:
+    """Whether the last attempt left, and no answer to it is known.
+
+    Asks the request itself: what ended the attempt is told before its task has unwound.
+    """
+    return call.request is not None and call.request.sent and call.status_code is None
 
 
 def is_unknown(call: Call, error: BaseException) -> bool:
     """Whether nobody knows if the server acted: an unsafe request left, and no answer came."""
     return (
         call.runtime.unsafe
-        and call.sent
-        and call.status_code is None
+        and is_unanswered(call)
         and (isinstance(error, ApiTimeoutError) or (isinstance(error, ApiNetworkError) and error.sent))
     )
 
@@ -223,6 +233,6 @@ class CallLink(Link):
     def dispose(self) -> None:
         call = self._call
         if call.status == "running":
-            unknown = call.runtime.unsafe and call.sent and call.status_code is None
+            unknown = call.runtime.unsafe and is_unanswered(call)
             call.finish("unknown" if unknown else "cancelled")
         super().dispose()

@@ -29,15 +29,15 @@ class RetryRules:
     own `idempotency_key`.
     """
 
-    __slots__ = ("_any_failure", "_default_base", "_explicit", "_statuses")
+    __slots__ = ("_default_base", "_explicit", "_idempotent", "_own_key", "_statuses")
 
     def __init__(self, endpoint: APIEndpoint) -> None:
         explicit = endpoint.retry_on is not None
         self._statuses = frozenset(endpoint.retry_on or ()) if explicit else RETRYABLE_STATUSES
         self._explicit = explicit
         self._default_base = endpoint.retry_delay is None and endpoint.retry is None
-        own_key = endpoint.idempotency_key not in ("auto", None)
-        self._any_failure = endpoint.is_idempotent or (own_key and endpoint.idempotent is None)
+        self._idempotent = endpoint.is_idempotent
+        self._own_key = endpoint.idempotency_key not in ("auto", None) and endpoint.idempotent is None
 
     def retryable(self, call: Call, error: BaseException) -> bool:
         """Whether another attempt may cure this error."""
@@ -45,18 +45,34 @@ class RetryRules:
             status = error.status_code
             if status is None or status not in self._statuses:
                 return False
-            return self._any_failure or self._explicit or status in _NOT_EXECUTED
+            return self._explicit or status in _NOT_EXECUTED or self._is_harmless(call)
         if isinstance(error, ApiNetworkError):
-            return self._any_failure or not error.sent
+            return not error.sent or self._is_harmless(call)
         if isinstance(error, TimeoutExceededError):
-            return self._any_failure or not call.sent
+            return not _was_sent(call) or self._is_harmless(call)
         return False
+
+    def _is_harmless(self, call: Call) -> bool:
+        """Whether the server can tell a repetition from another request, or need not."""
+        return self._idempotent or (self._own_key and _has_key(call))
 
     def base(self, error: BaseException) -> float | None:
         """Another first wait than the policy's, for this error."""
         if self._default_base and isinstance(error, ApiHttpError) and error.status_code in _NOT_EXECUTED:
             return THROTTLED_BASE
         return None
+
+
+def _was_sent(call: Call) -> bool:
+    # Of this attempt, and not of the call: what went out before was answered, or we would not be here.
+    return call.request is not None and call.request.sent
+
+
+def _has_key(call: Call) -> bool:
+    # A callable key may say None: such a call is as unsafe as any other.
+    return call.request is not None and any(
+        name.lower() == "idempotency-key" for name in call.request.headers
+    )
 
 
 def hint(error: BaseException) -> float | None:

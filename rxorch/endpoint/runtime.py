@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rxorch.endpoint.build import CacheKeyGenerator, RequestBuilder, again, cache_key
 from rxorch.endpoint.call import Call
@@ -19,6 +20,7 @@ from rxorch_operators import (
     CircuitBreaker,
     Coalescer,
     RateLimiter,
+    RetryBudget,
     RetryPolicy,
     TtlCache,
     bulkhead,
@@ -92,9 +94,15 @@ class EndpointRuntime:
         self.attempt_timeout = None if endpoint.timeout is None else timeout(endpoint.timeout)
         self.attempt_bulkhead = None if self.bulkhead is None else bulkhead(self.bulkhead)
         self.attempt_breaker = (
-            None if self.breaker is None else circuit_breaker(self.breaker, classify=classify)
+            None
+            if self.breaker is None
+            else circuit_breaker(self.breaker, classify=self.breaker.classify or classify)
         )
         self.retry_policy = retry_policy(endpoint)
+        self._budget: RetryBudget | None = None
+        host = urlsplit(endpoint.url).netloc
+        if defaults.retry_budget and "{" not in host:
+            self._budget = caller.budget_of(urlsplit(endpoint.url).hostname or "")
         self.cache: TtlCache[Any, Any] = caller.cache
         self.coalescer = Coalescer()
         self.cache_ttl = endpoint.cache_ttl
@@ -139,7 +147,7 @@ class EndpointRuntime:
         call.request = request = self.builder.build(call.data, call.trail.context)
         defaults = self.caller.defaults
         if self.retry_policy is not None and defaults.retry_budget:
-            call.budget = self.caller.budget_of(request.url.host or "")
+            call.budget = self._budget or self.caller.budget_of(request.url.host or "")
         if self.cached:
             call.key = cache_key(
                 self.endpoint, request, data=call.data, generator=defaults.cache_key_generator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -134,7 +135,7 @@ class _RunLink(Link):
         result = run.result(
             value.value if run.plan.mode == Kind.PIPELINE.value else run.last(), complete=True
         )
-        run.finish("ok" if result.ok else "failed")
+        self._finish(result, "ok" if result.ok else "failed")
         self.sink.on_next(result)
 
     def on_error(self, error: Exception) -> None:
@@ -147,15 +148,34 @@ class _RunLink(Link):
         if isinstance(error, TimeoutExceededError) and not isinstance(error, ApiTimeoutError):
             error = _timed_out(error)
         if isinstance(error, Exception):
+            error = _own(error)
             error.result = partial_result  # type: ignore[attr-defined]
-        run.finish("failed", error)
+        self._finish(partial_result, "failed", error)
         self.sink.on_error(error)
+
+    def _finish(self, result: OrchestrationResult, status: str, error: Exception | None = None) -> None:
+        run = self._run
+        run.finish(status, error)
+        result.events = tuple(run.events)  # with the last one
 
     def dispose(self) -> None:
         super().dispose()
         if not self._over:
             self._over = True
             self._run.finish("cancelled")
+
+
+def _own(error: Exception) -> Exception:
+    """The error itself, or a copy if it has ended another run: coalesced calls share theirs."""
+    if getattr(error, "result", None) is None:
+        return error
+    try:
+        twin = copy.copy(error)
+    except Exception:  # a class that cannot be copied
+        return error
+    twin.__cause__, twin.__context__ = error.__cause__, error.__context__
+    twin.__suppress_context__ = error.__suppress_context__
+    return twin.with_traceback(error.__traceback__)
 
 
 def _timed_out(error: TimeoutExceededError) -> ApiTimeoutError:

@@ -19,29 +19,41 @@ from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.flow.nodes import Kind
-from rxorch.flow.plan import CallPlan, ChoicePlan, GroupPlan, Plan
+from rxorch.flow.plan import CallPlan, ChoicePlan, GroupPlan, Plan, walk
 from rxorch.flow.ready import ReadySteps
 from rxorch.flow.state import Done, RunState, sees_results
 from rxorch.flow.steps import Step, StepLink
 from rxorch_operators import flat_map_bounded, from_iterable
 from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import Link, Stage, as_stage
+from rxorch_operators._stage import NOTHING, Link, Stage, as_stage
 
 __all__ = ["node_of"]
 
 
-def node_of(plan: Plan, data: Any, run: RunState, earlier: tuple[str, ...]) -> Stage[Done]:
-    """A node as an observable of its `Done`. `earlier`: results that a group around it shows all members."""
+def node_of(
+    plan: Plan, data: Any, run: RunState, earlier: tuple[str, ...], *, in_pipeline: bool = False
+) -> Stage[Done]:
+    """A node as an observable of its `Done`.
+
+    Args:
+        plan: The node.
+        data: What it is given.
+        run: The run.
+        earlier: Results that a group around it shows all members.
+        in_pipeline: It is a step of a pipeline, so the keys of its data win over results.
+    """
     if isinstance(plan, CallPlan):
-        return Step(plan, data, run, earlier)
+        return Step(plan, data, run, earlier, own_keys_win=in_pipeline)
     if isinstance(plan, ChoicePlan):
-        return _choice(plan, data, run, earlier)
+        return _choice(plan, data, run, earlier, in_pipeline)
     if plan.kind is Kind.PIPELINE:
         return _pipeline(plan, data, run, earlier)
     return _GroupStage(plan, data, run, earlier)
 
 
-def _choice(plan: ChoicePlan, data: Any, run: RunState, earlier: tuple[str, ...]) -> Stage[Done]:
+def _choice(
+    plan: ChoicePlan, data: Any, run: RunState, earlier: tuple[str, ...], in_pipeline: bool
+) -> Stage[Done]:
     seen = run.data_for(data, earlier)
     try:
         holds = plan.condition(seen, run.trail.context)
@@ -54,7 +66,7 @@ def _choice(plan: ChoicePlan, data: Any, run: RunState, earlier: tuple[str, ...]
         )
     if taken is None:
         return as_stage(from_iterable([Done(skipped=True)]))
-    return node_of(taken, data, run, earlier)
+    return node_of(taken, data, run, earlier, in_pipeline=in_pipeline)
 
 
 class _Failing(Stage[Done]):
@@ -66,10 +78,13 @@ class _Failing(Stage[Done]):
         self.error = error
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        first = self.plan.names[0] if self.plan.names else ""
-        self.state.skip(self.plan, "the condition in front of it failed", first)
-        link = StepLink(sink, self.state, first)
-        return link.fail_before_start(self.error)
+        if not self.plan.names:  # nobody to fail in its place
+            sink.on_error(self.error)
+            return NOTHING
+        first, *others = walk(self.plan)
+        name = first.endpoint.name
+        self.error.add_note(f"in the condition of the choice in front of endpoint {name!r}")
+        return StepLink(sink, self.state, name).fail_before_start(self.error, others)
 
 
 def _pipeline(plan: GroupPlan, data: Any, run: RunState, earlier: tuple[str, ...]) -> Stage[Done]:
@@ -85,12 +100,7 @@ def _pipeline_step(plan: Plan, run: RunState, before: Done) -> Observable[Done]:
     if before.cause is not None:
         run.skip(plan, f"{before.cause!r} failed", before.cause)
         return from_iterable([before])
-    step = (
-        Step(plan, before.value, run, (), own_keys_win=True)
-        if isinstance(plan, CallPlan)
-        else node_of(plan, before.value, run, ())
-    )
-    return _HandOn(step, before)
+    return _HandOn(node_of(plan, before.value, run, (), in_pipeline=True), before)
 
 
 class _HandOn(Stage[Done]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from reactivex.abc import DisposableBase, ObserverBase
@@ -86,10 +87,13 @@ class StepLink(Link):
         self._emit(Done(cause=cause, skipped=True))
         return self
 
-    def fail_before_start(self, error: Exception) -> DisposableBase:
-        """Ends as a failure of something that comes before the call."""
+    def fail_before_start(self, error: Exception, others: Iterable[CallPlan] = ()) -> DisposableBase:
+        """Ends as a failure of something that comes before the call; `others` cannot run because of it."""
         self.started = self._run.step_started(self._name)
-        self.on_error(error)
+        end = self._settle(OutcomeStatus.FAILED, error)
+        for other in others:  # before anybody hears of the end: their dependants look at them then
+            self._run.skip(other, f"the condition in front of {self._name!r} failed", self._name)
+        self._fail(end, error)
         return self
 
     def _emit(self, done: Done) -> None:
@@ -127,7 +131,9 @@ class StepLink(Link):
         status = OutcomeStatus.FAILED
         if self.call is not None and self.call.status in ("unknown", "cancelled"):
             status = OutcomeStatus(self.call.status)
-        end = self._settle(status, error)
+        self._fail(self._settle(status, error), error)
+
+    def _fail(self, end: Exception | None, error: Exception) -> None:
         if end is not None:
             self.sink.on_error(end)
         elif self._run.settings.fail_fast or not isinstance(error, Exception):

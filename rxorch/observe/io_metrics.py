@@ -170,7 +170,7 @@ class IOMetrics:
             account.degraded += 1
         if event.status != "ok":
             account.errors += 1
-            account.kinds[type(event.error).__name__] += 1
+            account.kinds[event.status if event.error is None else type(event.error).__name__] += 1
 
     def snapshot(self) -> MetricsSnapshot:
         """The figures now; later records do not change it."""

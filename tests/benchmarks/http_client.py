@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from rxorch import APIEndpoint, ApiClient, IOMetrics
+from rxorch import ApiClient, APIEndpoint, IOMetrics
 from rxorch import operators as rxo
 
 REQUESTS = 5_000

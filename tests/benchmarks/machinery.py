@@ -86,9 +86,7 @@ async def stock() -> None:
             ops.catch(lambda _, __: rx.just(None)),
         )
 
-    rx.from_iterable(range(ELEMENTS)).pipe(
-        ops.map(project), ops.merge(max_concurrent=IN_FLIGHT)
-    ).subscribe(
+    rx.from_iterable(range(ELEMENTS)).pipe(ops.map(project), ops.merge(max_concurrent=IN_FLIGHT)).subscribe(
         on_error=done.set_exception, on_completed=lambda: done.set_result(None), scheduler=scheduler
     )
     await done

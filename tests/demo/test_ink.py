@@ -21,7 +21,7 @@ class Stream(io.StringIO):
         return self._tty
 
     @property
-    def encoding(self) -> str:
+    def encoding(self) -> str:  # type: ignore[override]
         return self._encoding
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import rxorch.demo.orders as orders_module
 from rxorch import APIOrchestrator
+from rxorch.demo.calls import once
 from rxorch.demo.order_flow import LARGE_ORDER_CENTS, SERVICE_OF, order_flow, orders
 from rxorch.demo.orders import faults_for, stream_orders
 from rxorch.demo.progress import Progress
@@ -57,8 +59,10 @@ def test_every_service_of_the_shop_takes_part() -> None:
     ],
     ids=["small", "large", "declined", "retired product"],
 )
-async def test_the_way_of_one_order(order: dict[str, Any], skipped: list[str], failed: list[str]) -> None:
-    async with Shop(faults=Faults.none()) as shop, APIOrchestrator(order_flow(shop.urls)) as orchestrator:
+async def test_the_way_of_one_order(
+    shop: Shop, order: dict[str, Any], skipped: list[str], failed: list[str]
+) -> None:
+    async with APIOrchestrator(order_flow(shop.urls)) as orchestrator:
         result = await orchestrator.execute(order)
         stats = await shop.stats()
     assert list(result.skipped) == skipped
@@ -71,18 +75,13 @@ async def test_the_way_of_one_order(order: dict[str, Any], skipped: list[str], f
 
 
 async def test_a_message_that_cannot_be_sent_is_put_off() -> None:
-    faults = Faults(**{**NO_FAULTS, "outage": Outage(service="notification", first=0, last=0)})
+    faults = replace(Faults.none(), outage=Outage(service="notification", first=0, last=0))
     order = {"order": "order-000000", "user": 1, "sku": "SKU-0001", "quantity": 1}
     async with Shop(faults=faults) as shop, APIOrchestrator(order_flow(shop.urls)) as orchestrator:
         result = await orchestrator.execute(order)
     assert result.ok
     assert result["notification"] == {"status": "put off"}
     assert result.outcomes["notification"].degraded
-
-
-NO_FAULTS: dict[str, Any] = {
-    **dict.fromkeys(("unavailable", "rate_limited", "reset", "timeout", "slow", "latency", "spread"), 0)
-}
 
 
 async def test_a_stream_through_faults_holds_its_invariants() -> None:
@@ -97,17 +96,24 @@ async def test_a_stream_through_faults_holds_its_invariants() -> None:
     assert report.stats.orders_peak == 20
 
 
-async def test_keys_are_what_keeps_a_repeated_charge_from_being_a_second_one() -> None:
-    """Every answer of the payment service is lost, half of them after the charge; without keys, this pays twice."""
-    faults = Faults(**{**NO_FAULTS, "reset": 0.5})
-    async with Shop(faults=faults) as shop:
-        async with APIOrchestrator(order_flow(shop.urls)) as orchestrator:
-            async for _ in orchestrator.stream(orders(60, 7), max_concurrent=10):
+@pytest.mark.parametrize(("key", "twice"), [(True, False), (False, True)], ids=["with keys", "without"])
+async def test_keys_keep_a_repeated_charge_from_being_a_second_one(key: bool, twice: bool) -> None:
+    def amount(data: dict[str, Any]) -> dict[str, Any]:
+        return {"order": data["order"], "amount_cents": 100}
+
+    more: dict[str, Any] = {} if key else {"idempotency_key": None, "idempotent": True}
+    # Half of the answers are lost, and half of those after the charge was made.
+    async with Shop(faults=replace(Faults.none(), reset=0.5)) as shop:
+        payment = once(
+            "payment", shop.urls["payment"] + "/charges", amount, retry_count=20, circuit_breaker=False
+        ).model_copy(update=more)
+        async with APIOrchestrator(payment, retry_budget=False) as orchestrator:
+            async for _ in orchestrator.stream([{"order": f"o-{n}"} for n in range(60)], max_concurrent=10):
                 pass
         stats = await shop.stats()
-    assert stats.replays["payment"] > 0
-    assert stats.charged_twice == 0
-    assert set(stats.effects["payment"].values()) == {1}
+    assert (stats.charged_twice > 0) == twice
+    assert (stats.effected_twice("payment") > 0) == twice
+    assert (stats.replays.get("payment", 0) > 0) == key
 
 
 async def test_a_lost_request_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -14,12 +13,6 @@ import pytest
 from rxorch.demo.shop import Faults, Shop
 
 HEAD = b"GET /users/%d HTTP/1.1\r\nHost: shop\r\nX-Order-Id: order-%06d\r\n\r\n"
-
-
-@pytest.fixture
-async def shop() -> AsyncIterator[Shop]:
-    async with Shop(faults=Faults.none(latency=0.02)) as shop:
-        yield shop
 
 
 def knock(shop: Shop, service: str = "users") -> socket.socket:

@@ -23,12 +23,6 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-@pytest.fixture
-async def shop() -> AsyncIterator[Shop]:
-    async with Shop(faults=Faults.none()) as shop:
-        yield shop
-
-
 async def test_an_order_through_all_services(session: aiohttp.ClientSession, shop: Shop) -> None:
     async def call(method: str, service: str, path: str, **body: Any) -> Any:
         async with session.request(method, shop.urls[service] + path, json=body or None) as response:

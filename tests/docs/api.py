@@ -81,6 +81,6 @@ def routes() -> Mapping[str, Any]:
         "GET /flaky/{n}": _flaky(),
         "GET /throttled": _throttled(),
         "GET /down": lambda request: 503,
-        "GET /slow": _slow,
+        "/slow": _slow,
         "GET /clock": _clock(),
     }

@@ -90,7 +90,7 @@ async def run_block(block: Block, path: Path, url: str, namespace: dict[str, Any
 
     def shown(value: Any, wanted: str, line: int) -> None:
         page.checked += 1
-        _compare(f"{path.name}:{block.line + line}", wanted, repr(value).replace(url, HOST), page)
+        _compare(f"{path.name}:{block.line + line - 1}", wanted, repr(value).replace(url, HOST), page)
 
     namespace["_shown"] = shown
     printed = io.StringIO()

@@ -153,6 +153,19 @@ def test_a_size_that_fails_is_the_error() -> None:
     assert recorder.values == [1] and isinstance(recorder.error, Boom)
 
 
+def test_a_lean_sink_hears_nothing_after_it_was_disposed_even_from_a_rude_source() -> None:
+    source, sink = Manual(), Recorder()
+    stage = source.pipe(cache(TtlCache(), "k", ttl=1.0))
+    assert isinstance(stage, Stage)
+    subscription = stage.attach(sink, DemandScheduler.of(Time().scheduler))
+    source.send(1)
+    subscription.dispose()
+    source.send(2)
+    source.complete()
+    source.fail(Boom())
+    assert sink.events == [(0.0, 1)]
+
+
 def test_a_negative_ttl_is_refused() -> None:
     with pytest.raises(ValueError, match="ttl=-1"):
         cache(TtlCache(), "k", ttl=-1)

@@ -157,6 +157,19 @@ def test_what_is_not_a_breaker_is_refused() -> None:
         circuit_breaker(5)  # type: ignore[arg-type]
 
 
+def test_a_lean_sink_hears_nothing_after_it_was_disposed_even_from_a_rude_source() -> None:
+    source, sink = Manual(), Recorder()
+    stage = source.pipe(circuit_breaker(CircuitBreaker()))
+    assert isinstance(stage, Stage)
+    subscription = stage.attach(sink, DemandScheduler.of(Time().scheduler))
+    source.send(1)
+    subscription.dispose()
+    source.send(2)
+    source.complete()
+    source.fail(Boom())
+    assert sink.events == [(0.0, 1)]
+
+
 # What counts
 
 

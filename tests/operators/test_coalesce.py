@@ -234,6 +234,28 @@ def test_a_sink_that_ends_itself_before_it_was_joined_hears_no_more(late: bool) 
     assert group.statistics().waiting == late
 
 
+@pytest.mark.parametrize("end", [True, False])
+def test_a_lean_sink_hears_nothing_after_it_has_left_from_inside_on_next(end: bool) -> None:
+    class Leaver(Recorder):
+        def on_next(self, value: int) -> None:
+            super().on_next(value)
+            if end:
+                source.complete()
+            else:
+                source.send(value + 1)
+            subscription.dispose()
+
+    group = Coalescer()
+    source = Manual()
+    join(source, group)
+    sink = Leaver()
+    stage = source.pipe(coalesce(group, "k"))
+    assert isinstance(stage, Stage)
+    subscription = stage.attach(sink, DemandScheduler.of(Time().scheduler))
+    source.send(1)
+    assert sink.events == [(0.0, 1)]
+
+
 def test_notifications_never_nest() -> None:
     group = Coalescer()
     source = Manual()

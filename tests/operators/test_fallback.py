@@ -12,6 +12,8 @@ from reactivex import operators as ops
 from reactivex.abc import DisposableBase
 
 from rxorch_operators import fallback, from_iterable
+from rxorch_operators._demand import DemandScheduler
+from rxorch_operators._stage import as_stage
 from rxorch_operators.from_async import from_async
 from tests.operators.support import AtOnce, Boom, Manual, MarbleStage, Recorder, Time, turns
 
@@ -265,7 +267,8 @@ async def test_disposal_from_inside_the_handler() -> None:
             subscriptions[0].dispose()
             return given
 
-        subscriptions.append(source.pipe(fallback(handler)).subscribe(recorder))
+        stage = as_stage(source.pipe(fallback(handler)))
+        subscriptions.append(stage.attach(recorder, DemandScheduler.of(None)))  # no border that would hide it
         source.fail(Boom())
         await turns()
         gc.collect()

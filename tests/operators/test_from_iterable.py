@@ -139,6 +139,18 @@ def test_an_on_next_that_raises_ends_the_reading() -> None:
     assert numbers.closed
 
 
+def test_an_on_next_that_raises_ends_the_reading_in_a_blocking_script_too() -> None:
+    numbers, errors = Counting(), []
+
+    def on_next(value: int) -> None:
+        raise Boom
+
+    from_iterable(numbers).subscribe(on_next, errors.append)
+    assert [type(error) for error in errors] == [Boom]
+    assert numbers.read == 1
+    assert numbers.closed
+
+
 async def test_a_long_iterable_does_not_block_the_loop() -> None:
     recorder = Recorder()
     from_iterable(range(100_000)).subscribe(recorder)

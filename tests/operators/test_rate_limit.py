@@ -529,14 +529,15 @@ def test_retry_after_ends_the_waits_that_are_too_long_only_because_of_those_befo
 
 def test_one_observer_that_fails_when_refused_does_not_silence_the_others() -> None:
     clock = ManualClock()
-    one = limiter(60, clock=clock, max_wait=10.0)
+    one = limiter(60, clock=clock)
     one.try_acquire()
-    Manual().pipe(rate_limit(one)).subscribe()  # nobody catches what it is refused with
-    recorder = Recorder()
-    Manual().pipe(rate_limit(one)).subscribe(recorder)
+    Manual().pipe(rate_limit(one, max_wait=10.0)).subscribe()  # nobody catches what it is refused with
+    patient, other = Recorder(), Recorder()
+    Manual().pipe(rate_limit(one)).subscribe(patient)
+    Manual().pipe(rate_limit(one, max_wait=10.0)).subscribe(other)
     with pytest.raises(RateLimitExceededError):
         one.feed_retry_after(30.0)
-    assert recorder.ended and one.statistics().waiting == 0 and clock.timers == 0
+    assert isinstance(other.error, RateLimitExceededError) and not patient.ended
 
 
 # Calls from inside calls
@@ -677,13 +678,13 @@ class Run:
         assert not self.open, "somebody was neither served nor refused"
         assert self.clock.timers == 0
         for name, one in self.limiters.items():
-            assert one.statistics().waiting == 0 and one.cost_waiting == 0
+            assert one.statistics().waiting == 0 and one.line.cost_waiting == 0
             assert one.statistics().granted == len(self.departed[name])
             assert self.order[name] == sorted(self.order[name]), "first come, first served"
             self.check_windows(self.departed[name], one)
 
     def check_windows(self, departed: list[tuple[float, int]], one: RateLimiter) -> None:
-        gcra = one.meter
+        gcra = one.line.meter
         for start, _ in departed:
             within = [cost for at, cost in departed if start <= at < start + gcra.window - 1e-6]
             assert len(within) <= gcra.limit + gcra.burst

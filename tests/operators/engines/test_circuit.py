@@ -526,6 +526,8 @@ def test_a_policy_that_cannot_work_is_refused(setting, text):
 class CircuitMachine(RuleBasedStateMachine):
     """Against a breaker that keeps every result of its state in a list and counts anew each time."""
 
+    outcomes = st.sampled_from([SUCCESS, SUCCESS, FAILURE, FAILURE, IGNORED])
+
     @initialize(
         kind=st.sampled_from(["consecutive", "count"]),
         permits=st.integers(1, 3),
@@ -574,9 +576,14 @@ class CircuitMachine(RuleBasedStateMachine):
         failed, slow = sum(f for f, _ in results), sum(s for _, s in results)
         return failed / of >= self.policy.failure_rate or slow / of >= 0.5
 
-    @rule(seconds=st.sampled_from([0.5, 1.0, 5.0, 10.0, 40.0]))
+    @rule(seconds=st.sampled_from([0.5, 1.0, 4.0, 5.0, 8.0]))
     def pass_time(self, seconds):
         self.now += seconds
+
+    @precondition(lambda self: self.state is OPEN)
+    @rule(early=st.booleans())
+    def let_the_open_time_pass(self, early):
+        self.now = max(self.now, self.until - 0.25 * early)
 
     @rule()
     def acquire(self):
@@ -592,7 +599,7 @@ class CircuitMachine(RuleBasedStateMachine):
             self.out.append((permit, True))
 
     @precondition(lambda self: self.out)
-    @rule(place=st.integers(0, 100), outcome=st.sampled_from(Outcome3), again=st.booleans())
+    @rule(place=st.integers(0, 100), outcome=outcomes, again=st.booleans())
     def record(self, place, outcome, again):
         place %= len(self.out)
         permit, current = self.out[place] if again else self.out.pop(place)
@@ -603,6 +610,14 @@ class CircuitMachine(RuleBasedStateMachine):
             self.count(permit, outcome)
         change = self.circuit.record(permit, outcome, self.now)
         assert (change.old, change.new) == (before, self.state) if change else before is self.state
+
+    @rule(outcome=outcomes, number=st.integers(1, 3))
+    def some_calls_in_a_row(self, outcome, number):
+        for _ in range(number):
+            known = len(self.out)
+            self.acquire()
+            if len(self.out) > known:
+                self.record(known, outcome, again=False)
 
     def count(self, permit, outcome):
         lapsed = self.state is HALF_OPEN and self.now - permit.started >= 8.0
@@ -642,7 +657,7 @@ class CircuitMachine(RuleBasedStateMachine):
                 ("reset", CLOSED),
             ]
         ),
-        wanted=st.integers(0, 3),
+        wanted=st.integers(0, 7),
     )
     def set_by_hand(self, by_hand, wanted):
         if wanted:  # seldom

@@ -334,23 +334,33 @@ class GcraMachine(RuleBasedStateMachine):
         self.now = Fraction(0)
         self.tat = Fraction(-1000)
         self.blocked = Fraction(-1000)
-        self.last = None  # (time, cost, TAT before)
+        self.last = None  # when the last call left, unless a block came after it
         self.departures = []
 
-    def earliest(self, cost):
-        ahead = self.burst - min(cost, self.burst)
-        return max(max(self.tat, self.now) - ahead * self.interval, self.blocked)
+    def earliest(self, cost, ahead=0):
+        early = min(cost, self.burst) - self.burst
+        return max(max(self.tat, self.now) + (ahead + early) * self.interval, self.blocked)
 
     def depart(self, cost):
-        self.last = (self.now, cost, self.tat)
+        self.last = self.now
         self.tat = max(self.tat, self.now) + cost * self.interval
         self.departures.append((self.now, cost))
 
-    @rule(eighths=st.integers(0, 40))
+    @rule(eighths=st.integers(0, 5))
     def pass_time(self, eighths):
         self.now += Fraction(eighths, 8)
 
-    @rule(cost=st.integers(0, 8))
+    @rule(seconds=st.integers(1, 6))
+    def rest(self, seconds):
+        self.now += seconds
+
+    @rule(cost=st.integers(0, 8), ahead=st.integers(0, 9))
+    def ask(self, cost, ahead):
+        assert self.limiter.peek(float(self.now), cost, ahead) == max(
+            0, self.earliest(cost, ahead) - self.now
+        )
+
+    @rule(cost=st.sampled_from([0, 1, 1, 1, 2, 3, 8]))
     def take(self, cost):
         allowed = self.earliest(cost) <= self.now
         assert self.limiter.take(float(self.now), cost) is allowed
@@ -359,26 +369,26 @@ class GcraMachine(RuleBasedStateMachine):
 
     @rule(cost=st.integers(1, 8))
     def wait_and_take(self, cost):
-        wait = self.limiter.peek(float(self.now), cost)
-        assert wait == max(0, self.earliest(cost) - self.now)
-        self.now += Fraction(wait)
+        self.now += Fraction(self.limiter.peek(float(self.now), cost))
         assert self.limiter.take(float(self.now), cost)
         self.depart(cost)
 
-    @precondition(lambda self: self.last)
-    @rule()
-    def give_back_the_last(self):
-        at, cost, before = self.last
-        assert self.limiter.give_back(float(at), cost)
-        self.departures.pop()
-        self.tat, self.last = max(before, at), None
+    @precondition(lambda self: self.departures)
+    @rule(place=st.integers(-3, -1))
+    def give_back(self, place):
+        at, cost = self.departures[max(place, -len(self.departures))]
+        undone = at == self.last
+        assert self.limiter.give_back(float(at), cost) is undone
+        if undone:
+            self.departures.remove((at, cost))
+            self.tat -= cost * self.interval
 
-    @rule(eighths=st.integers(-8, 40))
+    @rule(eighths=st.integers(-8, 24))
     def block(self, eighths):
         until = self.now + Fraction(eighths, 8)
         self.limiter.block_until(float(until))
-        paced = until + (self.burst - 1) * self.interval
         self.blocked = max(self.blocked, until)
+        paced = until + (self.burst - 1) * self.interval
         if paced > self.tat:
             self.tat, self.last = paced, None
 
@@ -391,4 +401,4 @@ class GcraMachine(RuleBasedStateMachine):
 
 
 TestGcraMachine = GcraMachine.TestCase
-TestGcraMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None, derandomize=True)
+TestGcraMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None, derandomize=True)

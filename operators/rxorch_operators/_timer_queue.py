@@ -1,0 +1,94 @@
+"""One timer for many waits of the same length.
+
+A timer of the loop costs a heap insertion with comparisons in Python, and every call of an endpoint has a
+time limit that it nearly always cancels. Waits of one length end in the order in which they began, so a queue
+needs no heap: only its first entry has a timer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from ._clock import Clock, Handle, LoopClock
+
+_EARLY: Final = 1e-6
+"""Seconds by which a timer may fire before its time: clocks tick, virtual ones in microseconds."""
+
+_SPARSE: Final = 64
+"""Ended entries that may lie between living ones before the queue is swept."""
+
+
+class Entry:
+    """One wait; `cancel()` ends it."""
+
+    __slots__ = ("_queue", "at", "callback")
+
+    def __init__(self, queue: TimerQueue, at: float, callback: Callable[[], object]) -> None:
+        self._queue = queue
+        self.at = at
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        """Ends the wait; harmless after its time."""
+        if self.callback is not None:
+            self.callback = None
+            self._queue.ended()
+
+
+class TimerQueue:
+    """Calls functions after a fixed time, in order. Holds no timer while nobody waits."""
+
+    __slots__ = ("_clock", "_delay", "_entries", "_handle", "_living")
+
+    def __init__(self, clock: Clock, delay: float) -> None:
+        self._clock = clock
+        self._delay = delay
+        self._entries: deque[Entry] = deque()
+        self._living = 0
+        self._handle: Handle | None = None
+
+    def serves(self, clock: Clock) -> bool:
+        """Whether this queue measures with that clock."""
+        own = self._clock
+        return own is clock or (isinstance(own, LoopClock) and own.same_loop(clock))
+
+    def call(self, callback: Callable[[], object]) -> Entry:
+        """Calls `callback` once after the delay."""
+        entry = Entry(self, self._clock.now() + self._delay, callback)
+        entries = self._entries
+        while entries and entries[0].callback is None:
+            entries.popleft()
+        if len(entries) > 2 * self._living + _SPARSE:  # a long wait at the front keeps ended ones behind it
+            self._entries = entries = deque(one for one in entries if one.callback is not None)
+        entries.append(entry)
+        self._living += 1
+        if self._handle is None:
+            self._handle = self._clock.call_later(self._delay, self._fire)
+        return entry
+
+    def ended(self) -> None:
+        """An entry was cancelled."""
+        self._living -= 1
+        if not self._living:
+            self._entries.clear()
+            if self._handle is not None:
+                self._handle.cancel()
+                self._handle = None
+
+    def _fire(self) -> None:
+        self._handle = None
+        entries, now = self._entries, self._clock.now() + _EARLY
+        try:
+            while entries and (entries[0].callback is None or entries[0].at <= now):
+                entry = entries.popleft()
+                callback, entry.callback = entry.callback, None
+                if callback is not None:
+                    self._living -= 1
+                    callback()
+                    entries = self._entries
+        finally:
+            if self._living and self._handle is None:
+                wait = max(0.0, self._entries[0].at - self._clock.now())
+                self._handle = self._clock.call_later(wait, self._fire)

@@ -1,0 +1,61 @@
+"""The goals for speed, as ratios measured in one run. Not part of the test suite: `python3 dev.py bench`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from aiohttp import web
+
+from rxorch import APIEndpoint, APIOrchestrationConfig, APIOrchestrator, OrchestrationMode
+from tests.benchmarks import http_client, machinery
+from tests.support.loopback import Loopback
+
+pytestmark = pytest.mark.benchmark
+
+
+def test_six_operators_cost_a_fifteenth_of_stock_rxpy() -> None:
+    """An inner chain of six operators around an asyncio call, 100 in flight."""
+    figures = machinery.main()
+    print(
+        f"\nsix operators, CPU per element: ours {figures['ours']:.1f} us, stock {figures['stock']:.1f} us, "
+        f"the bare call {figures['bare']:.1f} us; stock / ours = {figures['stock / ours']:.1f}"
+    )
+    assert figures["stock / ours"] >= 15
+
+
+@pytest.mark.parametrize("uvloop", [False, True], ids=["asyncio", "uvloop"])
+def test_all_policies_cost_no_more_than_bare_aiohttp(uvloop: bool) -> None:
+    """5,000 GETs with retry, breaker, limiter, timeout and metrics against a worker pool on bare aiohttp."""
+    figures = http_client.main(uvloop=uvloop)
+    print(
+        f"\n5,000 GETs on {'uvloop' if uvloop else 'asyncio'}, CPU per request: ours {figures['ours']:.1f} us, "
+        f"bare aiohttp {figures['bare']:.1f} us; ours / bare = {figures['ours / bare']:.2f}"
+    )
+    assert figures["ours / bare"] <= 1.0
+
+
+async def test_ten_calls_at_once_take_less_than_two() -> None:
+    """PARALLEL, ten endpoints of 50 ms: the whole against a single call."""
+
+    async def slow(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.05)
+        return web.json_response({})
+
+    async with Loopback({"GET /{name}": slow}) as server:
+        endpoints = [APIEndpoint(name=f"api{i}", url=f"{server.url}/{i}") for i in range(10)]
+
+        async def seconds(count: int) -> float:
+            config = APIOrchestrationConfig(endpoints=endpoints[:count], mode=OrchestrationMode.PARALLEL)
+            async with APIOrchestrator(config) as orchestrator:
+                started = time.perf_counter()
+                assert (await orchestrator.execute()).ok
+                return time.perf_counter() - started
+
+        await seconds(10)
+        one, ten = await seconds(1), await seconds(10)
+    print(
+        f"\nten calls of 50 ms at once: {ten * 1000:.0f} ms, one: {one * 1000:.0f} ms; ratio {ten / one:.2f}"
+    )
+    assert ten / one < 2
