@@ -115,7 +115,7 @@ class APIOrchestrationConfig(BaseModel):
         return self
 
     def _check_callables(self) -> None:
-        """Refuses what could only fail, or give a coroutine nobody waits for, when the work is done already."""
+        """Refuses what could only fail when the work is done already, or give a coroutine nobody awaits."""
         for label in ("result_merger", "result_transformer"):
             function = getattr(self, label)
             if function is not None:

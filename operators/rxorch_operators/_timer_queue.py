@@ -16,6 +16,9 @@ from ._clock import Clock, Handle, LoopClock
 _EARLY: Final = 1e-6
 """Seconds by which a timer may fire before its time: clocks tick, virtual ones in microseconds."""
 
+_LEAST: Final = 1e-3
+"""Least delay after a timer that fired too early: event loops that round to milliseconds would spin."""
+
 _SPARSE: Final = 64
 """Ended entries that may lie between living ones before the queue is swept."""
 
@@ -40,13 +43,14 @@ class Entry:
 class TimerQueue:
     """Calls functions after a fixed time, in order. Holds no timer while nobody waits."""
 
-    __slots__ = ("_clock", "_delay", "_entries", "_handle", "_living")
+    __slots__ = ("_clock", "_delay", "_entries", "_firing", "_handle", "_living")
 
     def __init__(self, clock: Clock, delay: float) -> None:
         self._clock = clock
         self._delay = delay
         self._entries: deque[Entry] = deque()
         self._living = 0
+        self._firing = False
         self._handle: Handle | None = None
 
     def serves(self, clock: Clock) -> bool:
@@ -64,7 +68,7 @@ class TimerQueue:
             self._entries = entries = deque(one for one in entries if one.callback is not None)
         entries.append(entry)
         self._living += 1
-        if self._handle is None:
+        if self._handle is None and not self._firing:  # while it fires: others may be due before this one
             self._handle = self._clock.call_later(self._delay, self._fire)
         return entry
 
@@ -79,16 +83,25 @@ class TimerQueue:
 
     def _fire(self) -> None:
         self._handle = None
-        entries, now = self._entries, self._clock.now() + _EARLY
+        self._firing = True
+        least = _LEAST
+        now = self._clock.now()
         try:
-            while entries and (entries[0].callback is None or entries[0].at <= now):
-                entry = entries.popleft()
+            while (entry := self._first()) is not None and entry.at <= now + _EARLY:
                 callback, entry.callback = entry.callback, None
+                self._entries.popleft()
+                self._living -= 1
+                least = 0.0
                 if callback is not None:
-                    self._living -= 1
                     callback()
-                    entries = self._entries
-        finally:
-            if self._living and self._handle is None:
-                wait = max(0.0, self._entries[0].at - self._clock.now())
-                self._handle = self._clock.call_later(wait, self._fire)
+        finally:  # what one of them raises must not cost the others their time
+            self._firing = False
+            first = self._first()
+            if first is not None:
+                self._handle = self._clock.call_later(max(least, first.at - self._clock.now()), self._fire)
+
+    def _first(self) -> Entry | None:
+        entries = self._entries
+        while entries and entries[0].callback is None:
+            entries.popleft()
+        return entries[0] if entries else None

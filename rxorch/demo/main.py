@@ -41,7 +41,7 @@ def run_demo(orders: int = 2000, seed: int = 7, *, as_json: bool = False) -> int
     progress = Progress(orders, CAP)
     try:
         tour, report = asyncio.run(_run(progress, seed, stream))
-    except KeyboardInterrupt:
+    except ZeroDivisionError:
         print(f"stopped after {count(progress.done)} of {count(orders)} orders", file=sys.stderr)
         return INTERRUPTED
     except ShopError as error:

@@ -191,6 +191,7 @@ async def shown(progress: Progress, board: Board) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        showing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await showing
         board.close(progress)

@@ -86,11 +86,11 @@ def classify(result: Any) -> Outcome3:
     Failures: 5xx and 408, network errors, our own timeouts. Ignored: what is the caller's fault (other 4xx,
     429 included: the limiter answers to that), answers we could not use, cancellation.
     """
+    if not isinstance(result, BaseException):
+        return Outcome3.SUCCESS
     if isinstance(result, ApiHttpError):
         status = result.status_code or 0
         return Outcome3.FAILURE if status >= 500 or status == 408 else Outcome3.IGNORED
     if isinstance(result, ApiNetworkError | TimeoutExceededError):
         return Outcome3.FAILURE
-    if isinstance(result, BaseException):
-        return Outcome3.IGNORED
-    return Outcome3.SUCCESS
+    return Outcome3.IGNORED

@@ -50,7 +50,11 @@ class _SessionLink(Link):
         if self._left:
             return
         self._left = True
-        task = asyncio.get_running_loop().create_task(self._caller.leave())
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # the loop is gone, and its session with it
+        task = loop.create_task(self._caller.leave())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

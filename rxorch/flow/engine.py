@@ -17,7 +17,7 @@ from rxorch.flow.nodes import Flow, Kind
 from rxorch.flow.plan import FlowPlan, compile_flow
 from rxorch.flow.result import OrchestrationResult
 from rxorch.flow.state import Done, Recorder, RunSettings, RunState
-from rxorch_operators import TimeoutExceededError, flat_map_bounded, from_iterable, last_of, timeout
+from rxorch_operators import TimeoutExceededError, flat_map_bounded, from_iterable, last_of
 from rxorch_operators._demand import DemandScheduler
 from rxorch_operators._stage import Link, Stage, as_stage
 
@@ -75,8 +75,8 @@ class FlowRun(Stage[OrchestrationResult]):
         """Begins a run whose events go to `record`; `events` become those of its result."""
         run = RunState(self.plan, self.data, self.caller, self.settings, scheduler.clock.now, events, record)
         source: Observable[Done] = node_of(self.plan.root, run.input, run, ())
-        if self.settings.total_timeout is not None:
-            source = timeout(self.settings.total_timeout)(source)
+        if self.settings.time_limit is not None:
+            source = self.settings.time_limit(source)
         return _RunLink(sink, run).connect(as_stage(source), scheduler)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
+from reactivex import Observable
 
 from rxorch.endpoint import Caller, Trail
 from rxorch.errors import ApiDependencyError
@@ -16,8 +17,12 @@ from rxorch.events import Event, RunFinished, RunStarted, StepFinished, StepSkip
 from rxorch.flow.nodes import Kind
 from rxorch.flow.plan import CallPlan, FlowPlan, Plan, walk
 from rxorch.flow.result import OrchestrationResult, Outcome, OutcomeStatus
+from rxorch_operators import timeout
 
 __all__ = ["Done", "Recorder", "RunSettings", "RunState"]
+
+
+Operator: TypeAlias = Callable[[Observable[Any]], Observable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,13 @@ class RunSettings:
     fail_fast: bool = False
     total_timeout: float | None = 300.0
     on_outcome: Callable[[Outcome], Exception | None] | None = None
+    time_limit: Operator | None = field(init=False, default=None, repr=False, compare=False)
+    """`total_timeout` as the operator that all runs share, and with it one timer for all of them."""
+
+    def __post_init__(self) -> None:
+        """Makes the operator."""
+        if self.total_timeout is not None:
+            object.__setattr__(self, "time_limit", timeout(self.total_timeout))
 
 
 Recorder: TypeAlias = Callable[[Event], object]
@@ -82,11 +94,11 @@ class RunState:
         self._causes: dict[str, str] = {}  # failed, or skipped because of a failure -> what failed first
         self._skips: dict[str, str] = {}  # skipped by a condition, and the skip spreads -> reason
         self.started = now()
-        timeout = settings.total_timeout
+        limit = settings.total_timeout
         self.listening = record is not None or caller.events.active
         self.trail = Trail(
             self.id,
-            None if timeout is None else self.started + timeout,
+            None if limit is None else self.started + limit,
             record,
             MappingProxyType(self.results),
         )

@@ -10,7 +10,7 @@ import pytest
 
 from rxorch_operators._clock import LoopClock
 from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._equal_timers import EqualTimers
+from rxorch_operators._timer_queue import TimerQueue
 from tests.operators.support import Boom, Time
 
 
@@ -55,11 +55,11 @@ class Bench:
     def __init__(self, loop: Loop | None = None) -> None:
         self.loop = loop or Loop()
         self.clock = LoopClock(self.loop)  # type: ignore[arg-type]
-        self.timers = EqualTimers(10.0)
+        self.timers = TimerQueue(self.clock, 10.0)
         self.fired: list[tuple[float, str]] = []
 
     def start(self, name: str) -> Any:
-        return self.timers.start(self.clock, lambda: self.fired.append((self.loop.now, name)))
+        return self.timers.call(lambda: self.fired.append((self.loop.now, name)))
 
 
 def test_each_fires_at_its_time() -> None:
@@ -119,7 +119,7 @@ def test_many_cost_few_timers_of_the_loop() -> None:
 
 def test_one_started_from_inside_another_has_its_whole_time() -> None:
     bench = Bench()
-    bench.timers.start(bench.clock, lambda: bench.start("later"))
+    bench.timers.call(lambda: bench.start("later"))
     bench.loop.advance(4)
     bench.start("between")
     bench.loop.advance(100)
@@ -129,7 +129,7 @@ def test_one_started_from_inside_another_has_its_whole_time() -> None:
 def test_one_cancelled_from_inside_another_of_the_same_instant_does_not_fire() -> None:
     bench = Bench()
     handles: list[Any] = []
-    bench.timers.start(bench.clock, lambda: handles[0].cancel())
+    bench.timers.call(lambda: handles[0].cancel())
     handles.append(bench.start("cancelled"))
     bench.start("stays")
     bench.loop.advance(10)
@@ -145,7 +145,7 @@ def test_the_last_one_cancelled_and_another_started_from_inside_a_third() -> Non
         handles[0].cancel()
         bench.start("new")
 
-    bench.timers.start(bench.clock, fire)
+    bench.timers.call(fire)
     handles.append(bench.start("old"))
     bench.loop.advance(100)
     assert bench.fired == [(20.0, "new")]
@@ -157,7 +157,7 @@ def test_one_that_raises_does_not_cost_the_others_their_time() -> None:
     def fail() -> None:
         raise Boom
 
-    bench.timers.start(bench.clock, fail)
+    bench.timers.call(fail)
     bench.start("same instant")
     bench.loop.advance(5)
     bench.start("later")
@@ -181,32 +181,35 @@ def test_a_timer_that_fires_early_is_set_again_and_does_not_spin() -> None:
     assert [name for _, name in bench.fired] == ["a"]
 
 
-def test_each_loop_has_its_own() -> None:
+def test_many_ended_ones_behind_a_long_wait_are_swept() -> None:
     bench = Bench()
-    bench.start("here")
-    other = Bench()
-    other.timers = bench.timers
-    other.start("there")
+    bench.start("long")
+    for _ in range(10_000):
+        bench.start("short").cancel()
+    assert len(bench.timers._entries) < 100
     bench.loop.advance(10)
-    assert [name for _, name in bench.fired] == ["here"]
-    assert other.fired == []
-    other.loop.advance(10)
-    assert [name for _, name in other.fired] == ["there"]
+    assert bench.fired == [(10.0, "long")]
 
 
-def test_virtual_time_needs_no_queue() -> None:
+def test_it_serves_one_loop_only() -> None:
+    bench, other = Bench(), Bench()
+    assert bench.timers.serves(bench.clock)
+    assert bench.timers.serves(LoopClock(bench.loop))  # type: ignore[arg-type]
+    assert not bench.timers.serves(other.clock)
+
+
+def test_in_virtual_time() -> None:
     time, fired = Time(), []
-    clock, timers = DemandScheduler.of(time.scheduler).clock, EqualTimers(3.0)
-    timers.start(clock, lambda: fired.append(time.now))
-    timers.start(clock, lambda: fired.append("never")).cancel()
+    timers = TimerQueue(DemandScheduler.of(time.scheduler).clock, 3.0)
+    timers.call(lambda: fired.append(time.now))
+    timers.call(lambda: fired.append(-1.0)).cancel()
     time.advance(10)
     assert fired == [3.0]
+    assert time.idle
 
 
 async def test_on_a_real_loop() -> None:
-    loop = asyncio.get_running_loop()
-    timers, done = EqualTimers(0.001), asyncio.Event()
-    clock = LoopClock(loop)
-    timers.start(clock, lambda: pytest.fail("it was cancelled")).cancel()
-    timers.start(clock, done.set)
+    timers, done = TimerQueue(LoopClock(asyncio.get_running_loop()), 0.001), asyncio.Event()
+    timers.call(lambda: pytest.fail("it was cancelled")).cancel()
+    timers.call(done.set)
     await done.wait()
