@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from reactivex import Observable
 
+from rxorch.blocking import run_blocking, run_in_thread
 from rxorch.config import APIOrchestrationConfig
 from rxorch.endpoint import APIEndpoint, CallDefaults, Caller, InSession
 from rxorch.errors import ErrorThresholdExceeded
@@ -32,8 +32,6 @@ from rxorch.stream import RunStream
 from rxorch_operators import RateLimiter, last_of
 
 __all__ = ["APIOrchestrator"]
-
-T = TypeVar("T")
 
 _RECENT_CALLS = 100
 _ROUNDING = 1e-9
@@ -147,13 +145,13 @@ class APIOrchestrator:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(self.execute(data))
+            return run_blocking(lambda: self.execute(data))
         if self.in_flight:
             raise RuntimeError(
                 f"{self.in_flight} calls of this orchestrator are in flight on this event loop, which run() "
                 "would block: use `await orchestrator.execute(...)`"
             )
-        return _in_thread(lambda: asyncio.run(self.execute(data)))
+        return run_in_thread(lambda: self.execute(data))
 
     def observe(self, data: Any = None) -> Observable[Event]:
         """The run for one input as an Observable of its events, live; the last one is `RunFinished`.
@@ -286,21 +284,3 @@ class _ErrorThreshold:
             f"{counts['failed']} of the last {calls} calls failed, more than error_threshold={self._limit:g}",
             counts=counts,
         )
-
-
-def _in_thread(function: Callable[[], T]) -> T:
-    box: list[Any] = []
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            box.append(function())
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=work, name="rxorch-run", daemon=True)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return box[0]  # type: ignore[no-any-return]

@@ -184,7 +184,7 @@ class _Call(Link):
 
     def leave(self, waiter: _Waiter, scheduler: DemandScheduler) -> None:
         """Lets a waiter go; after the last one, ends the subscription of the source."""
-        del self.waiters[waiter]
+        self.waiters.pop(waiter, None)
         if self.waiters or self.ended or self.upstream is DISPOSED:
             return
         self._group.forget(self._key, self)
@@ -207,7 +207,10 @@ class _Call(Link):
         self.ended = True
         self.release()
         self._group.forget(self._key, self)  # first: who tries again from inside on_error gets a new call
-        self._tell_all()
+        try:
+            self._tell_all()
+        finally:
+            self.waiters = {}  # they refer to us: so all are freed at once
 
     def _tell_all(self) -> None:
         if len(self.waiters) == 1:

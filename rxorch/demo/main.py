@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
 
+from rxorch.blocking import run_blocking
 from rxorch.demo.ink import Ink, count
 from rxorch.demo.orders import stream_orders
 from rxorch.demo.progress import Progress, board_for
@@ -40,8 +40,8 @@ def run_demo(orders: int = 2000, seed: int = 7, *, as_json: bool = False) -> int
     stream = sys.stderr if as_json else sys.stdout
     progress = Progress(orders, CAP)
     try:
-        tour, report = asyncio.run(_run(progress, seed, stream))
-    except ZeroDivisionError:
+        tour, report = run_blocking(lambda: _run(progress, seed, stream))
+    except KeyboardInterrupt:
         print(f"stopped after {count(progress.done)} of {count(orders)} orders", file=sys.stderr)
         return INTERRUPTED
     except ShopError as error:

@@ -57,9 +57,8 @@ class Progress:
             case ev.AttemptFailed(error=error):
                 self.attempt_failures[short(error)] += 1
             case ev.AttemptStarted(attempt=attempt):
-                self.retries += (
-                    attempt > 1
-                )  # a wait may end without one, when the circuit has opened meanwhile
+                # Not the waits: one may end without an attempt, when the circuit has opened meanwhile.
+                self.retries += attempt > 1
             case ev.BreakerChanged(endpoint=endpoint, new=new):
                 self.breaker_changes.append(event)
                 (self.open_breakers.discard if new == "closed" else self.open_breakers.add)(endpoint)
@@ -192,6 +191,7 @@ async def shown(progress: Progress, board: Board) -> AsyncIterator[None]:
         yield
     finally:
         showing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await showing
+        await asyncio.wait([showing])
         board.close(progress)
+        if not showing.cancelled():
+            showing.result()  # it ended by itself, with an error: a pipe without a reader

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from rxorch import APIEndpoint, APIOrchestrationConfig, APIOrchestrator, ApiTimeoutError
-from tests.acceptance.witness import Witness
+from tests.acceptance.witness import PATIENCE, Witness
 from tests.support.loopback import Loopback
 
 
@@ -35,7 +35,8 @@ async def test_endpoint_timeout() -> None:
             APIEndpoint(name="hang", url=f"{server.url}/hang", timeout=0.05, retry_count=0),
             APIEndpoint(name="fine", url=f"{server.url}/fine"),
         ]
-        result = await APIOrchestrator(APIOrchestrationConfig(endpoints=endpoints)).execute({})
+        config = APIOrchestrationConfig(endpoints=endpoints, total_timeout=PATIENCE)
+        result = await APIOrchestrator(config).execute({})
         await server.until_disconnected()
 
         assert server.closed_early == 1
@@ -48,8 +49,11 @@ async def test_total_timeout() -> None:
     """Configure timeouts: the overall limit ends the run, and the error has what was done until then."""
     witness = Witness()
     async with Loopback({"GET /fine": witness.answers("fine"), "GET /hang": never}) as server:
-        endpoints = [APIEndpoint(name=name, url=f"{server.url}/{name}") for name in ("fine", "hang")]
-        config = APIOrchestrationConfig(endpoints=endpoints, total_timeout=0.5)
+        endpoints = [
+            APIEndpoint(name=name, url=f"{server.url}/{name}", timeout=PATIENCE, retry_count=0)
+            for name in ("fine", "hang")
+        ]
+        config = APIOrchestrationConfig(endpoints=endpoints, total_timeout=1.0)
         with pytest.raises(ApiTimeoutError) as caught:
             await APIOrchestrator(config).execute({})
         await server.until_disconnected()

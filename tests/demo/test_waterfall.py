@@ -80,9 +80,9 @@ def test_a_skipped_step_has_an_empty_lane() -> None:
 
 
 def test_a_strip_is_to_scale_and_has_no_holes() -> None:
-    spans = [Span(0, 0.333, "failed"), Span(0.3331, 0.5, "wait"), Span(0.5, 1, "ok")]
-    assert strip(spans, 1, 12, Ink()) == "xxx~~~██████"
-    assert strip(spans, 2, 12, Ink(unicode=False)) == "x~~###      "
+    spans = [Span(0, 0.33, "failed"), Span(0.3334, 0.5, "wait"), Span(0.5, 1, "ok")]
+    assert strip(spans, 1, 12, Ink()) == "xxxx~~██████"
+    assert strip(spans, 2, 12, Ink(unicode=False)) == "xx~###      "
 
 
 def test_the_shortest_span_is_seen_and_the_shortest_queue_is_not() -> None:

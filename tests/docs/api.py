@@ -12,7 +12,7 @@ from aiohttp import web
 __all__ = ["HOST", "routes"]
 
 HOST = "https://api.example.com"
-"""The address that readers see. The tests put that of the loopback server in its place, before they run a page."""
+"""The address that readers see. The tests put that of the loopback server in its place to run a page."""
 
 _NAMES = {1: "Ada", 2: "Grace", 3: "Edsger", 7: "Barbara"}
 

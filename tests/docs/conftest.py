@@ -12,6 +12,6 @@ from tests.docs.api import routes
 
 @pytest.fixture
 def example_api() -> Iterator[str]:
-    """The address of a fresh server, on a thread of its own: an example may block its event loop (``run``)."""
+    """The address of a fresh server, on a thread of its own: ``run`` in an example blocks the event loop."""
     with ThreadedLoopback(routes()) as server:
         yield server.url

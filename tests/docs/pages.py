@@ -2,9 +2,9 @@
 
 The conventions, for whoever writes a page:
 
-- Every ```` ```python ```` block is run. ``await``, ``async for`` and ``async with`` may stand at its top level.
+- Every ```` ```python ```` block is run. ``await`` and ``async with`` may stand at its top level.
 - A ```` ```text ```` block right below a python block is what that block prints. ``...`` stands for anything.
-- ``expression  # -> repr`` is checked as well, wherever an expression stands as a statement.
+- ``expression  # -> repr`` is checked too, wherever an expression stands as a statement.
 - The host ``https://api.example.com`` is a real server while a page runs; see ``api.py`` for what it answers.
 - ``<!-- no-run: reason -->`` right above a block leaves it out. The tests bound how many there are.
 """
@@ -109,9 +109,8 @@ async def run_block(block: Block, path: Path, url: str, namespace: dict[str, Any
 async def execute(code: str, place: str, namespace: dict[str, Any]) -> None:
     """Runs code that may await at its top level."""
     tree = _Showing(code).visit(ast.parse(code))
-    compiled = compile(
-        ast.fix_missing_locations(tree), place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
-    )
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    compiled = compile(ast.fix_missing_locations(tree), place, "exec", flags=flags, dont_inherit=True)
     result = eval(compiled, namespace)
     if inspect.isawaitable(result):
         await result

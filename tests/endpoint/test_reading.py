@@ -147,9 +147,8 @@ def test_a_value_of_the_wrong_shape_is_named_and_not_quoted() -> None:
     error = caught.value
     assert error.endpoint == "user"
     assert [fault["loc"] for fault in error.errors] == [("number",), ("pin",)]
-    assert "canary" not in f"{error!r} {error} {error.errors} {error.__cause__!r} {error.__context__!r}" or (
-        error.__suppress_context__ and "canary" not in f"{error!r} {error} {error.errors}"
-    )
+    assert "canary" not in f"{error!r} {error} {error.errors}"
+    assert error.__cause__ is None and error.__suppress_context__  # no traceback shows pydantic's own
 
 
 def test_a_model_may_be_any_type() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -334,6 +336,35 @@ def test_a_key_that_fails_or_is_none_is_the_error() -> None:
     assert isinstance(join(Manual(), group, fail)[0].error, Boom)
     assert isinstance(join(Manual(), group, list)[0].error, TypeError)
     assert group.statistics().in_flight == 0
+
+
+@pytest.mark.parametrize("end", ["complete", "fail", "leave"])
+def test_a_call_is_freed_as_soon_as_it_is_over(end: str) -> None:
+    class Answer:
+        """Something heavy."""
+
+    group = Coalescer()
+    source = Manual()
+    shared = source.pipe(coalesce(group, "k"))
+    subscriptions = [shared.subscribe(lambda _: None, lambda _: None) for _ in range(2)]
+    answer = Answer()
+    held = weakref.ref(answer)
+    gc.disable()
+    try:
+        source.send(answer)
+        del answer
+        assert held() is not None, "late ones would miss it"
+        if end == "complete":
+            source.complete()
+        elif end == "fail":
+            source.fail(Boom())
+        else:
+            for subscription in subscriptions:
+                subscription.dispose()
+        source.sink = None
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_what_is_not_a_coalescer_is_refused() -> None:

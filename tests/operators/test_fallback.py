@@ -267,7 +267,7 @@ async def test_disposal_from_inside_the_handler() -> None:
             subscriptions[0].dispose()
             return given
 
-        stage = as_stage(source.pipe(fallback(handler)))
+        stage = as_stage(source.pipe(fallback(handler, degraded=lambda _: pytest.fail("told"))))
         subscriptions.append(stage.attach(recorder, DemandScheduler.of(None)))  # no border that would hide it
         source.fail(Boom())
         await turns()

@@ -151,6 +151,18 @@ def test_an_on_next_that_raises_ends_the_reading_in_a_blocking_script_too() -> N
     assert numbers.closed
 
 
+def test_an_exit_from_inside_on_next_closes_the_iterator_on_its_way() -> None:
+    numbers, time = Counting(), Time()
+
+    def on_next(value: int) -> None:
+        raise SystemExit
+
+    from_iterable(numbers).subscribe(on_next, scheduler=time.scheduler)
+    with pytest.raises(SystemExit):
+        time.advance(1.0)
+    assert numbers.closed
+
+
 async def test_a_long_iterable_does_not_block_the_loop() -> None:
     recorder = Recorder()
     from_iterable(range(100_000)).subscribe(recorder)

@@ -1,4 +1,4 @@
-"""retry_backoff at its edges: the functions given to it, disposal, sources that fail while starting, loops."""
+"""retry_backoff at its edges: the functions given to it, disposal, sources that fail while they start."""
 
 from __future__ import annotations
 
@@ -146,6 +146,25 @@ def test_disposal_while_an_attempt_is_starting_disposes_it() -> None:
     Emits().pipe(retry_backoff(STEADY), ops.take(1)).subscribe(recorder)
     assert recorder.values == [1]
     assert source.disposed == 1
+
+
+def test_disposal_while_a_later_attempt_is_starting_disposes_it() -> None:
+    time, later = Time(), Manual()
+
+    class FailsOnce(Manual):
+        def attach(self, sink: ObserverBase[Any], scheduler: Any) -> DisposableBase:
+            disposable = later.attach(sink, scheduler)
+            if later.attached == 1:
+                sink.on_error(Boom())
+            else:
+                sink.on_next(1)
+                sink.on_next(2)
+            return disposable
+
+    recorder = time.run(FailsOnce().pipe(retry_backoff(STEADY), ops.take(1)))
+    assert recorder.events == [(1.0, 1), (1.0, "|")]
+    assert later.disposed == 1
+    assert time.idle
 
 
 def test_waits_of_nothing_need_no_timer_and_do_not_nest() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
@@ -165,6 +166,19 @@ def test_disposal_drops_what_is_queued(at: float) -> None:
     source.complete()
     time.advance(100)
     assert recorder.events == seen
+
+
+def test_disposal_lets_go_of_the_elements() -> None:
+    class Element:
+        """Something that can be watched."""
+
+    time, source, element = Time(), Manual(), Element()
+    watched = weakref.ref(element)
+    _, subscription = time.record(source.pipe(throttle(1)))
+    source.send("first", element)
+    del element
+    subscription.dispose()
+    assert watched() is None
 
 
 def test_disposal_from_inside_on_next() -> None:

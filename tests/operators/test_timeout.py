@@ -304,6 +304,23 @@ def test_each_subscription_has_its_own_time() -> None:
     assert (outcome(first)[0], outcome(second)[0]) == (3.0, 4.0)
 
 
+def test_a_subscription_made_when_another_runs_out_does_not_delay_the_rest() -> None:
+    time = Time()
+    limited = reactivex.never().pipe(timeout(10.0))
+    again, between = Recorder(lambda: time.now), Recorder(lambda: time.now)
+    limited.subscribe(
+        on_error=lambda _: limited.subscribe(again, scheduler=time.scheduler) and None,
+        scheduler=time.scheduler,
+    )
+    scheduler = DemandScheduler.of(time.scheduler)  # one clock, and so one queue of timers
+    time.advance(4)
+    as_stage(limited).attach(between, scheduler)
+    as_stage(limited).attach(Recorder(), scheduler)
+    time.advance(100)
+    assert outcome(between)[0] == 14.0
+    assert outcome(again)[0] == 20.0
+
+
 def test_its_own_scheduler_is_the_time() -> None:
     time, recorder = Time(), Recorder()
     reactivex.never().pipe(timeout(3.0, each=2.0, scheduler=time.scheduler)).subscribe(recorder)

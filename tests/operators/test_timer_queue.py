@@ -93,6 +93,16 @@ def test_a_cancelled_one_does_not_fire_and_the_others_do() -> None:
     assert bench.fired == [(11.0, "b"), (12.0, "c")]
 
 
+def test_to_cancel_one_twice_does_not_end_another() -> None:
+    bench = Bench()
+    first = bench.start("a")
+    bench.start("b")
+    first.cancel()
+    first.cancel()
+    bench.loop.advance(10)
+    assert bench.fired == [(10.0, "b")]
+
+
 def test_nothing_stays_on_the_loop_when_nobody_waits() -> None:
     bench = Bench()
     first, second = bench.start("a"), bench.start("b")
@@ -122,6 +132,8 @@ def test_one_started_from_inside_another_has_its_whole_time() -> None:
     bench.timers.call(lambda: bench.start("later"))
     bench.loop.advance(4)
     bench.start("between")
+    bench.loop.advance(10)
+    assert len(bench.loop.timers) == 1
     bench.loop.advance(100)
     assert bench.fired == [(14.0, "between"), (20.0, "later")]
 

@@ -5,11 +5,12 @@
 
 The script maps endpoint names to answers. What an answer may be:
 
-- an ``int``: an empty answer with that status; a ``Response``: itself; any other value: 200 with it as JSON;
+- an ``int`` from 100 to 599: an empty answer with that status; a ``Response``: itself;
 - an exception: raised; the request counts as sent, unless it is an ``ApiNetworkError(sent=False)``;
 - ``in_turn(a, b, c)``: one after another, then the last one for ever;
 - a ``Hold``: the request is sent, and the answer comes when the test says so;
-- a function of the request that returns any of these.
+- a function of the request that returns any of these;
+- any other value: 200 with it as JSON.
 """
 
 from __future__ import annotations
@@ -179,6 +180,6 @@ class FakeTransport:
             raise answer
         if isinstance(answer, Response):
             return answer
-        if isinstance(answer, int) and not isinstance(answer, bool):
+        if isinstance(answer, int) and answer in range(100, 600):
             return reply(answer)
         return reply(200, answer)

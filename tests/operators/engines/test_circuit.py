@@ -533,8 +533,9 @@ class CircuitMachine(RuleBasedStateMachine):
         permits=st.integers(1, 3),
         rate=st.sampled_from([0.3, 0.5, 1.0]),
         slow=st.sampled_from([None, 4.0]),
+        on_trial=st.booleans(),
     )
-    def start(self, kind, permits, rate, slow):
+    def start(self, kind, permits, rate, slow, on_trial):
         self.policy = CircuitPolicy(
             kind=kind,
             threshold=3,
@@ -556,6 +557,10 @@ class CircuitMachine(RuleBasedStateMachine):
         self.out = []  # (permit, given in this stay in the state)
         self.until = 0.0
         self.trials_failed = 0
+        if on_trial:
+            self.some_calls_in_a_row(FAILURE, 3)
+            self.pass_time("until it may try")
+            self.acquire()
 
     def enter(self, state):
         self.state = state
@@ -576,14 +581,12 @@ class CircuitMachine(RuleBasedStateMachine):
         failed, slow = sum(f for f, _ in results), sum(s for _, s in results)
         return failed / of >= self.policy.failure_rate or slow / of >= 0.5
 
-    @rule(seconds=st.sampled_from([0.5, 1.0, 4.0, 5.0, 8.0]))
-    def pass_time(self, seconds):
-        self.now += seconds
-
-    @precondition(lambda self: self.state is OPEN)
-    @rule(early=st.booleans())
-    def let_the_open_time_pass(self, early):
-        self.now = max(self.now, self.until - 0.25 * early)
+    @rule(step=st.sampled_from([0.5, 4.0, 8.0, "almost until it may try", "until it may try"]))
+    def pass_time(self, step):
+        if isinstance(step, float):
+            self.now += step
+        elif self.state is OPEN:
+            self.now = max(self.now, self.until - 0.25 * step.startswith("almost"))
 
     @rule()
     def acquire(self):
@@ -657,7 +660,7 @@ class CircuitMachine(RuleBasedStateMachine):
                 ("reset", CLOSED),
             ]
         ),
-        wanted=st.integers(0, 7),
+        wanted=st.integers(0, 15),
     )
     def set_by_hand(self, by_hand, wanted):
         if wanted:  # seldom
@@ -680,7 +683,7 @@ class CircuitMachine(RuleBasedStateMachine):
 
 TestCircuitMachine = CircuitMachine.TestCase
 TestCircuitMachine.settings = settings(
-    max_examples=80, stateful_step_count=50, deadline=None, derandomize=True
+    max_examples=200, stateful_step_count=40, deadline=None, derandomize=True
 )
 
 
