@@ -20,6 +20,7 @@ from .errors import (
     CircuitOpenError,
     OperatorError,
     RateLimitExceededError,
+    RetryBudgetExhaustedError,
     TimeoutExceededError,
 )
 from .fallback import fallback
@@ -65,6 +66,7 @@ __all__ = [
     "RateLimiter",
     "RateLimiterConfig",
     "RetryBudget",
+    "RetryBudgetExhaustedError",
     "RetryEvent",
     "RetryPolicy",
     "RetryState",

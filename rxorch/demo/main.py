@@ -87,8 +87,8 @@ def document(seed: int, tour: TourReport, report: OrdersReport) -> dict[str, Any
 
 
 def _columns(stream: TextIO) -> int:
-    """The width of the terminal; what goes elsewhere is written for 110 columns."""
-    return shutil.get_terminal_size().columns if stream.isatty() else 110
+    """The width of the terminal; what goes elsewhere is written for 120 columns."""
+    return shutil.get_terminal_size().columns if stream.isatty() else 120
 
 
 def _write(stream: TextIO, lines: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rxorch.demo.ink import Ink, columns, count, milliseconds, share
 from rxorch.demo.invariants import lines_of, mark
@@ -13,20 +13,23 @@ from rxorch.demo.waterfall import legend, strip
 __all__ = ["orders_lines", "tour_lines", "verdict"]
 
 _NARROWEST, _WIDEST = 16, 60
-_BESIDE_STRIP = 76
-_LABEL = 11
+_BESIDE_STRIP = 60
+_SHORT_NOTE, _LONG_NOTE, _WIDE = 20, 28, 100
+_MODE = 11
 _COLOURS = {"ok": "green", "degraded": "yellow", "skipped": "dim"}
-_MOST_CHANGES = 5
+_MOST_CHANGES = 9
+_PER_LINE = 3
 _KINDS = ("503", "429", "reset", "timeout", "slow", "outage")
 
 
 def tour_lines(report: TourReport, ink: Ink, width: int) -> Iterator[str]:
     """The six modes, a lane for each endpoint. ``width``: of the terminal, in characters."""
-    length = max(_NARROWEST, min(_WIDEST, width - _BESIDE_STRIP))
+    note = _LONG_NOTE if width >= _WIDE else _SHORT_NOTE
+    length = max(_NARROWEST, min(_WIDEST, width - _BESIDE_STRIP - note))
     rows = [[ink(cell, "dim") for cell in ("", "", "outcome", "tries", "time", "")]]
     for visit in report.visits:
         total = max((span.end for row in visit.rows for span in row.spans), default=0.0)
-        rows += [_lane(row, total, length, ink) for row in visit.rows]
+        rows += [_lane(row, total, length, note, ink) for row in visit.rows]
     lanes = iter(columns(rows, "<<<>><"))
     yield f"{ink('The six modes, once each', 'bold')}   {legend(ink)}"
     yield f"  {next(lanes)}"
@@ -41,10 +44,10 @@ def _headline(visit: Visit, ink: Ink) -> str:
     claim = visit.invariant
     relation = "=" if claim.holds else "!="
     counted = ink(f"{claim.left} {relation} {claim.right} requests", "dim")
-    return f"{ink(f'{visit.mode:<{_LABEL}}', 'cyan')}  {visit.says}  {counted} {mark(claim, ink)}"
+    return f"{ink(f'{visit.mode:<{_MODE}}', 'cyan')}  {visit.says}  {counted} {mark(claim, ink)}"
 
 
-def _lane(row: Row, total: float, length: int, ink: Ink) -> list[str]:
+def _lane(row: Row, total: float, length: int, note: int, ink: Ink) -> list[str]:
     edge = ink(ink.sign("│", "|"), "dim")
     return [
         row.name,
@@ -52,23 +55,23 @@ def _lane(row: Row, total: float, length: int, ink: Ink) -> list[str]:
         ink(row.outcome, _COLOURS.get(row.outcome, "red")),
         str(row.attempts) if row.attempts else "",
         milliseconds(row.seconds) if row.seconds is not None else "",
-        ink(row.note, "dim"),
+        ink(row.note if len(row.note) <= note else row.note[: note - 3] + "...", "dim"),
     ]
 
 
 def orders_lines(report: OrdersReport, ink: Ink) -> Iterator[str]:
     """The summary of a stream of orders, without the invariants."""
-    yield from _table("outcomes", _fates(report, ink), "<>>", ink)
-    yield from _table("on the way", _troubles(report), "<><", ink)
-    yield from _table("breakers", _breakers(report, ink), "<<", ink)
-    yield from _table("latency", _latencies(report), "<>>", ink)
-    yield from _table("services", _services(report, ink), "<>>>>" + ">" * len(_KINDS), ink)
+    yield from _table("Outcomes", _fates(report, ink), "<>>", ink)
+    yield from _table("On the way", _troubles(report), "<><", ink)
+    yield from _table("Circuit breakers", _breakers(report, ink), "<<", ink)
+    yield from _table("Latency", _latencies(report), "<>>", ink)
+    yield from _table("Services", _services(report, ink), "<>>>>" + ">" * len(_KINDS), ink)
 
 
 def _table(title: str, rows: list[list[str]], align: str, ink: Ink) -> Iterator[str]:
-    for number, line in enumerate(columns(rows, align)):
-        label = title if number == 0 else ""
-        yield f"{ink(f'{label:<{_LABEL}}', 'bold')}  {line}"
+    yield ink(title, "bold")
+    for line in columns(rows, align):
+        yield f"  {line}"
     yield ""
 
 
@@ -88,29 +91,41 @@ def _troubles(report: OrdersReport) -> list[list[str]]:
     failures, replays = report.attempt_failures, report.stats.replays
     rows = [
         ["calls", count(report.calls), ""],
-        ["attempts that failed", count(sum(failures.values())), _listed(failures)],
+        *_listed("attempts that failed", failures),
         ["attempts repeated", count(report.retries), ""],
-        ["repeats without second effect", count(sum(replays.values())), _listed(replays)],
+        *_listed("repeats without second effect", replays),
     ]
     if stranded := len(report.stats.charged) - report.shipped:
         rows.append(["orders charged, not shipped", count(stranded), "money to give back"])
     return rows
 
 
-def _listed(numbers: Mapping[str, int]) -> str:
-    return ", ".join(f"{count(number)} {kind}" for kind, number in numbers.items())
+def _listed(label: str, numbers: Mapping[str, int]) -> Iterator[list[str]]:
+    """The sum, and some kinds a line."""
+    kinds = [f"{count(number)} {kind}" for kind, number in numbers.items()]
+    first, *more = _lines(kinds, ", ") or [""]
+    yield [label, count(sum(numbers.values())), first]
+    for line in more:
+        yield ["", "", line]
 
 
 def _breakers(report: OrdersReport, ink: Ink) -> list[list[str]]:
     by_endpoint: dict[str, list[str]] = {}
     for at, endpoint, _, new in report.breaker_changes:
-        by_endpoint.setdefault(endpoint, []).append(f"{new.replace('_', '-')} at {at:.2f} s")
-    arrow = ink.sign(" → ", " -> ")
+        by_endpoint.setdefault(endpoint, []).append(f"{new.replace('_', '-')} {at:.2f} s")
     rows = []
     for endpoint, changes in by_endpoint.items():
-        left_out = f"{arrow}... ({len(changes)} changes)" if len(changes) > _MOST_CHANGES else ""
-        rows.append([endpoint, arrow.join(changes[:_MOST_CHANGES]) + left_out])
-    return rows or [["no circuit opened", ""]]
+        if len(changes) > _MOST_CHANGES:
+            changes[_MOST_CHANGES:] = [f"... {len(changes)} changes"]
+        first, *more = _lines(changes, ink.sign(" → ", " -> "))
+        rows += [[endpoint, first], *(["", line] for line in more)]
+    return rows or [["none opened", ""]]
+
+
+def _lines(items: Sequence[str], separator: str) -> list[str]:
+    """Some items a line; each line but the last ends with the separator."""
+    chunks = [items[start : start + _PER_LINE] for start in range(0, len(items), _PER_LINE)]
+    return [separator.join(chunk) + (separator if chunk is not chunks[-1] else "") for chunk in chunks]
 
 
 def _latencies(report: OrdersReport) -> list[list[str]]:

@@ -149,9 +149,9 @@ def rows_of(stop: Stop, result: OrchestrationResult) -> tuple[Row, ...]:
 
 def _note(outcome: Outcome, failures: Sequence[str]) -> str:
     if outcome.status is OutcomeStatus.SKIPPED:
-        return outcome.reason or ""
+        return "condition is false" if outcome.error is None else outcome.reason or ""
     if outcome.status is OutcomeStatus.OK and not outcome.degraded:
-        return f"after {', '.join(failures)}" if failures else ""
+        return ", ".join(failures)
     trouble = ", ".join(failures) or short(outcome.error)
     return f"{trouble}: substitute used" if outcome.degraded else trouble
 
@@ -197,7 +197,7 @@ def _parallel(urls: Mapping[str, str]) -> Stop:
     endpoints += [get(name, f"{urls['catalogue']}/products/{sku}", **every) for name, sku in products.items()]
     return Stop(
         OrchestrationMode.PARALLEL,
-        "three at a time; one product is no longer sold, the others do not mind",
+        "three at a time; one is retired, the others go on",
         endpoints,
         {"user": 7},
         max_concurrent=3,
@@ -270,7 +270,7 @@ def _conditional(urls: Mapping[str, str]) -> Stop:
 def _hybrid(urls: Mapping[str, str]) -> Stop:
     return Stop(
         OrchestrationMode.HYBRID,
-        "a graph with conditions: each starts the moment its dependencies are done",
+        "each starts once what it needs is done",
         order_endpoints(urls, timeout=_ATTEMPT_TIMEOUT),
         {"order": "tour-hybrid", "user": 7, "sku": "SKU-0042", "quantity": 3},
     )

@@ -119,12 +119,23 @@ def test_the_summary_shows_numbers_of_both_sides_and_the_breakers() -> None:
     lines = list(orders_lines(HONEST, Ink()))
     users = next(line.split() for line in lines if "users" in line)
     assert users == ["users", "2", "2", "✓", "2"]
-    assert "breakers     user  open at 0.50 s → half-open at 0.75 s" in lines
+    assert "  user  open 0.50 s → half-open 0.75 s" in lines
     assert not any("not shipped" in line for line in lines)
     stranded = replace(HONEST, shipped=1)
     assert any(
         "orders charged, not shipped" in line and " 1 " in line for line in orders_lines(stranded, Ink())
     )
+
+
+def test_many_numbers_go_over_several_lines_that_fit() -> None:
+    changes = tuple((float(at), "notification", "closed", "half_open") for at in range(20))
+    failures = {"503": 1_146, "reset": 67, "timeout": 28, "404": 19}
+    report = replace(HONEST, breaker_changes=changes, attempt_failures=failures)
+    lines = list(orders_lines(report, Ink()))
+    assert max(map(len, lines)) <= 80
+    at = lines.index("  attempts that failed           1,260  1,146 503, 67 reset, 28 timeout,")
+    assert lines[at + 1].split() == ["19", "404"]
+    assert [line.split()[-2:] for line in lines if "20 changes" in line] == [["20", "changes"]]
 
 
 def test_json_has_both_sides() -> None:

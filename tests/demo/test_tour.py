@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pytest
 
 from rxorch import OrchestrationMode
@@ -39,7 +43,7 @@ async def test_what_each_mode_does_in_fair_weather(monkeypatch: pytest.MonkeyPat
     assert [visit.sent for visit in report.visits] == [3, 5, 3, 3, 3, 8]
     assert all(each.holds for each in report.invariants)
     notes = {row.name: row.note for visit in report.visits for row in visit.rows if row.note}
-    assert notes == {"retired": "404", "express": "its condition does not hold"}
+    assert notes == {"retired": "404", "express": "condition is false"}
 
 
 async def test_both_sides_count_the_same_in_foul_weather() -> None:
@@ -53,15 +57,28 @@ async def test_both_sides_count_the_same_in_foul_weather() -> None:
     assert {span.kind for row in rows for span in row.spans} >= {"ok", "failed", "wait"}
 
 
-async def test_lanes_line_up_and_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = await take_tour(7)
-    lines = list(tour_lines(report, Ink(), 110))
+@pytest.fixture(scope="module")
+def report() -> TourReport:
+    with ThreadPoolExecutor(1) as thread:  # the event loops of this one belong to the tests
+        return thread.submit(asyncio.run, take_tour(7)).result()
+
+
+@pytest.mark.parametrize("width", [80, 120, 300])
+def test_lanes_line_up_and_fit(report: TourReport, width: int) -> None:
+    lines = list(tour_lines(report, Ink(), width))
     lanes = [line for line in lines if line.count("│") == 2]
     assert len(lanes) == sum(len(visit.rows) for visit in report.visits)
     assert len({(line.index("│"), line.rindex("│")) for line in lanes}) == 1
-    assert max(map(len, lines)) <= 110
+    assert max(map(len, lines)) <= width
     for visit in report.visits:
         assert any(
             line.startswith(visit.mode) and line.endswith(f"{visit.sent} = {visit.counted} requests ✓")
             for line in lines
         )
+
+
+def test_a_long_note_is_cut_where_there_is_no_room(report: TourReport) -> None:
+    row = replace(report.visits[0].rows[0], note="503, timeout, reset, timeout")
+    long = TourReport((replace(report.visits[0], rows=(row,)),))
+    assert any(line.endswith("503, timeout, res...") for line in tour_lines(long, Ink(), 80))
+    assert any(line.endswith("503, timeout, reset, timeout") for line in tour_lines(long, Ink(), 120))
