@@ -93,7 +93,7 @@ def _troubles(report: OrdersReport) -> list[list[str]]:
         ["calls", count(report.calls), ""],
         *_listed("attempts that failed", failures),
         ["attempts repeated", count(report.retries), ""],
-        *_listed("repeats without second effect", replays),
+        *_listed("repeats without effect", replays),
     ]
     if stranded := len(report.stats.charged) - report.shipped:
         rows.append(["orders charged, not shipped", count(stranded), "money to give back"])

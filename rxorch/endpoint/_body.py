@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
@@ -18,16 +19,6 @@ from rxorch.errors import ApiValidationError
 __all__ = ["Body", "encode_body"]
 
 _FORM: Final = "application/x-www-form-urlencoded"
-_orjson: Final[Any] = import_module("orjson") if find_spec("orjson") is not None else None
-_PLAIN_TYPES: Final = (
-    0
-    if _orjson is None
-    else (
-        _orjson.OPT_PASSTHROUGH_DATACLASS
-        | _orjson.OPT_PASSTHROUGH_DATETIME
-        | _orjson.OPT_PASSTHROUGH_SUBCLASS
-    )
-)
 _CANNOT: Final = "rxorch cannot write as JSON: "
 
 
@@ -104,15 +95,28 @@ def _json(value: Any, endpoint: str | None) -> bytes:
     return content
 
 
+@cache
+def _orjson_dumps() -> Callable[[Any], bytes] | None:
+    """What writes JSON with orjson; None where it is not installed. Loaded at the first body."""
+    if find_spec("orjson") is None:
+        return None
+    orjson = import_module("orjson")
+    plain = (
+        orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+    )
+    return partial(orjson.dumps, option=plain)
+
+
 def _fast_json(value: Any) -> bytes | None:
     """The JSON text by orjson, where that is installed and writes what pydantic would; else None.
 
     Answers are not read with it: it makes a float of an integer beyond 64 bits without a word.
     """
-    if _orjson is None or type(value) not in (dict, list):
+    dumps = _orjson_dumps()
+    if dumps is None or type(value) not in (dict, list):
         return None
     try:
-        content: bytes = _orjson.dumps(value, option=_PLAIN_TYPES)
+        content = dumps(value)
     except TypeError:  # a type that it leaves to us, an integer beyond 64 bits, a lone surrogate
         return None
     return None if b"null" in content else content  # None and NaN look the same there

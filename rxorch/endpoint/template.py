@@ -201,9 +201,6 @@ def _segment(value: Any) -> str:
         )
     if CONTROL.search(text):
         raise UnfitValueError("has control characters")
-    if "/" in text and not _DOTS.isdisjoint(text.split("/")[:-1]):
-        # Sent as %2F and harmless here; but a proxy that decodes before it normalises would climb.
-        raise UnfitValueError("has an empty, '.' or '..' part between slashes")
     return quote_text(text)
 
 

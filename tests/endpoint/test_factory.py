@@ -13,7 +13,7 @@ from reactivex import operators as ops
 from rxorch import ApiClient
 from rxorch import operators as rxo
 from rxorch.errors import ApiHttpError, ApiValidationError
-from tests.support.fake_transport import FakeTransport, Hold, api, turns
+from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, turns
 
 
 def collect(source: rx.Observable[Any]) -> tuple[list[Any], rx.abc.DisposableBase]:
@@ -30,7 +30,7 @@ async def test_making_a_factory_or_an_observable_calls_nothing() -> None:
 
 
 async def test_each_subscription_is_a_fresh_call() -> None:
-    transport = FakeTransport({"api": lambda request: {"turn": transport.sends}})
+    transport = FakeTransport({"api": in_turn({"turn": 0}, {"turn": 1})})
     call = ApiClient(transport).observe(api())({})
     first, _ = collect(call)
     second, _ = collect(call)
@@ -166,6 +166,10 @@ async def test_each_feeds_no_more_than_is_asked_for() -> None:
     assert len(called) <= 8
 
 
+def is_active(user: Any) -> bool:
+    return bool(user["active"])
+
+
 async def test_a_factory_is_a_step_of_a_pipeline_in_code() -> None:
     """DESIGN, way (a): back-pressured, filtered, one factory feeding the next."""
     transport = FakeTransport(
@@ -180,7 +184,7 @@ async def test_a_factory_is_a_step_of_a_pipeline_in_code() -> None:
     stream = rxo.from_iterable([1, 2, 3]).pipe(
         ops.map(lambda number: {"id": number}),
         rxo.flat_map_bounded(user, max_concurrent=2),
-        ops.filter(lambda found: found["active"]),
+        ops.filter(is_active),
         rxo.flat_map_bounded(posts, max_concurrent=2),
     )
     assert sorted([post async for post in rxo.to_async_iterable(stream)]) == ["1a", "1b", "3a", "3b"]
@@ -196,7 +200,7 @@ async def test_the_cap_of_a_pipeline_in_code_holds() -> None:
 
 async def test_leaving_the_loop_cancels_what_is_in_flight() -> None:
     hold = Hold()
-    transport = FakeTransport({"api": lambda request: {} if transport.sends == 0 else hold})
+    transport = FakeTransport({"api": in_turn({}, hold)})
     client = ApiClient(transport)
     stream = rxo.from_iterable([{}] * 50).pipe(rxo.flat_map_bounded(client.observe(api()), max_concurrent=4))
     async for _ in rxo.to_async_iterable(stream):

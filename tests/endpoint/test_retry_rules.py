@@ -44,7 +44,7 @@ def retried(error: BaseException, *, sent: bool = True, **fields: Any) -> bool:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
 def test_an_idempotent_method_is_repeated_after_whatever_may_pass(method: str) -> None:
-    assert RETRYABLE_STATUSES == set(CURABLE)
+    assert set(CURABLE) == RETRYABLE_STATUSES
     assert all(retried(ApiHttpError(status), method=method) for status in CURABLE)
     assert not any(retried(ApiHttpError(status), method=method) for status in FINAL)
     assert retried(ApiNetworkError(sent=True), method=method)
@@ -96,7 +96,9 @@ def test_what_is_declared_harmful_stays_so_whatever_key_it_has() -> None:
 
 
 def test_retry_on_takes_the_place_of_the_statuses() -> None:
-    assert {status for status in (*CURABLE, *FINAL) if retried(ApiHttpError(status), retry_on=[404, 502])} == {
+    assert {
+        status for status in (*CURABLE, *FINAL) if retried(ApiHttpError(status), retry_on=[404, 502])
+    } == {
         404,
         502,
     }

@@ -239,7 +239,12 @@ async def test_a_handler_stands_outside_of_everything() -> None:
     seen: list[Any] = []
     client = ApiClient(FakeTransport({"api": 503}))
     watch = Watch(client.events)
-    endpoint = api(error_handler=lambda error: seen.append(error) or "substitute", retry_delay=0.0)
+
+    def handler(error: Exception) -> str:
+        seen.append(error)
+        return "substitute"
+
+    endpoint = api(error_handler=handler, retry_delay=0.0)
     assert await client.call(endpoint) == "substitute"
     (error,) = seen
     assert (type(error), error.status_code, error.attempts) == (ApiHttpError, 503, 3)
@@ -256,7 +261,9 @@ async def test_whatever_a_handler_returns_is_the_value(value: Any) -> None:
 async def test_a_handler_may_take_nothing_or_the_context_too() -> None:
     client = ApiClient(FakeTransport(otherwise=404))
     assert await client.call(api("none", error_handler=lambda: "x")) == "x"
-    assert await client.call(api("both", error_handler=lambda error, context: (error.status_code, context))) == (
+    assert await client.call(
+        api("both", error_handler=lambda error, context: (error.status_code, context))
+    ) == (
         404,
         None,
     )
@@ -370,7 +377,7 @@ async def test_a_get_sends_no_body_whatever_its_data() -> None:
 async def test_the_request_is_built_once_for_all_attempts() -> None:
     built: list[Any] = []
     client = ApiClient(FakeTransport({"api": in_turn(500, 500, {})}))
-    endpoint = api(transform_input=lambda data: built.append(data) or data, retry_delay=0.0)
+    endpoint = api(transform_input=built.append, retry_delay=0.0)
     await client.call(endpoint, {"id": 7})
     assert built == [{"id": 7}]
 

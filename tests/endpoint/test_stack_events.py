@@ -147,7 +147,9 @@ async def test_the_events_of_one_call_share_a_number() -> None:
 
 @virtual_time
 async def test_the_wait_of_a_refused_answer_is_told_too() -> None:
-    watch = await watched(in_turn("pending", "done"), retry_if=lambda a: a.value == "pending", retry_delay=0.0)
+    watch = await watched(
+        in_turn("pending", "done"), retry_if=lambda a: a.value == "pending", retry_delay=0.0
+    )
     assert watch.kinds == ["CallStarted", "AttemptStarted", "RetryWaiting", "AttemptStarted", "CallFinished"]
     assert watch.last(RetryWaiting).error is None
 

@@ -57,7 +57,7 @@ async def sends(answers: Any, method: str = "POST", data: Any = None, **fields: 
 async def test_the_waits_grow_from_their_base(
     fields: dict[str, Any], answers: tuple[Any, Any], gaps: list[float]
 ) -> None:
-    """0.2 s, 1 s after 429 and 503 unless the endpoint names a delay, doubled, and 20 s or the delay at most."""
+    """0.2 s, or 1 s after 429 and 503 unless the endpoint names a delay; doubled; 20 s or the delay at most."""
     transport = FakeTransport({"api": in_turn(*answers, {})})
     await ApiClient(transport).call(api(retry_jitter="none", **fields))
     assert transport.waits == gaps
@@ -253,7 +253,9 @@ async def test_only_the_latest_attempt_counts_for_whether_it_was_sent() -> None:
     assert (len(transport.calls), watch.statuses) == (3, ["failed"])
 
 
-@pytest.mark.parametrize(("method", "status"), [("POST", "unknown"), ("PATCH", "unknown"), ("PUT", "cancelled")])
+@pytest.mark.parametrize(
+    ("method", "status"), [("POST", "unknown"), ("PATCH", "unknown"), ("PUT", "cancelled")]
+)
 async def test_an_order_cut_off_on_its_way_is_unknown(method: str, status: str) -> None:
     client = ApiClient(FakeTransport({"api": Hold()}))
     watch = Watch(client.events)
@@ -434,5 +436,8 @@ async def test_the_waits_are_told() -> None:
     client = ApiClient(FakeTransport({"api": in_turn(503, 500, {})}))
     watch = Watch(client.events)
     await client.call(api(retry_jitter="none"))
-    told = [(event.attempt, event.wait, getattr(event.error, "status_code", None)) for event in watch.of(RetryWaiting)]
+    told = [
+        (event.attempt, event.wait, getattr(event.error, "status_code", None))
+        for event in watch.of(RetryWaiting)
+    ]
     assert told == [(1, 1.0, 503), (2, 0.4, 500)]

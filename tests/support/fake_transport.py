@@ -108,7 +108,9 @@ class FakeTransport:
         closed: How often ``aclose`` was called.
     """
 
-    def __init__(self, script: Mapping[str, Any] | None = None, *, otherwise: Any = None, lag: int = 1) -> None:
+    def __init__(
+        self, script: Mapping[str, Any] | None = None, *, otherwise: Any = None, lag: int = 1
+    ) -> None:
         self._script = dict(script or {})
         self._otherwise = {"ok": True} if otherwise is None else otherwise
         self._lag = lag

@@ -15,7 +15,8 @@ import asyncio
 import functools
 import gc
 import selectors
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
 from typing import Any, ParamSpec
 
 from tests.support.leaks import LeakCheck
@@ -87,7 +88,6 @@ def virtual_time(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
     return run
 
 
-def waits(times: Mapping[str, float] | list[float]) -> list[float]:
+def waits(times: Sequence[float]) -> list[float]:
     """The gaps between points in time, to the microsecond."""
-    points = list(times.values()) if isinstance(times, Mapping) else times
-    return [round(later - earlier, 6) for earlier, later in zip(points, points[1:], strict=False)]
+    return [round(later - earlier, 6) for earlier, later in pairwise(times)]
