@@ -51,13 +51,17 @@ from rxorch.observe import IOMetrics, MetricsSnapshot
 from rxorch.orchestrator import APIOrchestrator
 from rxorch.stream import Run, RunStream
 from rxorch_operators import (
+    BulkheadFullError,
     CircuitBreaker,
+    CircuitOpenError,
     CircuitState,
     InMemoryRateLimiter,
     RateLimit,
     RateLimiter,
     RateLimiterConfig,
+    RateLimitExceededError,
     RetryPolicy,
+    TimeoutExceededError,
 )
 
 __version__ = "0.1.0"
@@ -79,7 +83,9 @@ __all__ = [
     "ApiResponseTooLargeError",
     "ApiTimeoutError",
     "ApiValidationError",
+    "BulkheadFullError",
     "CircuitBreaker",
+    "CircuitOpenError",
     "CircuitState",
     "ErrorThresholdExceeded",
     "Flow",
@@ -91,6 +97,7 @@ __all__ = [
     "Outcome",
     "OutcomeStatus",
     "RateLimit",
+    "RateLimitExceededError",
     "RateLimiter",
     "RateLimiterConfig",
     "Request",
@@ -98,6 +105,7 @@ __all__ = [
     "RetryPolicy",
     "Run",
     "RunStream",
+    "TimeoutExceededError",
     "Transport",
     "conditional",
     "create_graphql_orchestrator",

@@ -30,7 +30,7 @@ def test_all_policies_cost_no_more_than_bare_aiohttp(uvloop: bool) -> None:
     """5,000 GETs with retry, breaker, limiter, timeout and metrics against a worker pool on bare aiohttp."""
     figures = http_client.main(uvloop=uvloop)
     print(
-        f"\n5,000 GETs on {'uvloop' if uvloop else 'asyncio'}, CPU per request: ours {figures['ours']:.1f} us, "
+        f"\n5,000 GETs on {'uvloop' if uvloop else 'asyncio'}, CPU each: ours {figures['ours']:.1f} us, "
         f"bare aiohttp {figures['bare']:.1f} us; ours / bare = {figures['ours / bare']:.2f}"
     )
     assert figures["ours / bare"] <= 1.0

@@ -133,7 +133,7 @@ def test_many_numbers_go_over_several_lines_that_fit() -> None:
     report = replace(HONEST, breaker_changes=changes, attempt_failures=failures)
     lines = list(orders_lines(report, Ink()))
     assert max(map(len, lines)) <= 80
-    at = lines.index("  attempts that failed           1,260  1,146 503, 67 reset, 28 timeout,")
+    at = lines.index("  attempts that failed    1,260  1,146 503, 67 reset, 28 timeout,")
     assert lines[at + 1].split() == ["19", "404"]
     assert [line.split()[-2:] for line in lines if "20 changes" in line] == [["20", "changes"]]
 

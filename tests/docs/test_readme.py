@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.docs.pages import blocks_of, run_page
@@ -32,3 +33,13 @@ def test_it_names_the_two_commands() -> None:
     text = README.read_text()
     assert "python3 dev.py demo" in text
     assert "python3 dev.py test" in text
+
+
+def test_the_sample_of_the_demo_has_its_words() -> None:
+    sample = README.read_text().partition("## What the demo shows")[2].partition("```console\n")[2]
+    lines = sample.partition("```")[0].splitlines()
+    words = [line for line in lines if re.fullmatch(r"[A-Z][a-z]+( [a-z]+)*", line)]
+    words += [found[1] for line in lines if (found := re.match(r"  (?:✓  )?([a-z][a-z ,;:]+?)  ", line))]
+    demo = "\n".join(path.read_text() for path in (ROOT / "rxorch" / "demo").rglob("*.py"))
+    assert len(words) >= 8
+    assert [word for word in words if word not in demo] == []
