@@ -4,7 +4,7 @@
 
     sequential, conditional   ready steps -> flat_map_bounded(step, max_concurrent=1)     that is concat
     parallel, fanout, graph   ready steps -> flat_map_bounded(step, max_concurrent=n)     merge with a cap
-    pipeline                  input -> flat_map(step 1) -> flat_map(step 2) -> ...
+    pipeline                  ready steps -> flat_map_bounded(step of the output so far, max_concurrent=1)
     condition                 a filter in front of the step; what it drops is a skip
 
 `ReadySteps` is a source that waits: it emits a member the moment its needs are settled and there is demand.
@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from reactivex import Observable
@@ -47,7 +46,7 @@ def node_of(
     if isinstance(plan, ChoicePlan):
         return _choice(plan, data, run, earlier, in_pipeline)
     if plan.kind is Kind.PIPELINE:
-        return _pipeline(plan, data, run, earlier)
+        return _PipelineStage(plan, data, run, earlier)
     return _GroupStage(plan, data, run, earlier)
 
 
@@ -87,42 +86,57 @@ class _Failing(Stage[Done]):
         return StepLink(sink, self.state, name).fail_before_start(self.error, others)
 
 
-def _pipeline(plan: GroupPlan, data: Any, run: RunState, earlier: tuple[str, ...]) -> Stage[Done]:
-    """A chain of flat_maps: each step maps what came before to what it makes of it."""
-    base = run.data_for(data, earlier)
-    source: Observable[Done] = from_iterable([Done(base)])
-    for member in plan.members:
-        source = flat_map_bounded(partial(_pipeline_step, member, run), max_concurrent=1)(source)
-    return as_stage(source)
+class _PipelineStage(Stage[Done]):
+    """A chain of flat_maps: each step maps what came before to what it makes of it.
 
+    One flat_map goes over the steps in turn, instead of one inside another: a pipeline may be as long as one
+    likes, whatever the depth of the interpreter's stack.
+    """
 
-def _pipeline_step(plan: Plan, run: RunState, before: Done) -> Observable[Done]:
-    if before.cause is not None:
-        run.skip(plan, f"{before.cause!r} failed", before.cause)
-        return from_iterable([before])
-    return _HandOn(node_of(plan, before.value, run, (), in_pipeline=True), before)
-
-
-class _HandOn(Stage[Done]):
-    """A skipped step of a pipeline hands its input on."""
-
-    def __init__(self, source: Stage[Done], before: Done) -> None:
-        self.source = source
-        self.before = before
+    def __init__(self, plan: GroupPlan, data: Any, run: RunState, earlier: tuple[str, ...]) -> None:
+        self.plan = plan
+        self.data = data
+        self.state = run
+        self.earlier = earlier
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        return _HandOnLink(sink, self.before).connect(self.source, scheduler)
+        ready = ReadySteps(self.plan.needs)
+        link = _PipelineLink(sink, self.plan, self.state, ready)
+        link.latest = Done(self.state.data_for(self.data, self.earlier))
+        steps = flat_map_bounded(link.step, max_concurrent=1)(ready)
+        return link.connect(as_stage(steps), scheduler)
 
 
-class _HandOnLink(Link):
-    __slots__ = ("_before",)
+class _PipelineLink(Link):
+    """Carries the latest output to the next step; a skipped step hands its input on."""
 
-    def __init__(self, sink: ObserverBase[Any], before: Done) -> None:
+    __slots__ = ("_plan", "_ready", "_run", "latest")
+
+    def __init__(self, sink: ObserverBase[Any], plan: GroupPlan, run: RunState, ready: ReadySteps) -> None:
         super().__init__(sink)
-        self._before = before
+        self._plan = plan
+        self._run = run
+        self._ready = ready
+        self.latest = Done()
 
-    def on_next(self, value: Done) -> None:
-        self.sink.on_next(self._before if value.skipped and value.cause is None else value)
+    def step(self, index: int) -> Observable[tuple[int, Done]]:
+        """The step at this place, given what the one before it made."""
+        plan, before = self._plan.members[index], self.latest
+        if before.cause is not None:
+            self._run.skip(plan, f"{before.cause!r} failed", before.cause)
+            return from_iterable([(index, before)])
+        return _Numbered(node_of(plan, before.value, self._run, (), in_pipeline=True), index)
+
+    def on_next(self, value: tuple[int, Done]) -> None:
+        index, done = value
+        if not done.skipped or done.cause is not None:
+            self.latest = done
+        self._ready.settle(index)
+
+    def on_completed(self) -> None:
+        self.sink.on_next(self.latest)
+        if not self.is_disposed:
+            self.sink.on_completed()
 
 
 class _GroupStage(Stage[Done]):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rxorch.endpoint import APIEndpoint
+from rxorch.errors import ApiConfigurationError
 
 if TYPE_CHECKING:
     from reactivex import Observable
@@ -33,6 +34,11 @@ class Flow:
     """What can be orchestrated: one endpoint, a group of flows, or a choice between flows."""
 
     __slots__ = ()
+
+    @property
+    def depth(self) -> int:
+        """Levels of nesting, 1 for a single call."""
+        return 1
 
     def children(self) -> tuple[Flow, ...]:
         """The nodes directly below this one."""
@@ -70,6 +76,17 @@ class Flow:
         return await execute_flow(self, data, client)
 
 
+MAX_DEPTH: Final = 32
+"""How deep flows may be nested: each level takes some frames of the interpreter's stack, which has an end."""
+
+
+def _depth(members: Iterable[Flow]) -> int:
+    depth = 1 + max((member.depth for member in members), default=0)
+    if depth > MAX_DEPTH:
+        raise ApiConfigurationError(f"flows are nested deeper than {MAX_DEPTH} levels")
+    return depth
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Flow):
     """A call of one endpoint."""
@@ -94,6 +111,11 @@ class Group(Flow):
     kind: Kind
     members: tuple[Flow, ...]
     max_concurrent: int | None = None
+    depth: int = field(init=False, default=1, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Measures the depth."""
+        object.__setattr__(self, "depth", _depth(self.members))
 
     def children(self) -> tuple[Flow, ...]:
         return self.members
@@ -112,6 +134,11 @@ class Choice(Flow):
     condition: Callable[..., Any]
     then: Flow
     otherwise: Flow | None = None
+    depth: int = field(init=False, default=1, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Measures the depth."""
+        object.__setattr__(self, "depth", _depth(self.children()))
 
     def children(self) -> tuple[Flow, ...]:
         return (self.then,) if self.otherwise is None else (self.then, self.otherwise)

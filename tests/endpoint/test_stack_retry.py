@@ -57,7 +57,7 @@ async def sends(answers: Any, method: str = "POST", data: Any = None, **fields: 
 async def test_the_waits_grow_from_their_base(
     fields: dict[str, Any], answers: tuple[Any, Any], gaps: list[float]
 ) -> None:
-    """0.2 s, or 1 s after 429 and 503 unless the endpoint names a delay; doubled; 20 s or the delay at most."""
+    """0.2 s, or 1 s after 429 and 503 unless a delay is given; doubled; at most 20 s or the delay."""
     transport = FakeTransport({"api": in_turn(*answers, {})})
     await ApiClient(transport).call(api(retry_jitter="none", **fields))
     assert transport.waits == gaps
