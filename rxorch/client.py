@@ -16,15 +16,15 @@ class ApiClient(Caller):
     `await client.call(endpoint, data)` one call, `client.events` everything that happens.
 
     Args:
-        transport: What sends requests; by default an aiohttp session of its own.
+        transport: What sends requests; by default an HTTP session of its own.
         global_rate_limit: Requests per `rate_limit_window` for all endpoints together.
         rate_limit_window: Seconds.
         max_in_flight: Attempts in flight at once, all endpoints together; None: no cap.
         breaker_threshold: Consecutive failures that open an endpoint's circuit; None: no breakers.
         breaker_timeout: Seconds it stays open.
         cache_ttl: Seconds for which answers of safe methods are kept; None: not at all.
-        retry_budget: Whether retries may be at most 20 % of the calls to a host (3 in 10 s are always
-            allowed).
+        retry_budget: Whether retries may be at most 20 % of the calls to a host (for each of its endpoints, 3
+            in 10 s are always allowed).
 
     >>> import asyncio
     >>> from rxorch import APIEndpoint, ApiClient

@@ -69,8 +69,8 @@ class APIOrchestrationConfig(BaseModel):
         result_merger: Gets the results in endpoint order (None for failed and skipped ones); what it makes of
             them is what `execute` returns.
         result_transformer: Applied last, to what the merger, or the mode, produced.
-        retry_budget: Whether retries may be at most 20 % of the calls to a host (3 in 10 s are always
-            allowed).
+        retry_budget: Whether retries may be at most 20 % of the calls to a host (for each of its endpoints, 3
+            in 10 s are always allowed).
 
     >>> from rxorch import APIEndpoint
     >>> config = APIOrchestrationConfig(

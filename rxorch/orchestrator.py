@@ -46,7 +46,7 @@ class APIOrchestrator:
 
     Args:
         config: An `APIOrchestrationConfig`, or a flow made by combinators, run with the default settings.
-        transport: What sends requests, used and not closed; by default an aiohttp session of its own.
+        transport: What sends requests, used and not closed; by default an HTTP session of its own.
         settings: With a flow: any setting of `APIOrchestrationConfig` but `endpoints` and `mode`.
 
     >>> import asyncio
@@ -120,9 +120,8 @@ class APIOrchestrator:
 
         Cancelling the awaiting task cancels every call in flight and waits until they are gone.
         """
-        async with self._caller:
-            result = await last_of(FlowRun(self._plan, data, self._caller, self._settings, record=True))
-        return self.shape(result)
+        run = FlowRun(self._plan, data, self._caller, self._settings, record=True)
+        return self.shape(await last_of(InSession(run, self._caller)))
 
     def shape(self, result: OrchestrationResult) -> Any:
         """A result as `execute` returns it: merged and transformed as the config says."""
@@ -213,13 +212,13 @@ class APIOrchestrator:
         await self._caller.aclose()
 
     async def __aenter__(self) -> Self:
-        self._caller.enter()
+        await self._caller.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._caller.leave()
+        await self._caller.__aexit__(kind, error, trace)
 
 
 class _OrchestratorCaller(Caller):

@@ -54,7 +54,8 @@ class RetryBudget:
     Args:
         ratio: Extra calls per regular call, 0 or more; 0.2 is one repeat for five calls.
         window: Length of the window in seconds.
-        floor: Extra calls that are always allowed in a window, so that a quiet client may repeat too.
+        floor: Extra calls that are always allowed in a window, so that a quiet client may repeat too. May be
+            set later, as an attribute.
 
     Raises:
         ValueError: A number is out of its range.
@@ -67,7 +68,7 @@ class RetryBudget:
         [True, True, False]
     """
 
-    __slots__ = ("_buckets", "_denied", "_floor", "_granted", "_ratio")
+    __slots__ = ("_buckets", "_denied", "_granted", "_ratio", "floor")
 
     def __init__(self, ratio: float = 0.2, window: float = 10.0, floor: int = 3) -> None:
         if not 0.0 <= ratio < math.inf:
@@ -77,7 +78,7 @@ class RetryBudget:
         if not is_count(floor, least=0):
             raise invalid("floor", floor, "give a whole number, 0 or more")
         self._ratio = ratio
-        self._floor = floor
+        self.floor = floor
         self._buckets = Buckets(span=window, parts=_PARTS, kinds=2)
         self._granted = 0
         self._denied = 0
@@ -122,4 +123,4 @@ class RetryBudget:
         )
 
     def _allowance(self, calls: int) -> int:
-        return max(self._floor, int(self._ratio * calls + _ROUNDING))
+        return max(self.floor, int(self._ratio * calls + _ROUNDING))

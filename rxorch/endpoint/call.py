@@ -204,17 +204,27 @@ def is_unknown(call: Call, error: BaseException) -> bool:
 class CallLink(Link):
     """The outermost link of a call: sees how it ends, whichever way it does."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "_siblings")
 
     def __init__(self, sink: ObserverBase[Any], call: Call) -> None:
         super().__init__(sink)
         self._call = call
+        self._siblings = call.runtime.caller.session().calls
+        self._siblings.add(self)
+
+    def abort(self) -> None:
+        """Ends the call because its client is closed; who waits for it is told."""
+        self.dispose()
+        error = ApiError("the client was closed while this call was under way")
+        self._call.error = error
+        self.sink.on_error(self._call.describe(error))
 
     def on_next(self, value: Any) -> None:
         self._call.value = value
         self.sink.on_next(value)
 
     def on_error(self, error: BaseException) -> None:
+        self._siblings.discard(self)
         call = self._call
         if call.status == "running":
             call.error = error
@@ -225,12 +235,14 @@ class CallLink(Link):
         self.sink.on_error(error)  # type: ignore[arg-type]
 
     def on_completed(self) -> None:
+        self._siblings.discard(self)
         call = self._call
         if call.status == "running":
             call.finish("ok")
         self.sink.on_completed()
 
     def dispose(self) -> None:
+        self._siblings.discard(self)
         call = self._call
         if call.status == "running":
             unknown = call.runtime.unsafe and is_unanswered(call)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from reactivex import Observable
 
@@ -17,19 +17,35 @@ from rxorch.events import EventBus
 from rxorch.http import AioHttpTransport, Transport
 from rxorch_operators import RetryBudget, TtlCache, last_of
 
-__all__ = ["Caller"]
+__all__ = ["Caller", "Session"]
 
 _MAX_HOSTS = 1024
+_BUDGET_FLOOR = 3
 
 
-class _Session:
-    """The transport of one event loop, and how many use it."""
+class Abortable(Protocol):
+    """What is under way on a session and ends with it."""
 
-    __slots__ = ("entered", "transport")
+    def abort(self) -> None:
+        """Ends it and tells who waits for it."""
+
+
+class Session:
+    """The transport of one event loop, how many use it, and what is under way on it."""
+
+    __slots__ = ("calls", "contexts", "entered", "runs", "transport")
 
     def __init__(self) -> None:
+        self.contexts = 0
         self.entered = 0
+        self.runs: set[Abortable] = set()
+        self.calls: set[Abortable] = set()
         self.transport: Transport | None = None
+
+    def abort(self) -> None:
+        """Ends what is under way: runs first, for the end of a call would have them begin the next."""
+        for under_way in (*self.runs, *self.calls):
+            under_way.abort()
 
 
 class Caller:
@@ -49,7 +65,7 @@ class Caller:
         self.events = EventBus()
         self.cache: TtlCache[Any, Any] = TtlCache()
         self._given = transport
-        self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
+        self._sessions: dict[asyncio.AbstractEventLoop, Session] = {}
         self._closed_sends = 0
         self._runtimes: dict[str, EndpointRuntime] = {}
         self._budgets: dict[str, RetryBudget] = {}
@@ -59,18 +75,19 @@ class Caller:
         """The transport for the running loop; one of our own is opened when first needed."""
         if self._given is not None:
             return self._given
-        session = self._session()
+        session = self.session()
         if session.transport is None:
             session.transport = self._make_transport()
         return session.transport
 
-    def _session(self) -> _Session:
+    def session(self) -> Session:
+        """What belongs to the running loop."""
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
         if session is None:
             for old in [other for other in self._sessions if other.is_closed()]:
                 self._forget(old)
-            session = self._sessions[loop] = _Session()
+            session = self._sessions[loop] = Session()
         return session
 
     def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -90,13 +107,21 @@ class Caller:
             session.transport.sends for session in self._sessions.values() if session.transport is not None
         )
 
-    def budget_of(self, host: str) -> RetryBudget:
-        """The retry budget that all calls to a host share."""
+    def budget_of(self, host: str, *, one_more: bool = False) -> RetryBudget:
+        """The retry budget that all calls to a host share.
+
+        Args:
+            host: Name or address.
+            one_more: Another endpoint of this host begins to use it: its floor grows by that of one endpoint,
+                so that endpoints which are called once each may all repeat.
+        """
         budget = self._budgets.get(host)
         if budget is None:
             if len(self._budgets) >= _MAX_HOSTS:  # hosts from user input must not grow it without end
                 self._budgets.pop(next(iter(self._budgets)))
             budget = self._budgets[host] = RetryBudget()
+        elif one_more:
+            budget.floor += _BUDGET_FLOOR
         return budget
 
     def runtime(self, endpoint: APIEndpoint) -> EndpointRuntime:
@@ -145,24 +170,28 @@ class Caller:
 
     def enter(self) -> None:
         """Somebody begins to use the transport of the running loop; `leave` ends it."""
-        self._session().entered += 1
+        self.session().entered += 1
 
     async def leave(self) -> None:
         """The last one to leave closes the transport, unless it was passed in."""
-        session = self._session()
+        session = self.session()
         session.entered -= 1
         if session.entered <= 0:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the transport of the running loop, unless it was passed in. The endpoints' state stays."""
+        """Ends what is under way on the running loop, then closes its transport, unless that was passed in.
+
+        A run or call that is ended this way fails with an `ApiError`. The state of the endpoints stays.
+        """
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
         if session is None:
             return
+        session.abort()
         transport, session.transport = session.transport, None  # who comes meanwhile opens a new one
         if session.entered <= 0:
-            del self._sessions[loop]
+            self._sessions.pop(loop, None)
         if transport is not None:
             before = transport.sends
             self._closed_sends += before
@@ -170,10 +199,16 @@ class Caller:
             self._closed_sends += transport.sends - before
 
     async def __aenter__(self) -> Self:
-        self.enter()
+        session = self.session()
+        session.contexts += 1
+        session.entered += 1
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.leave()
+        session = self.session()
+        session.contexts -= 1
+        session.entered -= 1
+        if session.contexts <= 0:  # whoever still uses it outlives the block that it was made for
+            await self.aclose()

@@ -51,7 +51,8 @@ class CallDefaults:
         bulkhead: Caps the attempts in flight of all endpoints together; None: no cap.
         cache_ttl: Seconds that answers of safe methods are kept; None: not at all.
         cache_key_generator: Replaces url, parameters and body in the cache key.
-        retry_budget: Whether retries are limited to 20 % of the calls to a host (at least 3 in 10 s).
+        retry_budget: Whether retries are limited to 20 % of the calls to a host (at least 3 in 10 s for each
+            of its endpoints).
         random: Source of jitter.
     """
 
@@ -102,7 +103,7 @@ class EndpointRuntime:
         self._budget: RetryBudget | None = None
         host = urlsplit(endpoint.url).netloc
         if defaults.retry_budget and "{" not in host:
-            self._budget = caller.budget_of(urlsplit(endpoint.url).hostname or "")
+            self._budget = caller.budget_of(urlsplit(endpoint.url).hostname or "", one_more=True)
         self.cache: TtlCache[Any, Any] = caller.cache
         self.coalescer = Coalescer()
         self.cache_ttl = endpoint.cache_ttl

@@ -64,13 +64,14 @@ class EndpointCall(Stage[Any]):
     @staticmethod
     def start(call: Call, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         """Begins a call whose facts the caller wants to read afterwards."""
+        link = CallLink(sink, call)  # first: without an event loop there is no call to begin
         call.begin(scheduler.clock.now)
         stage: Stage[Any] = _Described(call)
         handler = call.runtime.error_handler
         if handler is not None:
             handle = fallback(lambda error: handler(error, call.trail.context), degraded=call.substituted)
             stage = as_stage(handle(stage))
-        return CallLink(sink, call).connect(stage, scheduler)
+        return link.connect(stage, scheduler)
 
 
 class _Described(Stage[Any]):

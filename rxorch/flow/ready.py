@@ -42,6 +42,10 @@ class ReadySteps(Stage[int]):
         if self._pump is not None:
             self._pump.run()
 
+    def detach(self) -> None:
+        """The subscription is over."""
+        self._pump = None
+
     def take_ready(self) -> int | None:
         """The next index that may start."""
         if not self._ready:
@@ -78,10 +82,12 @@ class _ReadyPump(DisposableBase):
             self._sink.on_next(index)
         self._busy = False
         if self._steps.exhausted and not self._stopped:
+            sink = self._sink
             self.dispose()
-            self._sink.on_completed()
+            sink.on_completed()
 
     def dispose(self) -> None:
         if not self._stopped:
             self._stopped = True
             self._demand.forget(self.run)
+            self._steps.detach()  # source, pump and sink refer to each other in a ring

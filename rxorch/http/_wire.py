@@ -20,10 +20,9 @@ class Origin:
 
     Attributes:
         target: what aiohttp's connector wants to know of a request, which is where to connect.
-        tls: True for https.
     """
 
-    __slots__ = ("authorization", "host_line", "target", "tls")
+    __slots__ = ("authorization", "host_line", "target")
 
     def __init__(self, url: URL) -> None:
         host = url.host_port_subcomponent
@@ -32,7 +31,6 @@ class Origin:
         if not _is_plain(host) or host.startswith("."):
             raise ApiConfigurationError("the url's host is not a valid name")
         self.target = ClientRequest("GET", url.origin())
-        self.tls = url.scheme == "https"
         self.host_line = f"Host: {host}\r\n"
         self.authorization = ""
         if url.user is not None or url.password is not None:
@@ -43,10 +41,11 @@ class Origin:
 class DefaultHeaders:
     """The headers that a request gets unless it has them."""
 
-    __slots__ = ("all_lines", "keys", "lines")
+    __slots__ = ("_pairs", "all_lines", "keys", "lines")
 
     def __init__(self, user_agent: str) -> None:
         pairs = {"Accept": "*/*", "Accept-Encoding": ACCEPT_ENCODING, "User-Agent": user_agent}
+        self._pairs = pairs
         self.lines = {name.lower(): f"{name}: {value}\r\n" for name, value in pairs.items()}
         self.keys = frozenset(self.lines)
         self.all_lines = "".join(self.lines.values())
@@ -56,6 +55,16 @@ class DefaultHeaders:
         if self.keys.isdisjoint(given):
             return self.all_lines
         return "".join(line for key, line in self.lines.items() if key not in given)
+
+    def added_to(self, request: Request, origin: Origin) -> dict[str, str]:
+        """All headers of ``request`` as ``encode_head`` would write them, but for those of its framing."""
+        pairs = dict(self._pairs)
+        if origin.authorization:
+            name, _, value = origin.authorization.strip().partition(": ")
+            pairs[name] = value
+        given = {name.lower() for name in request.headers}
+        missing = {name: value for name, value in pairs.items() if name.lower() not in given}
+        return {**request.headers, **missing}
 
 
 def encode_head(request: Request, origin: Origin, defaults: DefaultHeaders, *, close: bool) -> bytes:

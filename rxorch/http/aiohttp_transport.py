@@ -16,9 +16,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aiohttp import ClientTimeout, TCPConnector
+from aiohttp import ClientRequest, ClientSession, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.hdrs import CONTENT_ENCODING
@@ -28,6 +28,7 @@ from yarl import URL
 from rxorch.errors import ApiConfigurationError, ApiError, ApiNetworkError, ApiProtocolError
 from rxorch.http._answer import is_clean, read_answer
 from rxorch.http._failures import TRANSPORT_FAILURES, as_api_error
+from rxorch.http._session_route import NO_LIMITS, REPLACED, SHIPPED, Connect, SessionRoute, is_replaced
 from rxorch.http._wire import DefaultHeaders, Origin, encode_head
 from rxorch.http.decoding import decode_body
 from rxorch.http.redaction import redact_url
@@ -35,9 +36,11 @@ from rxorch.http.request import Request
 from rxorch.http.resolver import HostResolver
 from rxorch.http.response import Response
 
+if TYPE_CHECKING:
+    from aiohttp.tracing import Trace
+
 __all__ = ["AioHttpTransport"]
 
-_NO_LIMITS = ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=None)
 _MAX_ORIGINS = 1024
 _JOIN_UP_TO = 64 * 1024
 _READ_BYTES = 120 * 1024
@@ -50,6 +53,10 @@ class AioHttpTransport:
     """Sends requests over pooled connections. Implements ``Transport``.
 
     It opens on the event loop of the first ``send`` and belongs to that loop from then on.
+
+    Test doubles that patch ``ClientSession`` keep working (aioresponses, vcrpy): as long as its ``_request``
+    is not the one that aiohttp shipped, each request goes through a session, with the same limits, errors
+    and counts. That holds for tracers that wrap it, too.
 
     Args:
         limit: most connections at the same time, all hosts together; 0 for no limit. Who comes later waits.
@@ -93,6 +100,7 @@ class AioHttpTransport:
         self._origins: dict[tuple[str, str], Origin] = {}
         self._resolver = HostResolver()
         self._connector: TCPConnector | None = None
+        self._route: SessionRoute | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._open: dict[ResponseHandler, asyncio.Future[None]] = {}
@@ -104,6 +112,8 @@ class AioHttpTransport:
             connector = self._running()
             origin = self._origin(request.url)
             head = encode_head(request, origin, self._defaults, close=not self._reuse)
+            if ClientSession._request is not SHIPPED and is_replaced():
+                return await self._session_route().send(request, self._defaults.added_to(request, origin))
             message, body = await self._exchange(connector, origin, request, head)
             coding = message.headers.get(CONTENT_ENCODING)
             if coding is not None:
@@ -128,6 +138,8 @@ class AioHttpTransport:
             return
         self._check_loop()
         await self._connector.close()
+        if self._route is not None:
+            await self._route.aclose()
         await self._resolver.close()
         if self._open:
             await asyncio.wait(self._open.values())
@@ -135,7 +147,9 @@ class AioHttpTransport:
     async def _exchange(
         self, connector: TCPConnector, origin: Origin, request: Request, head: bytes
     ) -> tuple[RawResponseMessage, bytes]:
-        connection, protocol = await self._connect(connector, origin)
+        connection = await self._connect(connector.connect, origin.target, [])
+        protocol = connection.protocol
+        assert protocol is not None
         try:
             protocol.set_response_params(
                 skip_payload=request.method == "HEAD", read_until_eof=True, auto_decompress=False
@@ -151,17 +165,17 @@ class AioHttpTransport:
             _drop(connection)
         return message, body
 
-    async def _connect(self, connector: TCPConnector, origin: Origin) -> tuple[Connection, ResponseHandler]:
+    async def _connect(self, connect: Connect, target: ClientRequest, traces: list[Trace]) -> Connection:
         while True:
-            connection = await connector.connect(origin.target, [], _NO_LIMITS)
+            connection = await connect(target, traces, NO_LIMITS)
             protocol = connection.protocol
             assert protocol is not None
             fresh = protocol not in self._open
             if fresh:
                 self._prepare(protocol)
             # A fresh TLS connection may have session tickets in its socket, which are no answer.
-            if is_clean(protocol, look_at_socket=not (fresh and origin.tls)):
-                return connection, protocol
+            if is_clean(protocol, look_at_socket=not (fresh and target.is_ssl())):
+                return connection
             _drop(connection)
             if fresh:
                 raise ApiProtocolError("the server closes or speaks before it is asked", sent=False)
@@ -192,11 +206,18 @@ class AioHttpTransport:
             transport.write(head)
             transport.write(body)
 
+    def _mark(self, request: Request, sent: bool) -> None:
+        if request.sent is not sent:
+            request.sent = sent
+            self.sends += 1 if sent else -1
+
     def _lost(self, request: Request, failure: BaseException) -> ApiNetworkError:
         if self._closed:
             error = ApiNetworkError("the transport was closed", sent=request.sent)
         else:
             error = as_api_error(failure, request.sent)
+        if is_replaced():
+            error.add_note(REPLACED)
         _name(error, request)
         return error
 
@@ -217,14 +238,25 @@ class AioHttpTransport:
             self._check_loop()
             return connector
         self._loop = asyncio.get_running_loop()
-        self._connector = TCPConnector(
-            limit=self._limit,
-            keepalive_timeout=self._keepalive,
-            ttl_dns_cache=self._dns_ttl,
-            resolver=self._resolver,
-            ssl=self._ssl_context or True,
-        )
+        self._connector = TCPConnector(**self._connector_options())
         return self._connector
+
+    def _connector_options(self) -> dict[str, Any]:
+        return {
+            "limit": self._limit,
+            "keepalive_timeout": self._keepalive,
+            "ttl_dns_cache": self._dns_ttl,
+            "resolver": self._resolver,
+            "ssl": self._ssl_context or True,
+        }
+
+    def _session_route(self) -> SessionRoute:
+        if self._route is None:
+            options = self._connector_options()
+            if not self._reuse:
+                options = {**options, "keepalive_timeout": None, "force_close": True}
+            self._route = SessionRoute(self._connect, self._mark, options)
+        return self._route
 
     def _check_loop(self) -> None:
         if asyncio.get_running_loop() is not self._loop:

@@ -1,4 +1,4 @@
-"""Subscribers of the event stream: metrics and logs."""
+"""Subscribers of the event stream: metrics."""
 
 from rxorch.observe.io_metrics import EndpointFigures, IOMetrics, MetricsSnapshot
 

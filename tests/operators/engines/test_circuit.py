@@ -673,11 +673,22 @@ class CircuitMachine(RuleBasedStateMachine):
         if before is not state or state is CLOSED:
             self.enter(state)
 
+    def counts(self):
+        seen = self.results
+        if self.state is not HALF_OPEN and self.policy.kind == "count":
+            seen = seen[-6:]
+        elif self.state is not HALF_OPEN:
+            bad = [failed or slow for failed, slow in reversed(seen)]
+            seen = seen[len(seen) - (bad.index(False) if False in bad else len(bad)) :]
+        return len(seen), sum(failed for failed, _ in seen), sum(slow for _, slow in seen)
+
     @invariant()
     def the_states_agree(self):
         assert self.circuit.state(self.now) is self.state
         statistics = self.circuit.statistics(self.now)
         assert statistics.trials <= self.policy.half_open_permits
+        if self.state in (CLOSED, METRICS_ONLY, HALF_OPEN):
+            assert (statistics.calls, statistics.failed, statistics.slow) == self.counts()
         if self.state is OPEN:
             assert statistics.retry_after == max(0.0, self.until - self.now)
 
