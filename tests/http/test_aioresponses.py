@@ -1,4 +1,4 @@
-"""Tools that replace ``ClientSession._request`` see the requests, and nothing goes past them to the network."""
+"""Tools that replace ``ClientSession._request`` see the requests, and nothing gets past them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 from aiohttp import (
@@ -17,6 +17,7 @@ from aiohttp import (
     ClientConnectorError,
     ClientOSError,
     ClientPayloadError,
+    ClientResponse,
     ClientSession,
     InvalidURL,
     ServerDisconnectedError,
@@ -27,7 +28,7 @@ from aiohttp.http import HttpProcessingError
 from aioresponses import CallbackResult, aioresponses
 from yarl import URL
 
-from rxorch import APIEndpoint, ApiClient, APIOrchestrationConfig, APIOrchestrator, OrchestrationMode
+from rxorch import ApiClient, APIEndpoint, APIOrchestrationConfig, APIOrchestrator, OrchestrationMode
 from rxorch.errors import (
     ApiError,
     ApiHttpError,
@@ -47,6 +48,18 @@ from tests.support.loopback import reset_connection
 from tests.support.watch import Watch
 
 URL_X = "http://shop.test/x"
+
+
+class Answer(ClientResponse):
+    """aioresponses 0.7.9 leaves out an argument that aiohttp wants since 3.14."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"stream_writer": Mock(output_size=0), **options})
+
+
+@pytest.fixture(autouse=True)
+def answers_of_this_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aioresponses.core.ClientResponse", Answer)
 
 
 @pytest.fixture
