@@ -99,7 +99,13 @@ class _DescribedLink(Link):
         self._call = call
 
     def on_error(self, error: Exception) -> None:
-        self.sink.on_error(api_error(self._call, error) if isinstance(error, Exception) else error)
+        if isinstance(error, Exception):
+            try:
+                error = api_error(self._call, error)
+            except Exception as broken:  # a strange error of the user's must still end the call
+                broken.__cause__ = error
+                error = broken
+        self.sink.on_error(error)
 
 
 def _compose(call: Call) -> Observable[Any]:

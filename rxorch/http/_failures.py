@@ -10,6 +10,7 @@ from aiohttp import (
     ClientConnectorError,
     ClientError,
     ClientPayloadError,
+    ClientResponseError,
     ClientSSLError,
     InvalidURL,
     ServerDisconnectedError,
@@ -29,6 +30,8 @@ def as_api_error(failure: BaseException, sent: bool) -> ApiNetworkError:
     match failure:
         case HttpProcessingError():
             return ApiProtocolError(f"the answer is not valid HTTP: {_fault(failure)}", sent=sent)
+        case ClientResponseError(__cause__=HttpProcessingError() as fault):  # from a session
+            return as_api_error(fault, sent)
         case ClientPayloadError():
             return ApiNetworkError("the answer was cut short", sent=sent)
         case ServerDisconnectedError():

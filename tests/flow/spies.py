@@ -12,7 +12,7 @@ __all__ = ["Spy", "run"]
 
 
 class Spy:
-    """Makes endpoints that note the data of their call: ``spy("a", depends_on=["b"])``, then ``spy.saw["a"]``."""
+    """Makes endpoints that note their data in ``spy.saw[name]``; ``spy("a", "b")`` depends on b."""
 
     def __init__(self) -> None:
         self.saw: dict[str, Any] = {}

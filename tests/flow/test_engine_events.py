@@ -26,7 +26,14 @@ from tests.support.virtual_time import virtual_time
 from tests.support.watch import Watch, kinds
 
 CALL = ["StepStarted", "CallStarted", "AttemptStarted", "CallFinished", "StepFinished"]
-BROKEN_CALL = ["StepStarted", "CallStarted", "AttemptStarted", "AttemptFailed", "CallFinished", "StepFinished"]
+BROKEN_CALL = [
+    "StepStarted",
+    "CallStarted",
+    "AttemptStarted",
+    "AttemptFailed",
+    "CallFinished",
+    "StepFinished",
+]
 
 
 async def test_a_success() -> None:
@@ -74,7 +81,13 @@ async def test_a_success_after_a_retry() -> None:
         "RunFinished",
     ]
     (end,) = [event for event in result.events if isinstance(event, StepFinished)]
-    assert (end.status, end.duration, end.attempts, end.value, end.degraded) == ("ok", 1.0, 2, {"x": 1}, False)
+    assert (end.status, end.duration, end.attempts, end.value, end.degraded) == (
+        "ok",
+        1.0,
+        2,
+        {"x": 1},
+        False,
+    )
 
 
 async def test_a_skip() -> None:
@@ -143,7 +156,9 @@ async def test_a_first_failure_that_ends_the_run() -> None:
 
 @virtual_time
 async def test_a_run_out_of_time() -> None:
-    orchestrator = APIOrchestrator(sequential(*apis("ab")), transport=FakeTransport({"a": Hold()}), total_timeout=2)
+    orchestrator = APIOrchestrator(
+        sequential(*apis("ab")), transport=FakeTransport({"a": Hold()}), total_timeout=2
+    )
     with pytest.raises(ApiTimeoutError) as caught:
         await orchestrator.execute()
     events = caught.value.result.events

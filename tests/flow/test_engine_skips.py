@@ -96,9 +96,7 @@ async def test_a_substitute_keeps_the_dependants_running() -> None:
 
 
 async def test_a_handler_sees_the_results_in_its_context() -> None:
-    flow = graph(
-        api("a"), api("b", depends_on=["a"], error_handler=lambda error, context: dict(context))
-    )
+    flow = graph(api("a"), api("b", depends_on=["a"], error_handler=lambda error, context: dict(context)))
     assert (await run(flow, {}, {"b": 404}))["b"] == {"a": "<a>"}
 
 
@@ -146,9 +144,7 @@ async def test_skip_propagates_on_the_dependant_means_nothing_for_itself() -> No
 
 
 async def test_a_failure_is_named_before_a_skip_that_spreads() -> None:
-    flow = graph(
-        api("a", condition=no, skip_propagates=True), api("f"), api("b", depends_on=["f", "a"])
-    )
+    flow = graph(api("a", condition=no, skip_propagates=True), api("f"), api("b", depends_on=["f", "a"]))
     result = await run(flow, {}, {"f": 404})
     assert result.skipped["b"] == "'f' failed"
 

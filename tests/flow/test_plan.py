@@ -255,7 +255,9 @@ def test_in_config_order_a_dependency_that_is_moved_ahead_supplies() -> None:
 
 def test_a_name_with_dots_is_found_in_a_field() -> None:
     compile_flow(sequential(api("v1.auth"), api("b", "http://shop.test/{v1.auth.id}")))
-    assert "nothing can supply" in refused(sequential(api("v1.auth"), api("b", "http://shop.test/{v1.other}")))
+    assert "nothing can supply" in refused(
+        sequential(api("v1.auth"), api("b", "http://shop.test/{v1.other}"))
+    )
 
 
 def test_a_plain_field_comes_from_the_input() -> None:
@@ -269,7 +271,11 @@ def test_a_plain_field_comes_from_the_input() -> None:
     ("mode", "endpoints", "words"),
     [
         (OrchestrationMode.PARALLEL, [api("a"), api("a")], ["'a'", "names must differ"]),
-        (OrchestrationMode.HYBRID, [api("users"), dep("posts", "user")], ["'posts'", "depends_on", "'users'"]),
+        (
+            OrchestrationMode.HYBRID,
+            [api("users"), dep("posts", "user")],
+            ["'posts'", "depends_on", "'users'"],
+        ),
         (OrchestrationMode.SEQUENTIAL, [dep("a", "b"), dep("b", "a")], ["depends_on", "'a' -> 'b' -> 'a'"]),
         (OrchestrationMode.PIPELINE, [dep("a", "b"), api("b")], ["'a'", "depends_on", "pipeline"]),
         (OrchestrationMode.FANOUT, [api("a"), dep("b", "a")], ["'b'", "depends_on", "fanout"]),

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from rxorch import OrchestrationResult, Outcome, OutcomeStatus
+from rxorch import OrchestrationResult, Outcome, OutcomeStatus, parallel, pipeline, sequential
 from rxorch.errors import ApiDependencyError
 from tests.flow.spies import run
 from tests.support.fake_transport import api, apis, in_turn
-from rxorch import parallel, pipeline, sequential
 from tests.support.virtual_time import virtual_time
 
 
@@ -48,7 +47,9 @@ def test_a_name_that_is_not_there_is_told_with_those_that_are() -> None:
         mixed()["nobody"]
 
 
-@pytest.mark.parametrize("change", [lambda r: r.__setitem__("a", 1), lambda r: r.pop("ok"), lambda r: r.clear()])
+@pytest.mark.parametrize(
+    "change", [lambda r: r.__setitem__("a", 1), lambda r: r.pop("ok"), lambda r: r.clear()]
+)
 def test_it_cannot_be_changed(change: Any) -> None:
     with pytest.raises(AttributeError):
         change(mixed())

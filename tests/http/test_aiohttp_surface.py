@@ -38,6 +38,13 @@ async def test_a_client_request_needs_no_session_and_says_where_to_connect() -> 
     assert target.connection_key != ClientRequest("GET", URL("https://example.com/x")).connection_key
 
 
+def test_a_session_takes_what_it_is_told_to_leave_alone() -> None:
+    options = parameters(aiohttp.ClientSession.__init__)
+    assert {"connector", "cookie_jar", "timeout", "auto_decompress", "skip_auto_headers"} <= set(options)
+    assert "_retry_connection" in aiohttp.ClientSession.ATTRS
+    assert {"headers", "data", "allow_redirects"} <= set(parameters(aiohttp.ClientSession._request))
+
+
 def test_a_connection_gives_its_protocol_and_goes_back_or_ends() -> None:
     for name in ("protocol", "release", "close"):
         assert hasattr(Connection, name)

@@ -347,7 +347,7 @@ THROUGH: list[tuple[Talk, type[ApiError]]] = [
     (saying(end="reset"), ApiNetworkError),
     (saying(OK + b"Content-Length: 10\r\n\r\n", b"abc"), ApiNetworkError),
     (saying(CHUNKED, b"5\r\nhe", end="reset"), ApiNetworkError),
-    (saying(b"SSH-2.0-OpenSSH_9.6\r\n", end="wait"), ApiError),
+    (saying(b"SSH-2.0-OpenSSH_9.6\r\n", end="wait"), ApiProtocolError),
     (saying(ok(gzip.compress(b"hello" * 50)[:-5], GZIP)), ApiProtocolError),
     (saying(ok(b"hello", GZIP)), ApiProtocolError),
     (saying(ok(bytes(1001)), end="wait"), ApiResponseTooLargeError),

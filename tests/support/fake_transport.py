@@ -21,12 +21,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rxorch import APIEndpoint
+from rxorch import APIEndpoint, APIOrchestrationConfig, APIOrchestrator
 from rxorch.errors import ApiNetworkError
 from rxorch.http import Request, Response
 from tests.support.virtual_time import waits
 
-__all__ = ["FakeTransport", "Hold", "api", "apis", "in_turn", "reply", "turns"]
+__all__ = ["FakeTransport", "Hold", "api", "apis", "in_turn", "orchestrate", "reply", "turns"]
 
 JSON = {"Content-Type": "application/json"}
 
@@ -185,3 +185,9 @@ class FakeTransport:
         if isinstance(answer, int) and answer in range(100, 600):
             return reply(answer)
         return reply(200, answer)
+
+
+def orchestrate(*steps: Any, transport: FakeTransport | None = None, **settings: Any) -> APIOrchestrator:
+    """An orchestrator of a config with these endpoints and settings."""
+    config = APIOrchestrationConfig(endpoints=steps, **settings)
+    return APIOrchestrator(config, transport=transport or FakeTransport())

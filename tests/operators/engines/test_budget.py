@@ -115,3 +115,10 @@ def test_a_budget_that_cannot_work_is_refused(setting, text):
     with pytest.raises(ValueError) as caught:
         RetryBudget(**setting)
     assert str(caught.value).startswith(text)
+
+
+def test_the_floor_may_be_raised_later():
+    budget = RetryBudget(floor=1)
+    assert spend(budget, 0.0, 9) == 1
+    budget.floor = 4
+    assert spend(budget, 0.0, 9) == 3

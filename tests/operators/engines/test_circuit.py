@@ -1,69 +1,31 @@
-"""The circuit breaker's state machine: tables, one test for each trap, and a model to hold it against."""
+"""The circuit breaker's state machine: what opens it, for how long, and what a hand can do."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rxorch_operators.circuit import (
-    Circuit,
-    CircuitChange,
-    CircuitPermit,
-    CircuitPolicy,
-    CircuitState,
-    CircuitStatistics,
-    Outcome3,
+from rxorch_operators.circuit import Circuit, CircuitChange, CircuitPermit, CircuitPolicy, CircuitStatistics
+from tests.operators.engines.circuit_cases import (
+    CLOSED,
+    DISABLED,
+    FAILURE,
+    FORCED_OPEN,
+    HALF_OPEN,
+    METRICS_ONLY,
+    OPEN,
+    SUCCESS,
+    call,
+    half_opened,
+    opened,
+    play,
 )
 
-CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN
-FORCED_OPEN, DISABLED = CircuitState.FORCED_OPEN, CircuitState.DISABLED
-METRICS_ONLY = CircuitState.METRICS_ONLY
-SUCCESS, FAILURE, IGNORED = Outcome3.SUCCESS, Outcome3.FAILURE, Outcome3.IGNORED
-LETTERS = {"s": SUCCESS, "f": FAILURE, "i": IGNORED}
-
 moderate = settings(max_examples=100, deadline=None, derandomize=True)
-
-
-def call(circuit, outcome, now=0.0, took=0.0):
-    """One call from permit to result; returns the change of state that the result brought."""
-    permit = circuit.try_acquire(now)
-    assert permit is not None
-    return circuit.record(permit, outcome, now + took)
-
-
-def play(circuit, letters, now=0.0):
-    """One call for each letter; returns the states after each."""
-    states = []
-    for letter in letters:
-        call(circuit, LETTERS[letter], now)
-        states.append(circuit.state(now))
-    return states
-
-
-def opened(now=0.0, **policy):
-    """A circuit that has just opened."""
-    circuit = Circuit(CircuitPolicy(**{"threshold": 1, **policy}), Random(1))
-    while circuit.state(now) is CLOSED:
-        call(circuit, FAILURE, now)
-    return circuit
-
-
-def half_opened(now=60.0, permits=3, **policy):
-    """A circuit on trial, with all its trial permits out."""
-    circuit = opened(half_open_permits=permits, **policy)
-    trials = [circuit.try_acquire(now) for _ in range(permits)]
-    assert all(trials)
-    assert circuit.state(now) is HALF_OPEN
-    return circuit, trials
-
-
-# --- CLOSED: what opens -----------------------------------------------------------------------------------
 
 
 # The run of failures: opens at the fifth in a row; ignored calls neither count nor break it.
@@ -149,9 +111,6 @@ def test_an_ignored_call_counts_nowhere():
         assert circuit.state(0.0) is CLOSED
 
 
-# --- OPEN -------------------------------------------------------------------------------------------------
-
-
 def test_an_open_circuit_lets_nothing_through_until_its_time_is_over():
     circuit = opened(now=10.0)
     assert [circuit.try_acquire(now) for now in (10.0, 30.0, 69.9)] == [None, None, None]
@@ -229,186 +188,6 @@ def test_jitter_parts_those_who_opened_together():
     assert len(waits) == 20
 
 
-# --- HALF_OPEN --------------------------------------------------------------------------------------------
-
-
-def test_only_so_many_trials_go_through():
-    circuit, _ = half_opened(permits=3)
-    assert circuit.try_acquire(60.0) is None
-    assert circuit.retry_after(60.0) is None
-
-
-# The trials are judged together. A verdict that the missing results cannot change is spoken at once.
-@pytest.mark.parametrize(
-    ("kind", "permits", "letters", "states"),
-    [
-        ("consecutive", 3, "sss", [HALF_OPEN, HALF_OPEN, CLOSED]),
-        ("consecutive", 3, "ssf", [HALF_OPEN, HALF_OPEN, OPEN]),
-        ("consecutive", 3, "f", [OPEN]),
-        ("count", 3, "sss", [HALF_OPEN, HALF_OPEN, CLOSED]),
-        ("count", 3, "fss", [HALF_OPEN, HALF_OPEN, CLOSED]),
-        ("count", 3, "ff", [HALF_OPEN, OPEN]),
-        ("count", 4, "ssff", [HALF_OPEN, HALF_OPEN, HALF_OPEN, OPEN]),
-        ("time", 4, "sfss", [HALF_OPEN, HALF_OPEN, HALF_OPEN, CLOSED]),
-        ("time", 1, "f", [OPEN]),
-        ("time", 1, "s", [CLOSED]),
-    ],
-)
-def test_the_trials_are_judged_together(kind, permits, letters, states):
-    circuit, trials = half_opened(permits=permits, kind=kind, min_calls=1)
-    seen = []
-    for trial, letter in zip(trials, letters, strict=False):
-        circuit.record(trial, LETTERS[letter], 61.0)
-        seen.append(circuit.state(61.0))
-    assert seen == states
-
-
-@given(
-    st.lists(st.booleans(), min_size=1, max_size=12),
-    st.sampled_from([0.1, 0.3, 0.5, 2 / 3, 0.9, 1.0]),
-    st.randoms(use_true_random=False),
-)
-@moderate
-def test_an_early_verdict_is_the_verdict_on_all_results_in_any_order(failed, rate, random):
-    circuit, trials = half_opened(permits=len(failed), kind="count", min_calls=1, failure_rate=rate)
-    random.shuffle(trials)
-    for trial, bad in zip(trials, failed, strict=True):
-        circuit.record(trial, FAILURE if bad else SUCCESS, 61.0)
-    assert circuit.state(61.0) is (OPEN if sum(failed) / len(failed) >= rate else CLOSED)
-
-
-def test_slow_trials_reopen():
-    circuit, trials = half_opened(
-        permits=2, kind="count", min_calls=1, slow_call_duration=1.0, slow_call_rate=1.0
-    )
-    assert circuit.record(trials[0], SUCCESS, 65.0) is None
-    assert circuit.record(trials[1], SUCCESS, 65.0).reason == "slow_calls"
-
-
-def test_a_recovered_circuit_starts_with_an_empty_window():
-    circuit, trials = half_opened(permits=1, kind="count", size=4, min_calls=2)
-    change = circuit.record(trials[0], SUCCESS, 61.0)
-    assert change == CircuitChange(HALF_OPEN, CLOSED, 61.0, "recovered")
-    assert circuit.statistics(61.0).calls == 0
-    call(circuit, FAILURE, 61.0)
-    assert circuit.state(61.0) is CLOSED
-
-
-def test_the_results_of_the_other_trials_change_nothing_after_the_verdict():
-    circuit, trials = half_opened(permits=3)
-    circuit.record(trials[0], FAILURE, 61.0)
-    before = circuit.statistics(61.0)
-    assert circuit.record(trials[1], SUCCESS, 62.0) is None
-    assert circuit.record(trials[2], FAILURE, 62.0) is None
-    assert replace(circuit.statistics(61.0), retry_after=before.retry_after) == before
-
-
-# --- traps ------------------------------------------------------------------------------------------------
-
-
-def test_trap_a_cancelled_half_open_probe_closes_the_circuit():
-    """Polly. Here it gives its permit back, and the verdict waits for another trial."""
-    circuit, trials = half_opened(permits=1)
-    assert circuit.record(trials[0], IGNORED, 61.0) is None
-    assert circuit.state(61.0) is HALF_OPEN
-    assert call(circuit, SUCCESS, 61.0).new is CLOSED
-
-
-def test_trap_a_cancelled_half_open_probe_wedges_the_circuit_for_ever():
-    """resilience4j #544, #903, #2120."""
-    circuit, trials = half_opened(permits=3)
-    for _ in range(10):
-        assert circuit.try_acquire(61.0) is None
-        for trial in trials:
-            circuit.record(trial, IGNORED, 61.0)
-        trials = [circuit.try_acquire(61.0) for _ in range(3)]
-        assert all(trials)
-
-
-def test_trap_a_hung_probe_wedges_the_circuit_for_ever():
-    circuit, _ = half_opened(permits=3, lease=30.0)
-    assert circuit.try_acquire(89.9) is None
-    fresh = [circuit.try_acquire(90.0) for _ in range(3)]
-    assert all(fresh)
-    assert circuit.try_acquire(90.0) is None
-    for trial in fresh:
-        circuit.record(trial, SUCCESS, 91.0)
-    assert circuit.state(91.0) is CLOSED
-
-
-@pytest.mark.parametrize("wanted_meanwhile", [False, True])
-@pytest.mark.parametrize("outcome", [SUCCESS, FAILURE, IGNORED])
-def test_the_late_result_of_a_hung_probe_changes_nothing_but_frees_its_permit(outcome, wanted_meanwhile):
-    circuit, trials = half_opened(permits=1, lease=30.0)
-    if wanted_meanwhile:
-        trial = circuit.try_acquire(90.0)
-        assert circuit.record(trials[0], outcome, 90.0) is None
-        assert circuit.try_acquire(90.0) is None
-    else:
-        assert circuit.record(trials[0], outcome, 90.0) is None
-        trial = circuit.try_acquire(90.0)
-    assert circuit.state(90.0) is HALF_OPEN
-    assert circuit.record(trial, SUCCESS, 91.0).new is CLOSED
-
-
-@pytest.mark.parametrize("outcome", [SUCCESS, FAILURE, IGNORED])
-def test_trap_a_call_of_the_closed_state_adds_probes_to_the_half_open_state(outcome):
-    """resilience4j `releasePermission`."""
-    circuit = Circuit(CircuitPolicy(threshold=1, half_open_permits=1))
-    old = [circuit.try_acquire(0.0) for _ in range(5)]
-    call(circuit, FAILURE, 0.0)
-    trial = circuit.try_acquire(60.0)
-    for permit in old:
-        assert circuit.record(permit, outcome, 60.0) is None
-    assert circuit.try_acquire(60.0) is None
-    assert circuit.record(trial, SUCCESS, 61.0).new is CLOSED
-
-
-def test_a_result_from_before_the_circuit_opened_does_not_count_after_it_closed_again():
-    circuit = Circuit(CircuitPolicy(threshold=1, half_open_permits=1))
-    old = circuit.try_acquire(0.0)
-    call(circuit, FAILURE, 0.0)
-    call(circuit, SUCCESS, 60.0)
-    assert circuit.state(60.0) is CLOSED
-    assert circuit.record(old, FAILURE, 61.0) is None
-    assert circuit.state(61.0) is CLOSED
-
-
-def test_trap_a_cap_check_that_races():
-    """failsafe-go `TryAcquirePermit`. A listener told of a change asks again before the first call runs."""
-    circuit = opened(half_open_permits=2)
-    out = []
-
-    def tell(permit):
-        if permit is not None:
-            out.append(permit)
-            tell(circuit.try_acquire(60.0))
-
-    tell(circuit.try_acquire(60.0))
-    assert len(out) == 2
-    for permit in out:
-        circuit.record(permit, IGNORED, 60.0)
-        circuit.record(permit, IGNORED, 60.0)  # the second result is worth nothing
-    assert [circuit.try_acquire(60.0) is None for _ in range(3)] == [False, False, True]
-
-
-def test_trap_wall_clocks_a_step_back_neither_opens_nor_closes():
-    circuit = opened(now=100.0)
-    assert circuit.try_acquire(50.0) is None
-    assert circuit.try_acquire(160.0) is not None
-
-
-def test_a_second_result_for_one_permit_is_ignored():
-    circuit = Circuit(CircuitPolicy(threshold=2))
-    permit = circuit.try_acquire(0.0)
-    for _ in range(5):
-        assert circuit.record(permit, FAILURE, 0.0) is None
-    assert circuit.state(0.0) is CLOSED
-
-
-# --- by hand ----------------------------------------------------------------------------------------------
-
-
 def test_forced_open_lets_nothing_through_for_ever():
     circuit = Circuit()
     assert circuit.force_open(1.0) == CircuitChange(CLOSED, FORCED_OPEN, 1.0, "manual")
@@ -459,9 +238,6 @@ def test_the_trials_out_are_forgotten_by_a_reset():
     circuit.reset(61.0)
     assert circuit.record(trials[0], FAILURE, 62.0) is None
     assert circuit.state(62.0) is CLOSED
-
-
-# --- the rest ---------------------------------------------------------------------------------------------
 
 
 def test_statistics():
@@ -518,185 +294,6 @@ def test_a_policy_that_cannot_work_is_refused(setting, text):
     with pytest.raises(ValueError) as caught:
         CircuitPolicy(**setting)
     assert str(caught.value).startswith(text)
-
-
-# --- the model --------------------------------------------------------------------------------------------
-
-
-class CircuitMachine(RuleBasedStateMachine):
-    """Against a breaker that keeps every result of its state in a list and counts anew each time."""
-
-    outcomes = st.sampled_from([SUCCESS, SUCCESS, FAILURE, FAILURE, IGNORED])
-
-    @initialize(
-        kind=st.sampled_from(["consecutive", "count"]),
-        permits=st.integers(1, 3),
-        rate=st.sampled_from([0.3, 0.5, 1.0]),
-        slow=st.sampled_from([None, 4.0]),
-        on_trial=st.booleans(),
-    )
-    def start(self, kind, permits, rate, slow, on_trial):
-        self.policy = CircuitPolicy(
-            kind=kind,
-            threshold=3,
-            size=6,
-            min_calls=3,
-            failure_rate=rate,
-            slow_call_duration=slow,
-            slow_call_rate=0.5,
-            timeout=10.0,
-            growth=2.0,
-            max_timeout=30.0,
-            half_open_permits=permits,
-            lease=8.0,
-        )
-        self.circuit = Circuit(self.policy)
-        self.now = 0.0
-        self.state = CLOSED
-        self.results = []  # (failed, slow) since the state began
-        self.out = []  # (permit, given in this stay in the state)
-        self.until = 0.0
-        self.trials_failed = 0
-        if on_trial:
-            self.acquire()  # its result will come late, from another state
-            self.some_calls_in_a_row(FAILURE, 3)
-            self.pass_time("until it may try")
-            self.acquire()
-
-    def enter(self, state):
-        self.state = state
-        if state is not OPEN:
-            self.results = []
-        if state is CLOSED:
-            self.trials_failed = 0
-        self.out = [(permit, False) for permit, _ in self.out]
-
-    def open(self):
-        self.until = self.now + min(30.0, 10.0 * 2.0**self.trials_failed)
-        self.enter(OPEN)
-
-    def on_trial(self):
-        return [p for p, current in self.out if current and self.now - p.started < 8.0]
-
-    def bad(self, results, of):
-        failed, slow = sum(f for f, _ in results), sum(s for _, s in results)
-        return failed / of >= self.policy.failure_rate or slow / of >= 0.5
-
-    @rule(step=st.sampled_from([0.5, 4.0, 8.0, "almost until it may try", "until it may try"]))
-    def pass_time(self, step):
-        if isinstance(step, float):
-            self.now += step
-        elif self.state is OPEN:
-            self.now = max(self.now, self.until - 0.25 * step.startswith("almost"))
-
-    @rule()
-    def acquire(self):
-        if self.state is OPEN and self.now >= self.until:
-            self.enter(HALF_OPEN)
-        on_trial = len(self.on_trial()) + len(self.results)
-        expected = self.state not in (OPEN, FORCED_OPEN) and not (
-            self.state is HALF_OPEN and on_trial >= self.policy.half_open_permits
-        )
-        permit = self.circuit.try_acquire(self.now)
-        assert (permit is not None) is expected
-        if permit is not None:
-            self.out.append((permit, True))
-
-    @precondition(lambda self: self.out)
-    @rule(place=st.integers(0, 9), outcome=outcomes, again=st.booleans())
-    def record(self, place, outcome, again):
-        place %= len(self.out)
-        permit, current = self.out[place] if again else self.out.pop(place)
-        before = self.state
-        if again:  # a result now, and another one later that must be ignored
-            self.out[place] = (permit, False)
-        if current:
-            self.count(permit, outcome)
-        change = self.circuit.record(permit, outcome, self.now)
-        assert (change.old, change.new) == (before, self.state) if change else before is self.state
-
-    @rule(outcome=outcomes, number=st.integers(1, 3))
-    def some_calls_in_a_row(self, outcome, number):
-        for _ in range(number):
-            known = len(self.out)
-            self.acquire()
-            if len(self.out) > known:
-                self.record(known, outcome, again=False)
-
-    def count(self, permit, outcome):
-        lapsed = self.state is HALF_OPEN and self.now - permit.started >= 8.0
-        if outcome is IGNORED or self.state is DISABLED or lapsed:
-            return
-        limit = self.policy.slow_call_duration
-        result = (outcome is FAILURE, limit is not None and self.now - permit.started > limit)
-        self.results.append(result)
-        if self.state is HALF_OPEN:
-            self.judge_trials()
-        elif self.state is CLOSED:
-            self.judge()
-
-    def judge_trials(self):
-        permits = self.policy.half_open_permits
-        any_bad = any(failed or slow for failed, slow in self.results)
-        if any_bad if self.policy.kind == "consecutive" else self.bad(self.results, permits):
-            self.trials_failed += 1
-            self.open()
-        elif len(self.results) == permits:
-            self.enter(CLOSED)
-
-    def judge(self):
-        if self.policy.kind == "consecutive":
-            last = self.results[-3:]
-            if len(last) == 3 and all(failed or slow for failed, slow in last):
-                self.open()
-        elif len(self.results) >= 3 and self.bad(self.results[-6:], len(self.results[-6:])):
-            self.open()
-
-    @rule(
-        by_hand=st.sampled_from(
-            [
-                ("force_open", FORCED_OPEN),
-                ("disable", DISABLED),
-                ("metrics_only", METRICS_ONLY),
-                ("reset", CLOSED),
-            ]
-        ),
-        wanted=st.integers(0, 15),
-    )
-    def set_by_hand(self, by_hand, wanted):
-        if wanted:  # seldom
-            return
-        method, state = by_hand
-        before = self.state
-        change = getattr(self.circuit, method)(self.now)
-        assert (change is None) is (before is state)
-        if before is not state or state is CLOSED:
-            self.enter(state)
-
-    def counts(self):
-        seen = self.results
-        if self.state is not HALF_OPEN and self.policy.kind == "count":
-            seen = seen[-6:]
-        elif self.state is not HALF_OPEN:
-            bad = [failed or slow for failed, slow in reversed(seen)]
-            seen = seen[len(seen) - (bad.index(False) if False in bad else len(bad)) :]
-        return len(seen), sum(failed for failed, _ in seen), sum(slow for _, slow in seen)
-
-    @invariant()
-    def the_states_agree(self):
-        assert self.circuit.state(self.now) is self.state
-        statistics = self.circuit.statistics(self.now)
-        assert statistics.trials <= self.policy.half_open_permits
-        if self.state in (CLOSED, METRICS_ONLY, HALF_OPEN):
-            assert (statistics.calls, statistics.failed, statistics.slow) == self.counts()
-        if self.state is OPEN:
-            assert statistics.retry_after == max(0.0, self.until - self.now)
-
-
-TestCircuitMachine = CircuitMachine.TestCase
-TestCircuitMachine.settings = settings(
-    max_examples=200, stateful_step_count=40, deadline=None, derandomize=True
-)
 
 
 def test_a_permit_says_when_and_by_which_generation_it_was_given():

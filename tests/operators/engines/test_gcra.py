@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from rxorch_operators.gcra import Gcra, GcraStatistics
+from tests.operators.engines.departures import heaviest_window
 
 moderate = settings(max_examples=100, deadline=None, derandomize=True)
 
@@ -25,20 +24,6 @@ def depart(limiter, now, cost=1):
     now += limiter.peek(now, cost)
     assert limiter.take(now, cost)
     return now
-
-
-def heaviest_window(departures, window):
-    """Most calls and most units in any closed stretch of `window` seconds, in exact arithmetic."""
-    exact = [(Fraction(at), Fraction(cost)) for at, cost in departures]
-    calls, units, first = 0, Fraction(0), 0
-    most_calls, most_units = 0, Fraction(0)
-    for at, cost in exact:
-        calls, units = calls + 1, units + cost
-        while at - exact[first][0] > Fraction(window):
-            calls, units = calls - 1, units - exact[first][1]
-            first += 1
-        most_calls, most_units = max(most_calls, calls), max(most_units, units)
-    return most_calls, most_units
 
 
 @pytest.mark.parametrize(
@@ -317,88 +302,3 @@ def test_a_limiter_that_cannot_work_is_refused(setting, text):
 def test_a_block_needs_a_time():
     with pytest.raises(ValueError, match="until=nan: give monotonic seconds"):
         Gcra(60, 60.0).block_until(math.nan)
-
-
-class GcraMachine(RuleBasedStateMachine):
-    """Against the standard's algorithm in exact arithmetic, and a log of all departures.
-
-    All times are multiples of 1/8 s, the interval is 1/2 s: so floats and fractions decide alike.
-    """
-
-    interval = Fraction(1, 2)
-
-    @initialize(burst=st.integers(1, 4))
-    def start(self, burst):
-        self.burst = burst
-        self.limiter = Gcra(limit=8, window=4.0, burst=burst)
-        self.now = Fraction(0)
-        self.tat = Fraction(-1000)
-        self.blocked = Fraction(-1000)
-        self.last = None  # when the last call left, unless a block came after it
-        self.departures = []
-
-    def earliest(self, cost, ahead=0):
-        early = min(cost, self.burst) - self.burst
-        return max(max(self.tat, self.now) + (ahead + early) * self.interval, self.blocked)
-
-    def depart(self, cost):
-        self.last = self.now
-        self.tat = max(self.tat, self.now) + cost * self.interval
-        self.departures.append((self.now, cost))
-
-    @rule(eighths=st.integers(0, 5))
-    def pass_time(self, eighths):
-        self.now += Fraction(eighths, 8)
-
-    @rule(seconds=st.integers(1, 6))
-    def rest(self, seconds):
-        self.now += seconds
-
-    @rule(cost=st.integers(0, 8), ahead=st.integers(0, 9))
-    def ask(self, cost, ahead):
-        assert self.limiter.peek(float(self.now), cost, ahead) == max(
-            0, self.earliest(cost, ahead) - self.now
-        )
-
-    @rule(cost=st.sampled_from([0, 1, 1, 1, 2, 3, 8]))
-    def take(self, cost):
-        allowed = self.earliest(cost) <= self.now
-        assert self.limiter.take(float(self.now), cost) is allowed
-        if allowed:
-            self.depart(cost)
-
-    @rule(cost=st.integers(1, 8))
-    def wait_and_take(self, cost):
-        self.now += Fraction(self.limiter.peek(float(self.now), cost))
-        assert self.limiter.take(float(self.now), cost)
-        self.depart(cost)
-
-    @precondition(lambda self: self.departures)
-    @rule(place=st.integers(-3, -1))
-    def give_back(self, place):
-        at, cost = self.departures[max(place, -len(self.departures))]
-        undone = at == self.last
-        assert self.limiter.give_back(float(at), cost) is undone
-        if undone:
-            self.departures.remove((at, cost))
-            self.tat -= cost * self.interval
-
-    @rule(eighths=st.integers(-8, 24))
-    def block(self, eighths):
-        until = self.now + Fraction(eighths, 8)
-        self.limiter.block_until(float(until))
-        self.blocked = max(self.blocked, until)
-        paced = until + (self.burst - 1) * self.interval
-        if paced > self.tat:
-            self.tat, self.last = paced, None
-
-    @invariant()
-    def no_window_sees_more(self):
-        calls, units = heaviest_window([entry for entry in self.departures if entry[1]], 4)
-        largest = max((cost for _, cost in self.departures), default=0)
-        assert calls <= 8 + self.burst
-        assert units <= 8 + max(self.burst, largest)
-
-
-TestGcraMachine = GcraMachine.TestCase
-TestGcraMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None, derandomize=True)

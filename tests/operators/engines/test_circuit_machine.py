@@ -1,0 +1,196 @@
+"""The circuit breaker against a simple model, through random histories."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from rxorch_operators.circuit import Circuit, CircuitPolicy
+from tests.operators.engines.circuit_cases import (
+    CLOSED,
+    DISABLED,
+    FAILURE,
+    FORCED_OPEN,
+    HALF_OPEN,
+    IGNORED,
+    METRICS_ONLY,
+    OPEN,
+    SUCCESS,
+)
+
+
+class CircuitMachine(RuleBasedStateMachine):
+    """Against a breaker that keeps every result of its state in a list and counts anew each time."""
+
+    outcomes = st.sampled_from([SUCCESS, SUCCESS, FAILURE, FAILURE, IGNORED])
+
+    @initialize(
+        kind=st.sampled_from(["consecutive", "count"]),
+        permits=st.integers(1, 3),
+        rate=st.sampled_from([0.3, 0.5, 1.0]),
+        slow=st.sampled_from([None, 4.0]),
+        on_trial=st.booleans(),
+    )
+    def start(self, kind, permits, rate, slow, on_trial):
+        self.policy = CircuitPolicy(
+            kind=kind,
+            threshold=3,
+            size=6,
+            min_calls=3,
+            failure_rate=rate,
+            slow_call_duration=slow,
+            slow_call_rate=0.5,
+            timeout=10.0,
+            growth=2.0,
+            max_timeout=30.0,
+            half_open_permits=permits,
+            lease=8.0,
+        )
+        self.circuit = Circuit(self.policy)
+        self.now = 0.0
+        self.state = CLOSED
+        self.results = []  # (failed, slow) since the state began
+        self.out = []  # (permit, given in this stay in the state)
+        self.until = 0.0
+        self.trials_failed = 0
+        if on_trial:
+            self.acquire()  # its result will come late, from another state
+            self.some_calls_in_a_row(FAILURE, 3)
+            self.pass_time("until it may try")
+            self.acquire()
+
+    def enter(self, state):
+        self.state = state
+        if state is not OPEN:
+            self.results = []
+        if state is CLOSED:
+            self.trials_failed = 0
+        self.out = [(permit, False) for permit, _ in self.out]
+
+    def open(self):
+        self.until = self.now + min(30.0, 10.0 * 2.0**self.trials_failed)
+        self.enter(OPEN)
+
+    def on_trial(self):
+        return [p for p, current in self.out if current and self.now - p.started < 8.0]
+
+    def bad(self, results, of):
+        failed, slow = sum(f for f, _ in results), sum(s for _, s in results)
+        return failed / of >= self.policy.failure_rate or slow / of >= 0.5
+
+    @rule(step=st.sampled_from([0.5, 4.0, 8.0, "almost until it may try", "until it may try"]))
+    def pass_time(self, step):
+        if isinstance(step, float):
+            self.now += step
+        elif self.state is OPEN:
+            self.now = max(self.now, self.until - 0.25 * step.startswith("almost"))
+
+    @rule()
+    def acquire(self):
+        if self.state is OPEN and self.now >= self.until:
+            self.enter(HALF_OPEN)
+        on_trial = len(self.on_trial()) + len(self.results)
+        expected = self.state not in (OPEN, FORCED_OPEN) and not (
+            self.state is HALF_OPEN and on_trial >= self.policy.half_open_permits
+        )
+        permit = self.circuit.try_acquire(self.now)
+        assert (permit is not None) is expected
+        if permit is not None:
+            self.out.append((permit, True))
+
+    @precondition(lambda self: self.out)
+    @rule(place=st.integers(0, 9), outcome=outcomes, again=st.booleans())
+    def record(self, place, outcome, again):
+        place %= len(self.out)
+        permit, current = self.out[place] if again else self.out.pop(place)
+        before = self.state
+        if again:  # a result now, and another one later that must be ignored
+            self.out[place] = (permit, False)
+        if current:
+            self.count(permit, outcome)
+        change = self.circuit.record(permit, outcome, self.now)
+        assert (change.old, change.new) == (before, self.state) if change else before is self.state
+
+    @rule(outcome=outcomes, number=st.integers(1, 3))
+    def some_calls_in_a_row(self, outcome, number):
+        for _ in range(number):
+            known = len(self.out)
+            self.acquire()
+            if len(self.out) > known:
+                self.record(known, outcome, again=False)
+
+    def count(self, permit, outcome):
+        lapsed = self.state is HALF_OPEN and self.now - permit.started >= 8.0
+        if outcome is IGNORED or self.state is DISABLED or lapsed:
+            return
+        limit = self.policy.slow_call_duration
+        result = (outcome is FAILURE, limit is not None and self.now - permit.started > limit)
+        self.results.append(result)
+        if self.state is HALF_OPEN:
+            self.judge_trials()
+        elif self.state is CLOSED:
+            self.judge()
+
+    def judge_trials(self):
+        permits = self.policy.half_open_permits
+        any_bad = any(failed or slow for failed, slow in self.results)
+        if any_bad if self.policy.kind == "consecutive" else self.bad(self.results, permits):
+            self.trials_failed += 1
+            self.open()
+        elif len(self.results) == permits:
+            self.enter(CLOSED)
+
+    def judge(self):
+        if self.policy.kind == "consecutive":
+            last = self.results[-3:]
+            if len(last) == 3 and all(failed or slow for failed, slow in last):
+                self.open()
+        elif len(self.results) >= 3 and self.bad(self.results[-6:], len(self.results[-6:])):
+            self.open()
+
+    @rule(
+        by_hand=st.sampled_from(
+            [
+                ("force_open", FORCED_OPEN),
+                ("disable", DISABLED),
+                ("metrics_only", METRICS_ONLY),
+                ("reset", CLOSED),
+            ]
+        ),
+        wanted=st.integers(0, 15),
+    )
+    def set_by_hand(self, by_hand, wanted):
+        if wanted:  # seldom
+            return
+        method, state = by_hand
+        before = self.state
+        change = getattr(self.circuit, method)(self.now)
+        assert (change is None) is (before is state)
+        if before is not state or state is CLOSED:
+            self.enter(state)
+
+    def counts(self):
+        seen = self.results
+        if self.state is not HALF_OPEN and self.policy.kind == "count":
+            seen = seen[-6:]
+        elif self.state is not HALF_OPEN:
+            bad = [failed or slow for failed, slow in reversed(seen)]
+            seen = seen[len(seen) - (bad.index(False) if False in bad else len(bad)) :]
+        return len(seen), sum(failed for failed, _ in seen), sum(slow for _, slow in seen)
+
+    @invariant()
+    def the_states_agree(self):
+        assert self.circuit.state(self.now) is self.state
+        statistics = self.circuit.statistics(self.now)
+        assert statistics.trials <= self.policy.half_open_permits
+        if self.state in (CLOSED, METRICS_ONLY, HALF_OPEN):
+            assert (statistics.calls, statistics.failed, statistics.slow) == self.counts()
+        if self.state is OPEN:
+            assert statistics.retry_after == max(0.0, self.until - self.now)
+
+
+TestCircuitMachine = CircuitMachine.TestCase
+TestCircuitMachine.settings = settings(
+    max_examples=200, stateful_step_count=40, deadline=None, derandomize=True
+)
