@@ -62,6 +62,9 @@ __all__ = [
 BODY_EXCERPT_CHARS = 500
 """How much of an error answer's body an ``ApiHttpError`` keeps, in characters."""
 
+_QUOTING = {"union_tag_invalid": "Input tag does not match any of the expected tags"}
+"""pydantic's kinds of error whose message quotes the input, and what is said instead."""
+
 ErrorT = TypeVar("ErrorT", bound="ApiError")
 
 
@@ -315,6 +318,8 @@ class ApiValidationError(ApiError, ValueError):
     def from_pydantic(cls, error: ValidationError, **details: Unpack[ErrorDetails]) -> ApiValidationError:
         """Convert pydantic's error and leave out the input values that it quotes."""
         faults = error.errors(include_url=False, include_context=False, include_input=False)
+        for fault in faults:
+            fault["msg"] = _QUOTING.get(fault["type"], fault["msg"])
         first = faults[0]
         place = ".".join(map(str, first["loc"])) or error.title
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""

@@ -29,6 +29,7 @@ __all__ = [
     "Event",
     "EventBus",
     "RateLimitWaiting",
+    "RetryBudgetExhausted",
     "RetryWaiting",
     "RunFinished",
     "RunStarted",
@@ -81,6 +82,14 @@ class RetryWaiting(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RetryBudgetExhausted(Event):
+    """Attempt number ``attempt`` failed with ``error``, and the retry budget of its host allows no other."""
+
+    attempt: int
+    error: BaseException | None
+
+
+@dataclass(frozen=True, slots=True)
 class RateLimitWaiting(Event):
     """The limiter grants a permit in ``wait`` seconds."""
 
@@ -115,6 +124,7 @@ class CallFinished(Event):
     error: BaseException | None = None
     degraded: bool = False
     cached: bool = False
+    sends: int = 0
 
 
 @dataclass(frozen=True, slots=True)

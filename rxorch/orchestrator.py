@@ -251,7 +251,7 @@ class _OrchestratorCaller(Caller):
         return transport
 
     def _make_transport(self) -> Transport:
-        return self._logged(AioHttpTransport())
+        return self._logged(AioHttpTransport(limit=0))
 
 
 class _ErrorThreshold:

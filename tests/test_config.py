@@ -78,8 +78,9 @@ def test_it_is_frozen() -> None:
 
 
 def test_an_error_quotes_no_value() -> None:
+    given: dict[str, Any] = {"global_rate_limit": "canary-4242", "endpoints": ["canary-4242"]}
     with pytest.raises(ValidationError) as caught:
-        APIOrchestrationConfig(global_rate_limit="canary-4242", endpoints=["canary-4242"])
+        APIOrchestrationConfig(**given)
     assert "canary" not in str(caught.value)
 
 

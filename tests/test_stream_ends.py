@@ -12,6 +12,7 @@ import pytest
 from rxorch import (
     APIOrchestrator,
     ErrorThresholdExceeded,
+    Run,
     parallel,
     sequential,
 )
@@ -217,7 +218,7 @@ async def test_too_many_failures_stop_the_stream_and_the_next_one_starts_clean()
         with pytest.raises(ErrorThresholdExceeded) as caught:
             async for run in orchestrator.stream(Source(), max_concurrent=1):
                 seen += [run.ok]
-        assert seen == [True, False, True, False, True, False, True, False, True]
+        assert seen == [True, False, True, False, True, False, True, False, True, False]
         assert caught.value.counts == {"ok": 5, "failed": 5}
     await idle(orchestrator, transport)
 
@@ -230,9 +231,14 @@ async def test_it_cancels_what_is_in_flight_and_does_not_count_that() -> None:
     orchestrator = streaming(transport, error_threshold=0.5, error_threshold_min_calls=4, fields=fields)
     for _ in range(2):
         before = transport.sends
+        records: list[Run] = []
         with pytest.raises(ErrorThresholdExceeded) as caught:
-            async for _ in orchestrator.stream(Source(), max_concurrent=3):
-                pass
+            async for run in orchestrator.stream(Source(), max_concurrent=3):
+                records += [run]
         assert caught.value.counts == {"ok": 0, "failed": 4}
         await idle(orchestrator, transport)
+        # every input that was read has one record; of the orders that were cut off nobody knows
+        assert sorted(run.index for run in records) == list(range(len(records)))
+        assert transport.sends - before <= len(records)
+        assert {"failed", "unknown"} <= {run.outcomes["item"].status for run in records}
         assert transport.sends - before <= 8

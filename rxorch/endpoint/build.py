@@ -16,6 +16,7 @@ from rxorch.endpoint._body import Body, encode_body
 from rxorch.endpoint._cache_key import CacheKey, CacheKeyGenerator, cache_key
 from rxorch.endpoint._placeholders import header_text
 from rxorch.endpoint.model import APIEndpoint
+from rxorch.endpoint.notes import noted
 from rxorch.endpoint.template import ParamsTemplate, TextTemplate, encode_query
 from rxorch.endpoint.values import UnfitValueError, call_with_context
 from rxorch.errors import ApiValidationError
@@ -185,8 +186,11 @@ class RequestBuilder:
         except ApiValidationError:
             raise
         except Exception as error:
-            error.add_note(f"in {label} of endpoint {self._name!r}")
-            raise
+            place = f"in {label} of endpoint {self._name!r}"
+            named = noted(error, place)
+            if named is error:
+                raise
+            raise named from error
 
 
 def _the_data(data: Any, context: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reactivex.abc import ObserverBase
 
-from rxorch.errors import ApiError, ApiNetworkError, ApiTimeoutError
+from rxorch.errors import ApiError
 from rxorch.events import (
     AttemptFailed,
     AttemptStarted,
@@ -17,6 +17,7 @@ from rxorch.events import (
     CallStarted,
     Event,
     RateLimitWaiting,
+    RetryBudgetExhausted,
     RetryWaiting,
 )
 from rxorch.http.redaction import redact_url
@@ -25,7 +26,7 @@ from rxorch_operators._stage import Link
 if TYPE_CHECKING:
     from rxorch.endpoint.runtime import EndpointRuntime
     from rxorch.http import Request
-    from rxorch_operators import RetryBudget, RetryEvent
+    from rxorch_operators import GiveUpReason, RetryBudget, RetryEvent
 
 __all__ = ["Call", "CallLink", "Trail"]
 
@@ -65,9 +66,9 @@ class Call:
     """The facts of one call; the policies write them, the outcome and the events are read off it."""
 
     __slots__ = (
-        "_attempt_started", "attempts", "budget", "cached", "data", "deadline", "degraded", "error",
-        "headers", "key", "listening", "now", "number", "request", "runtime", "sent", "started", "status",
-        "status_code", "trail", "value",
+        "_attempt_started", "answered", "attempts", "budget", "cached", "data", "deadline", "degraded",
+        "error", "headers", "key", "listening", "now", "number", "request", "runtime", "started", "status",
+        "status_code", "trail", "tried", "value",
     )  # fmt: skip
 
     def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail) -> None:
@@ -85,7 +86,8 @@ class Call:
         self.degraded = False
         self.cached = False
         self.request: Request | None = None
-        self.sent = False
+        self.tried: list[Request] = []
+        self.answered = 0
         self.key: Any = None
         self.started = 0.0
         self._attempt_started = 0.0
@@ -135,6 +137,16 @@ class Call:
             self._emit(AttemptFailed, now, self.attempts, error, now - self._attempt_started)
             self._attempt_started = 0.0
 
+    @property
+    def sends(self) -> int:
+        """Requests put on the wire. Asks the requests: a time limit is told before its task has unwound."""
+        return sum(request.sent for request in self.tried)
+
+    def budget_spent(self, reason: GiveUpReason, error: Exception | None) -> None:
+        """No other attempt follows; told apart is only that the budget is spent."""
+        if reason == "budget" and self.listening:
+            self._emit(RetryBudgetExhausted, self.now(), self.attempts, error)
+
     def retrying(self, event: RetryEvent) -> None:
         """Another attempt follows after a wait."""
         self.runtime.retries += 1
@@ -177,28 +189,19 @@ class Call:
             now, trail = self.now(), self.trail
             event = CallFinished(
                 now, trail.run, self.runtime.endpoint.name, status, now - self.started, self.attempts,
-                self.status_code, self.error, self.degraded, self.cached, call=self.number,
+                self.status_code, self.error, self.degraded, self.cached, self.sends, call=self.number,
             )  # fmt: skip
             if trail.record is not None:
                 trail.record(event)
             bus.emit(event)
 
 
-def is_unanswered(call: Call) -> bool:
-    """Whether the last attempt left, and no answer to it is known.
+def is_unknown(call: Call) -> bool:
+    """Whether nobody knows if the server acted: a request that may change something had no answer.
 
-    Asks the request itself: what ended the attempt is told before its task has unwound.
+    One such attempt is enough, whatever became of later ones.
     """
-    return call.request is not None and call.request.sent and call.status_code is None
-
-
-def is_unknown(call: Call, error: BaseException) -> bool:
-    """Whether nobody knows if the server acted: an unsafe request left, and no answer came."""
-    return (
-        call.runtime.unsafe
-        and is_unanswered(call)
-        and (isinstance(error, ApiTimeoutError) or (isinstance(error, ApiNetworkError) and error.sent))
-    )
+    return call.runtime.unsafe and call.sends > call.answered
 
 
 class CallLink(Link):
@@ -229,9 +232,9 @@ class CallLink(Link):
         if call.status == "running":
             call.error = error
             if isinstance(error, Exception):
-                call.finish("unknown" if is_unknown(call, error) else "failed")
+                call.finish("unknown" if is_unknown(call) else "failed")
             else:  # the task of the call was cancelled by somebody else
-                call.finish("cancelled")
+                call.finish("unknown" if is_unknown(call) else "cancelled")
         self.sink.on_error(error)  # type: ignore[arg-type]
 
     def on_completed(self) -> None:
@@ -245,6 +248,5 @@ class CallLink(Link):
         self._siblings.discard(self)
         call = self._call
         if call.status == "running":
-            unknown = call.runtime.unsafe and is_unanswered(call)
-            call.finish("unknown" if unknown else "cancelled")
+            call.finish("unknown" if is_unknown(call) else "cancelled")
         super().dispose()

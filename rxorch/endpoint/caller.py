@@ -33,19 +33,26 @@ class Abortable(Protocol):
 class Session:
     """The transport of one event loop, how many use it, and what is under way on it."""
 
-    __slots__ = ("calls", "contexts", "entered", "runs", "transport")
+    __slots__ = ("calls", "contexts", "entered", "runs", "streams", "transport")
 
     def __init__(self) -> None:
         self.contexts = 0
         self.entered = 0
+        self.streams: set[Abortable] = set()
         self.runs: set[Abortable] = set()
         self.calls: set[Abortable] = set()
         self.transport: Transport | None = None
 
     def abort(self) -> None:
-        """Ends what is under way: runs first, for the end of a call would have them begin the next."""
-        for under_way in (*self.runs, *self.calls):
-            under_way.abort()
+        """Ends what is under way: the outer first, for the end of the inner would have it begin another."""
+        for under_way in (self.streams, self.runs, self.calls):
+            for each in tuple(under_way):
+                each.abort()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way."""
+        return not (self.streams or self.runs or self.calls)
 
 
 class Caller:
@@ -75,13 +82,28 @@ class Caller:
         """The transport for the running loop; one of our own is opened when first needed."""
         if self._given is not None:
             return self._given
-        session = self.session()
+        session = self._session()
         if session.transport is None:
             session.transport = self._make_transport()
         return session.transport
 
     def session(self) -> Session:
-        """What belongs to the running loop."""
+        """What belongs to the running loop, to begin something on it.
+
+        Raises:
+            ApiConfigurationError: something is under way on another loop.
+        """
+        session = self._session()
+        if len(self._sessions) > 1 and not all(
+            other.idle for other in self._sessions.values() if other is not session
+        ):
+            raise ApiConfigurationError(
+                "this client is at work on another event loop: its limits, breakers and cache belong to one "
+                "loop at a time. Use one client for each loop"
+            )
+        return session
+
+    def _session(self) -> Session:
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
         if session is None:
@@ -96,7 +118,7 @@ class Caller:
             self._closed_sends += transport.sends
 
     def _make_transport(self) -> Transport:
-        return AioHttpTransport()
+        return AioHttpTransport(limit=0)  # how much is in flight is what `max_concurrent` and bulkheads say
 
     @property
     def sends(self) -> int:
@@ -174,7 +196,7 @@ class Caller:
 
     async def leave(self) -> None:
         """The last one to leave closes the transport, unless it was passed in."""
-        session = self.session()
+        session = self._session()
         session.entered -= 1
         if session.entered <= 0:
             await self.aclose()
@@ -199,7 +221,7 @@ class Caller:
             self._closed_sends += transport.sends - before
 
     async def __aenter__(self) -> Self:
-        session = self.session()
+        session = self._session()
         session.contexts += 1
         session.entered += 1
         return self
@@ -207,7 +229,7 @@ class Caller:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        session = self.session()
+        session = self._session()
         session.contexts -= 1
         session.entered -= 1
         if session.contexts <= 0:  # whoever still uses it outlives the block that it was made for

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
+
+from pydantic import ValidationError
 
 from rxorch.endpoint.build import CacheKeyGenerator, RequestBuilder, again, cache_key
 from rxorch.endpoint.call import Call
 from rxorch.endpoint.model import APIEndpoint
+from rxorch.endpoint.notes import noted
 from rxorch.endpoint.reading import AnswerReader, Attempted
 from rxorch.endpoint.retry_rules import RetryRules, classify
 from rxorch.endpoint.values import call_with_context
-from rxorch.errors import ApiHttpError
+from rxorch.errors import ApiHttpError, ApiResponseTooLargeError, ApiValidationError
 from rxorch.events import BreakerChanged, EventBus
 from rxorch_operators import (
     Bulkhead,
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
     from rxorch_operators import CircuitChange
 
 __all__ = ["CallDefaults", "EndpointRuntime"]
+
+T = TypeVar("T")
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -80,10 +88,12 @@ class EndpointRuntime:
         self.rules = RetryRules(endpoint)
         self.retryable = self.rules.retryable
         self.retry_base = self.rules.base
-        self.unsafe = not endpoint.is_idempotent
+        self.unsafe = endpoint.method not in _SAFE  # it may change something, harmless to repeat or not
         handler = endpoint.error_handler
         self.error_handler: Callable[[Any, Any], Any] | None = (
-            None if handler is None else call_with_context(handler, label="error_handler")
+            None
+            if handler is None
+            else partial(_uncancelled, call_with_context(handler, label="error_handler"))
         )
         self.random = defaults.random
         self.bulkhead = defaults.bulkhead
@@ -123,7 +133,15 @@ class EndpointRuntime:
             breaker = CircuitBreaker(
                 defaults.breaker_threshold or 5, defaults.breaker_timeout, name=endpoint.name
             )
-        breaker.listen(self._breaker_changed)
+        # A shared breaker outlives its clients; it must not keep them alive.
+        changed = weakref.WeakMethod(self._breaker_changed)
+
+        def listener(change: CircuitChange) -> None:
+            tell = changed()
+            if tell is not None:
+                tell(change)
+
+        weakref.finalize(self, breaker.listen(listener).dispose)
         return breaker
 
     def _breaker_changed(self, change: CircuitChange) -> None:
@@ -162,25 +180,46 @@ class EndpointRuntime:
             request = call.request = again(request)
         call.attempt_started()
         call.status_code = None
+        call.tried.append(request)
         try:
             response = await self.caller.transport.send(request)
-        finally:
-            call.sent = call.sent or request.sent
+        except ApiResponseTooLargeError:
+            call.answered += 1  # and refused by us
+            raise
+        call.answered += 1
         call.status_code = response.status
         call.headers = response.headers
         try:
             return self.reader.read(response, call.trail.context)
         except ApiHttpError as error:
-            if error.retry_after is not None and self.own_limiter is not None:
-                self.own_limiter.feed_retry_after(error.retry_after)
+            self._slow_down(error.retry_after)
             raise
+        except ValidationError as error:  # of a model that the parser makes itself: it would quote the answer
+            raise ApiValidationError.from_pydantic(error, endpoint=self.endpoint.name) from None
+        except StopIteration as error:
+            raise noted(error, f"in a callable of endpoint {self.endpoint.name!r}") from error
+
+    def _slow_down(self, retry_after: float | None) -> None:
+        """Lets the endpoint's other calls wait too, but no longer than a retry would."""
+        if retry_after is None or self.own_limiter is None:
+            return
+        longest = RetryPolicy().max_hint if self.retry_policy is None else self.retry_policy.max_hint
+        self.own_limiter.feed_retry_after(min(retry_after, longest))
 
     def refused_result(self, call: Call) -> Callable[[Any], bool] | None:
         """The endpoint's `retry_if` on values, as the retry operator asks it."""
         judge = self.endpoint.retry_if
         if judge is None:
             return None
-        return lambda value: bool(judge(Attempted(call.status_code, call.headers, value)))
+        return lambda value: bool(_uncancelled(judge, Attempted(call.status_code, call.headers, value)))
+
+
+def _uncancelled(function: Callable[..., T], *args: Any) -> T:
+    """Calls a user's function; a `CancelledError` of its own is an error, and no cancellation of ours."""
+    try:
+        return function(*args)
+    except asyncio.CancelledError as error:
+        raise RuntimeError("a callable of the endpoint raised CancelledError") from error
 
 
 def retry_policy(endpoint: APIEndpoint) -> RetryPolicy | None:

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint.caller import Caller
-from rxorch.errors import ApiError
 from rxorch_operators._demand import DemandScheduler
 from rxorch_operators._stage import Link, Stage
 
@@ -20,8 +19,7 @@ __all__ = ["InSession"]
 class InSession(Stage[T]):
     """Enters the caller at subscription and leaves it at the end, in a task of the subscription.
 
-    Within the caller's own `async with` this only counts, and the end of that block ends the subscription;
-    outside, the last one to leave closes the session.
+    Within the caller's own `async with` this only counts; outside, the last one to leave closes the session.
     """
 
     def __init__(self, source: Stage[T], caller: Caller) -> None:
@@ -38,15 +36,13 @@ class InSession(Stage[T]):
 
 
 class _SessionLink(Link):
-    __slots__ = ("_caller", "_left", "_siblings", "_tasks")
+    __slots__ = ("_caller", "_left", "_tasks")
 
     def __init__(self, sink: ObserverBase[Any], caller: Caller, tasks: set[asyncio.Task[Any]]) -> None:
         super().__init__(sink)
         self._caller = caller
         self._tasks = tasks
         self._left = False
-        self._siblings = caller.session().runs
-        self._siblings.add(self)
         caller.enter()
 
     def leave(self) -> None:
@@ -54,7 +50,6 @@ class _SessionLink(Link):
         if self._left:
             return
         self._left = True
-        self._siblings.discard(self)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -74,8 +69,3 @@ class _SessionLink(Link):
     def dispose(self) -> None:
         super().dispose()
         self.leave()
-
-    def abort(self) -> None:
-        """Ends the subscription because its client is closed; who waits for it is told."""
-        self.dispose()
-        self.sink.on_error(ApiError("the client was closed while this run was under way"))

@@ -19,6 +19,7 @@ from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint.call import Call, CallLink, Trail
+from rxorch.endpoint.notes import noted
 from rxorch.endpoint.retry_rules import hint
 from rxorch.errors import (
     ApiBulkheadFullError,
@@ -26,7 +27,6 @@ from rxorch.errors import (
     ApiError,
     ApiRateLimitError,
     ApiTimeoutError,
-    ApiValidationError,
 )
 from rxorch_operators import (
     BulkheadFullError,
@@ -103,7 +103,6 @@ class _DescribedLink(Link):
             try:
                 error = api_error(self._call, error)
             except Exception as broken:  # a strange error of the user's must still end the call
-                broken.__cause__ = error
                 error = broken
         self.sink.on_error(error)
 
@@ -129,6 +128,7 @@ def _compose(call: Call) -> Observable[Any]:
             hint=hint,
             base=runtime.retry_base,
             on_retry=call.retrying,
+            on_give_up=call.budget_spent if call.listening else None,
             budget=call.budget,
             deadline=call.deadline,
             random=runtime.random,
@@ -175,8 +175,7 @@ def api_error(call: Call, error: Exception) -> Exception:
     named = _named(error)
     if named is None:
         # A callable of the endpoint failed: its own error says more than any class of ours.
-        error.add_note(f"in endpoint {call.runtime.endpoint.name!r}")
-        return error
+        return noted(error, f"in endpoint {call.runtime.endpoint.name!r}")
     named.__cause__ = error
     return call.describe(named)
 
@@ -190,6 +189,4 @@ def _named(error: Exception) -> ApiError | None:
         return ApiCircuitOpenError(name=error.name, retry_after=error.retry_after)
     if isinstance(error, BulkheadFullError):
         return ApiBulkheadFullError(limit=error.limit, queue=error.queue)
-    if isinstance(error, RecursionError):
-        return ApiValidationError("the data is nested too deeply")
     return None

@@ -19,6 +19,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from rxorch.errors import ApiConfigurationError, ApiValidationError
+from rxorch.http.redaction import REDACTED, is_secret_value
 
 __all__ = [
     "MISSING",
@@ -150,9 +151,15 @@ def _describe(value: Any) -> str:
 def _names(names: list[Any], noun: str) -> str:
     if not names:
         return f"no {noun}"
-    shown = [repr(name[:40]) if isinstance(name, str) else type(name).__name__ for name in names[:SHOWN_KEYS]]
+    shown = [_name(name) for name in names[:SHOWN_KEYS]]
     more = f" and {len(names) - SHOWN_KEYS} more" if len(names) > SHOWN_KEYS else ""
     return f"{noun} {', '.join(shown)}{more}"
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str):
+        return type(name).__name__
+    return repr(REDACTED if is_secret_value(name) else name[:40])
 
 
 _path = lru_cache(maxsize=512)(DottedPath)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint import Caller
-from rxorch.errors import ApiTimeoutError
+from rxorch.errors import ApiError, ApiTimeoutError
 from rxorch.events import Event
 from rxorch.flow.groups import node_of
 from rxorch.flow.nodes import Flow, Kind
@@ -21,7 +22,7 @@ from rxorch_operators import TimeoutExceededError, flat_map_bounded, from_iterab
 from rxorch_operators._demand import DemandScheduler
 from rxorch_operators._stage import Link, Stage, as_stage
 
-__all__ = ["FlowRun", "RunEvents", "execute_flow", "observe_flow"]
+__all__ = ["FlowRun", "RunEvents", "RunLink", "execute_flow", "observe_flow"]
 
 
 def observe_flow(flow: Flow, data: Any, client: Caller | None) -> Observable[OrchestrationResult]:
@@ -77,7 +78,7 @@ class FlowRun(Stage[OrchestrationResult]):
         source: Observable[Done] = node_of(self.plan.root, run.input, run, ())
         if self.settings.time_limit is not None:
             source = self.settings.time_limit(source)
-        return _RunLink(sink, run).connect(as_stage(source), scheduler)
+        return RunLink(sink, run).connect(as_stage(source), scheduler)
 
 
 class RunEvents(Stage[Event]):
@@ -119,18 +120,26 @@ class _EventsLink(Link):
         super().dispose()
 
 
-class _RunLink(Link):
+class RunLink(Link):
     """Turns the end of the flow into the result of the run."""
 
-    __slots__ = ("_over", "_run")
+    __slots__ = ("_over", "_run", "_siblings")
 
     def __init__(self, sink: ObserverBase[Any], run: RunState) -> None:
         super().__init__(sink)
         self._run = run
         self._over = False
+        self._siblings = run.caller.session().runs
+        self._siblings.add(self)
+
+    def abort(self, reason: str = "the client was closed while this run was under way") -> None:
+        """Ends the run, and tells who waits for it why and what is known."""
+        super().dispose()
+        self.on_error(ApiError(reason))
 
     def on_next(self, value: Done) -> None:
         self._over = True
+        self._siblings.discard(self)
         run = self._run
         result = run.result(
             value.value if run.plan.mode == Kind.PIPELINE.value else run.last(), complete=True
@@ -143,13 +152,15 @@ class _RunLink(Link):
             self.sink.on_error(error)
             return
         self._over = True
+        self._siblings.discard(self)
         run = self._run
         partial_result = run.result(run.last(), complete=False)
         if isinstance(error, TimeoutExceededError) and not isinstance(error, ApiTimeoutError):
             error = _timed_out(error)
         if isinstance(error, Exception):
             error = _own(error)
-            error.result = partial_result  # type: ignore[attr-defined]
+            with suppress(Exception):  # a class that refuses attributes
+                error.result = partial_result  # type: ignore[attr-defined]
         self._finish(partial_result, "failed", error)
         self.sink.on_error(error)
 
@@ -160,6 +171,7 @@ class _RunLink(Link):
 
     def dispose(self) -> None:
         super().dispose()
+        self._siblings.discard(self)
         if not self._over:
             self._over = True
             self._run.finish("cancelled")
@@ -171,11 +183,11 @@ def _own(error: Exception) -> Exception:
         return error
     try:
         twin = copy.copy(error)
-    except Exception:  # a class that cannot be copied
+        twin.__cause__, twin.__context__ = error.__cause__, error.__context__
+        twin.__suppress_context__ = error.__suppress_context__
+        return twin.with_traceback(error.__traceback__)
+    except Exception:  # a class that cannot be copied, or refuses attributes
         return error
-    twin.__cause__, twin.__context__ = error.__cause__, error.__context__
-    twin.__suppress_context__ = error.__suppress_context__
-    return twin.with_traceback(error.__traceback__)
 
 
 def _timed_out(error: TimeoutExceededError) -> ApiTimeoutError:

@@ -17,6 +17,7 @@ from typing import Any
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
+from rxorch.endpoint import noted
 from rxorch.flow.nodes import Kind
 from rxorch.flow.plan import CallPlan, ChoicePlan, GroupPlan, Plan, walk
 from rxorch.flow.ready import ReadySteps
@@ -55,7 +56,7 @@ def _choice(
 ) -> Stage[Done]:
     seen = run.data_for(data, earlier)
     try:
-        holds = plan.condition(seen, run.trail.context)
+        holds = bool(plan.condition(seen, run.trail.context))
     except Exception as error:
         return _Failing(plan, run, error)
     taken, left = (plan.then, plan.otherwise) if holds else (plan.otherwise, plan.then)
@@ -82,8 +83,8 @@ class _Failing(Stage[Done]):
             return NOTHING
         first, *others = walk(self.plan)
         name = first.endpoint.name
-        self.error.add_note(f"in the condition of the choice in front of endpoint {name!r}")
-        return StepLink(sink, self.state, name).fail_before_start(self.error, others)
+        error = noted(self.error, f"in the condition of the choice in front of endpoint {name!r}")
+        return StepLink(sink, self.state, name).fail_before_start(error, others)
 
 
 class _PipelineStage(Stage[Done]):

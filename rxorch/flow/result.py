@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -37,7 +37,7 @@ class Outcome:
         value: Its result; None unless the status is OK.
         error: What failed it; with `degraded`, the error that was handled; for a skip that a failure caused,
             an `ApiDependencyError`.
-        attempts: How often it was sent.
+        attempts: How often it was tried.
         started: Seconds from the start of the run, None if it never started.
         duration: Seconds it took.
         degraded: The value is a substitute of its `error_handler`.
@@ -45,7 +45,7 @@ class Outcome:
     """
 
     status: OutcomeStatus
-    value: Any = None
+    value: Any = field(default=None, repr=False)  # a printed outcome must not show somebody's data
     error: BaseException | None = None
     attempts: int = 0
     started: float | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from reactivex.abc import DisposableBase, ObserverBase
 
-from rxorch.endpoint import Call, EndpointCall
+from rxorch.endpoint import Call, EndpointCall, noted
 from rxorch.flow.plan import CallPlan
 from rxorch.flow.result import Outcome, OutcomeStatus
 from rxorch.flow.state import Done, RunState
@@ -47,10 +47,11 @@ class Step(Stage[Done]):
         data = run.data_for(self.data, names, own_keys_win=self.own_keys_win)
         if plan.condition is not None:
             try:
-                holds = plan.condition(data, run.trail.context)
+                holds = bool(plan.condition(data, run.trail.context))
             except Exception as error:
-                error.add_note(f"in the condition of endpoint {plan.endpoint.name!r}")
-                return link.fail_before_start(error)
+                return link.fail_before_start(
+                    noted(error, f"in the condition of endpoint {plan.endpoint.name!r}")
+                )
             if not holds:
                 return link.skip(plan, "its condition does not hold", None)
         link.call = Call(run.caller.runtime(plan.endpoint), data, run.trail)

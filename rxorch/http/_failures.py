@@ -27,11 +27,10 @@ TRANSPORT_FAILURES = (ClientError, HttpProcessingError, OSError)
 
 def as_api_error(failure: BaseException, sent: bool) -> ApiNetworkError:
     """Say in our words what happened. The failure's own text stays out: it may quote what the server sent."""
+    failure = _unwrapped(failure)
     match failure:
         case HttpProcessingError():
             return ApiProtocolError(f"the answer is not valid HTTP: {_fault(failure)}", sent=sent)
-        case ClientResponseError(__cause__=HttpProcessingError() as fault):  # from a session
-            return as_api_error(fault, sent)
         case ClientPayloadError():
             return ApiNetworkError("the answer was cut short", sent=sent)
         case ServerDisconnectedError():
@@ -50,6 +49,11 @@ def as_api_error(failure: BaseException, sent: bool) -> ApiNetworkError:
             return ApiNetworkError(f"the connection was lost: {_reason(failure)}", sent=sent)
         case _:
             return ApiNetworkError(f"the connection failed: {type(failure).__name__}", sent=sent)
+
+
+def _unwrapped(failure: BaseException) -> BaseException:
+    # A session wraps what the parser says; the transport's own way meets it bare.
+    return failure.__cause__ or failure if isinstance(failure, ClientResponseError) else failure
 
 
 def _reason(failure: OSError) -> str:

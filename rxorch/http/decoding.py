@@ -11,6 +11,8 @@ __all__ = ["ACCEPT_ENCODING", "decode_body"]
 ACCEPT_ENCODING = "gzip, deflate"
 """What ``decode_body`` can undo, for the request header of that name."""
 
+# Others that are in use. An error names no coding but these: anything else is the server's own text.
+_OTHERS = frozenset({"br", "compress", "dcb", "dcz", "x-compress", "zstd"})
 _GZIP = 16 + zlib.MAX_WBITS
 _RAW_DEFLATE = -zlib.MAX_WBITS
 # A body of half a million empty gzip members would copy its own rest half a million times: fed in slices, a
@@ -43,7 +45,8 @@ def decode_body(body: bytes, coding: str, limit: int) -> bytes:
         return _inflate(body, _GZIP, limit)
     if coding == "deflate":
         return _inflate(body, zlib.MAX_WBITS if _has_zlib_header(body) else _RAW_DEFLATE, limit)
-    raise ApiProtocolError(f"content coding {coding[:40]!r} is not supported", sent=True)
+    name = repr(coding) if coding in _OTHERS else "of the answer"
+    raise ApiProtocolError(f"the content coding {name} is not supported", sent=True)
 
 
 def _inflate(body: bytes, wbits: int, limit: int) -> bytes:

@@ -36,18 +36,27 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
 def header_key(name: str) -> str:
     """Return ``name`` in lower case; raise ``ApiConfigurationError`` if it may not be set."""
     if not isinstance(name, str) or _TOKEN.fullmatch(name) is None:
-        raise ApiConfigurationError(f"not a valid header name: {str(name)[:60]!r}")
+        raise ApiConfigurationError(f"not a valid header name: {_beginning(name)}")
     key = name.lower()
     if key in FORBIDDEN_HEADERS:
         raise ApiConfigurationError(f"header {name!r} is set by the transport and cannot be given")
     return key
 
 
+def _beginning(name: object) -> str:
+    # As far as it could be a name: what follows may be the value, as in {"Authorization: Bearer ...": ""}.
+    if not isinstance(name, str):
+        return type(name).__name__
+    match = _TOKEN.match(name[:60])
+    start = match.group() if match else ""
+    return repr(start if start == name else f"{start}...")
+
+
 @lru_cache(maxsize=256)
 def check_method(method: str) -> str:
     """Return ``method``; raise ``ApiConfigurationError`` unless it is one in capitals, and not CONNECT."""
     if not isinstance(method, str) or _TOKEN.fullmatch(method) is None or method != method.upper():
-        raise ApiConfigurationError(f"not a valid HTTP method: {str(method)[:60]!r}")
+        raise ApiConfigurationError(f"not a valid HTTP method: {_beginning(method)}")
     if method == "CONNECT":
         raise ApiConfigurationError("the CONNECT method opens a tunnel and is not supported")
     return method

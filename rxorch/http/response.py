@@ -139,8 +139,10 @@ def _media_type(content_type: str) -> tuple[str, str]:
 def _recode(content: bytes, charset: str) -> bytes:
     try:
         return content.decode(charset).encode()
-    except (LookupError, ValueError):
-        raise _json_error(f"the body is not {charset[:40]} text", "json_charset") from None
+    except UnicodeError:
+        raise _json_error(f"the body is not {charset} text", "json_charset") from None
+    except (LookupError, ValueError):  # what Python does not know is not quoted: it is the server's text
+        raise _json_error("the body has an unknown charset", "json_charset") from None
 
 
 def _json_error(reason: str, kind: str) -> ApiValidationError:

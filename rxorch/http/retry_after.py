@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 
 __all__ = ["parse_rate_limit_reset", "parse_retry_after", "retry_hint"]
 
-_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,300}(\.[0-9]{1,9})?")
 _EPOCH_FROM = 1e9
 """A reset beyond this (30 years as a delta) is a point in time: seconds since 1970."""
 _EPOCH_MS_FROM = 1e11

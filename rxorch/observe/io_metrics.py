@@ -20,7 +20,7 @@ class EndpointFigures:
     """The figures of one endpoint, or of all together.
 
     Attributes:
-        total_requests: Requests sent, every attempt counted, cached answers not.
+        total_requests: Requests put on the wire: every attempt that got that far, cached answers not.
         calls: Calls that ended, one each however many attempts it took.
         successes: Calls that gave a value, a substitute included.
         errors: Calls that failed.
@@ -157,7 +157,7 @@ class IOMetrics:
         if type(event) is not CallFinished:
             return
         account = self._account(event.endpoint)
-        account.requests += event.attempts
+        account.requests += event.sends
         if event.attempts > 1:
             account.retries += event.attempts - 1
         if event.status == "cancelled":

@@ -44,9 +44,14 @@ async def test_leaving_the_orchestrator_ends_runs_and_streams_before_their_next_
             run = asyncio.create_task(orchestrator.execute({}))
             stream = asyncio.create_task(first_of_stream())
             await server.until_in_flight(1 + orchestrator.config.max_concurrent)
-        for task in (run, stream):
-            with pytest.raises(ApiError, match="client was closed"):
-                await task
+        with pytest.raises(ApiError, match="client was closed") as caught:
+            await run
+        assert {name: str(each.status) for name, each in caught.value.result.outcomes.items()} == {
+            "slow": "cancelled",
+            "next": "cancelled",
+        }
+        cut_off = await stream  # read, so it has its record
+        assert not cut_off.ok and "client was closed" in str(cut_off.error)
         await server.until_idle()
         assert "/next" not in server.hits
         assert orchestrator.in_flight == 0

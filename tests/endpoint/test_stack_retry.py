@@ -49,6 +49,15 @@ async def test_the_waits_grow_from_their_base(
 
 
 @virtual_time
+async def test_429_to_the_end_is_a_rate_limit_error_and_an_http_error() -> None:
+    transport = FakeTransport({"api": 429})
+    with pytest.raises(ApiRateLimitError) as caught:
+        await ApiClient(transport).call(api(retry_jitter="none"))
+    assert isinstance(caught.value, ApiHttpError)
+    assert (caught.value.status_code, caught.value.attempts, now()) == (429, 3, 3.0)
+
+
+@virtual_time
 async def test_a_policy_of_its_own_rules_alone() -> None:
     transport = FakeTransport({"api": in_turn(503, 500, 429, {})})
     policy = RetryPolicy(max_attempts=4, base=3.0, factor=1.0, jitter="none")

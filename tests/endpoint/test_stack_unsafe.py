@@ -50,7 +50,9 @@ async def sends(answers: Any, method: str = "POST", data: Any = None, **fields: 
         (in_turn(503, RESET), {}, (2, "unknown")),
         (in_turn(REFUSED, RESET), {}, (2, "unknown")),
         (in_turn(503, REFUSED), {}, (3, "failed")),
-        (RESET, {"idempotent": True}, (3, "failed")),
+        (RESET, {"idempotent": True}, (3, "unknown")),
+        (in_turn(RESET, REFUSED), {"idempotency_key": "k"}, (3, "unknown")),
+        (in_turn(RESET, 400), {"idempotency_key": "k"}, (2, "unknown")),
         (RESET, {"idempotency_key": "k"}, (3, "unknown")),
         (REFUSED, {}, (3, "failed")),
         (404, {}, (1, "failed")),
@@ -119,7 +121,8 @@ async def test_only_the_latest_attempt_counts_for_whether_it_was_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "status"), [("POST", "unknown"), ("PATCH", "unknown"), ("PUT", "cancelled")]
+    ("method", "status"),
+    [("POST", "unknown"), ("PATCH", "unknown"), ("PUT", "unknown"), ("GET", "cancelled")],
 )
 async def test_an_order_cut_off_on_its_way_is_unknown(method: str, status: str) -> None:
     client = ApiClient(FakeTransport({"api": Hold()}))

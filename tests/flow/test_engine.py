@@ -263,3 +263,21 @@ async def test_a_flow_runs_by_itself() -> None:
         await turns()
     assert [list(item.errors) if item != "end" else item for item in seen] == [["a"], "end"] * 2
     assert transport.sends == 6 and transport.closed == 0
+
+
+@pytest.mark.parametrize("combine", [sequential, parallel, graph, pipeline])
+@pytest.mark.parametrize("runs", [True, False])
+async def test_a_flow_may_be_as_long_as_you_like(combine: Any, runs: bool) -> None:
+    """Steps that end while they start must not nest."""
+    steps = [api(f"s{n}", condition=lambda data: runs, error_handler=repr) for n in range(1500)]
+    result = await run(combine(*steps), {"id": 7})
+    assert len(result) == 1500 and result.ok
+    assert len(result.skipped) == (0 if runs else 1500)
+
+
+async def test_a_chain_of_dependencies_may_be_as_long_as_you_like() -> None:
+    steps = [api("s0"), *(api(f"s{n}", depends_on=[f"s{n - 1}"]) for n in range(1, 1500))]
+    assert (await run(graph(*reversed(steps)), {}, {"s0": 404})).skipped.keys() == {
+        f"s{n}" for n in range(1, 1500)
+    }
+    assert (await run(graph(*reversed(steps)))).ok

@@ -5,36 +5,70 @@ from __future__ import annotations
 import base64
 import pickle
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 from multidict import CIMultiDict
 
+from rxorch import APIEndpoint
 from rxorch.errors import ApiHttpError
 from rxorch.http import Request, Response, Transport
 
-__all__ = ["KEY", "NAMED", "Exposure", "Witness"]
+__all__ = ["DATA", "FORMS", "KEY", "NAMED", "SAFE", "Exposure", "Secretive", "Witness", "loaded"]
 
-KEY = "-".join(["sk", "live", "canary7Qw"])
-"""A secret that shows by its look, wherever it stands. Put together here: tracebacks quote the source."""
-NAMED = "/".join(["canary", "x+9="])
+KEY = "sk-live-canary7Qw"
+"""A secret that shows by its look, wherever it stands."""
+NAMED = "canary/x+9="
 """A secret that looks like nothing: it is told by the name of its place, or by the place itself."""
+
+SAFE = quote(NAMED, safe="")
+"""The same in a url."""
+DATA = {"key": KEY, "named": NAMED, "card": {"number": NAMED, "cvc": KEY}}
+"""The input of a call."""
 
 FORMS = {
     KEY,
     NAMED,
-    quote(NAMED, safe=""),
+    SAFE,
     quote(NAMED),
     base64.b64encode(f"me:{NAMED}".encode()).decode(),
     NAMED.encode().hex(),
 }
-DATA = {"body", "headers", "result"}
+KEPT = {"body", "headers", "result"}
 """Attributes of an error that hold what a server said, or what a run gave, and are documented to do so."""
 
 
+class Secretive:
+    """An object whose every representation is a secret."""
+
+    def __repr__(self) -> str:
+        return NAMED
+
+
+def loaded(url: str, **fields: Any) -> APIEndpoint:
+    """An endpoint with a secret wherever one can be put."""
+    settings: dict[str, Any] = {
+        "name": "x",
+        "url": f"{url}/v1/{{key}}/items?api_key={SAFE}&note={KEY}&token={{named}}",
+        "method": "POST",
+        "headers": {
+            "Authorization": f"Bearer {NAMED}",
+            "Cookie": f"sid={NAMED}",
+            "X-Api-Key": "{named}",
+            "X-Any": KEY,
+            "X-Other": "{key}",
+        },
+        "params": {"password": "{named}", "sig": NAMED, "any": "{key}", "session": [NAMED, "{named}"]},
+        "idempotency_key": "order-{key}",
+        "retry_delay": 0,
+        "retry_count": 1,
+    }
+    return APIEndpoint(**{**settings, **fields})
+
+
 class Exposure:
-    """What somebody could read off the library: in messages, logs, tracebacks, pickles and representations."""
+    """What somebody could read off the library: messages, logs, tracebacks, pickles and representations."""
 
     def __init__(self) -> None:
         self._shown: list[tuple[str, str]] = []
@@ -53,7 +87,7 @@ class Exposure:
         """Add all that an error says, about its causes too."""
         for each in chain(error):
             name = type(each).__name__
-            facts = {key: value for key, value in vars(each).items() if key not in DATA}
+            facts = {key: value for key, value in vars(each).items() if key not in KEPT}
             self.show(each)
             self.text(f"attributes of {name}", repr((each.args, facts)))
             self.text(f"pickle of {name}", repr(pickle.dumps((each.args, facts))))
@@ -67,9 +101,6 @@ class Exposure:
         return [
             f"{label}: {text[:300]}" for label, text in self._shown if any(form in text for form in FORMS)
         ]
-
-    def __len__(self) -> int:
-        return len(self._shown)
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -101,8 +132,3 @@ class Witness:
     async def aclose(self) -> None:
         """Close the one behind."""
         await self._transport.aclose()
-
-
-def carries(secret: str, things: Iterable[Any]) -> bool:
-    """Whether a secret is in the data of things at all: what is not there cannot leak."""
-    return any(secret in repr(pickle.dumps(thing)) for thing in things)

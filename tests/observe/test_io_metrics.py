@@ -14,7 +14,9 @@ from rxorch.events import AttemptStarted, CallFinished, EventBus
 
 
 def finished(name: str = "a", status: str = "ok", duration: float = 0.1, **facts: Any) -> CallFinished:
-    return CallFinished(1.0, None, name, status, duration, **{"attempts": 1, **facts})
+    return CallFinished(
+        1.0, None, name, status, duration, **{"attempts": 1, "sends": facts.get("attempts", 1), **facts}
+    )
 
 
 def counted(*events: Any) -> IOMetrics:
