@@ -46,7 +46,7 @@ from rxorch.flow import (
     pipeline,
     sequential,
 )
-from rxorch.http import Request, Response, Transport
+from rxorch.http import AioHttpTransport, Request, Response, Transport
 from rxorch.observe import IOMetrics, MetricsSnapshot
 from rxorch.orchestrator import APIOrchestrator
 from rxorch.stream import Run, RunStream
@@ -70,6 +70,7 @@ __all__ = [
     "APIEndpoint",
     "APIOrchestrationConfig",
     "APIOrchestrator",
+    "AioHttpTransport",
     "ApiBulkheadFullError",
     "ApiCircuitOpenError",
     "ApiClient",

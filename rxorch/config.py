@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from rxorch.endpoint import APIEndpoint, call_with_context
 from rxorch.endpoint.values import check_parser
@@ -41,6 +41,12 @@ _KINDS = {
     OrchestrationMode.HYBRID: Kind.GRAPH,
 }
 
+
+def _mode(value: Any) -> Any:
+    """Lets `"PARALLEL"` stand for `"parallel"`."""
+    return value.lower() if isinstance(value, str) else value
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -60,7 +66,8 @@ class APIOrchestrationConfig(BaseModel):
         error_threshold_min_calls: Calls before the threshold is looked at.
         circuit_breaker_threshold: Consecutive failures that open an endpoint's circuit; None: no breakers.
         circuit_breaker_timeout: Seconds it stays open.
-        cache_ttl: Seconds for which answers of GET, HEAD and OPTIONS are kept; None: not at all.
+        cache_ttl: Seconds for which answers of GET, HEAD and OPTIONS are kept; None: not at all. All who get a
+            kept answer get the same object: do not change it.
         cache_key_generator: `f(endpoint)` or `f(endpoint, data)`; replaces url, parameters and body in the
             key.
         metrics_enabled: Whether `get_metrics()` counts.
@@ -86,7 +93,7 @@ class APIOrchestrationConfig(BaseModel):
     )
 
     endpoints: Sequence[APIEndpoint | Flow] = ()
-    mode: OrchestrationMode = OrchestrationMode.SEQUENTIAL
+    mode: Annotated[OrchestrationMode, BeforeValidator(_mode)] = OrchestrationMode.SEQUENTIAL
     max_concurrent: Count = 10
     total_timeout: Seconds | None = 300.0
     fail_fast: bool = False

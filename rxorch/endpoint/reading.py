@@ -80,7 +80,7 @@ class AnswerReader:
         status = response.status
         kind = ApiRateLimitError if status == 429 else ApiHttpError
         message = None
-        if 300 <= status < 400:
+        if 300 <= status < 400 and status != 304:
             message = f"HTTP {status}: redirects are not followed; call the new address itself"
         return kind(
             status,
