@@ -66,8 +66,8 @@ class APIOrchestrationConfig(BaseModel):
         error_threshold_min_calls: Calls before the threshold is looked at.
         circuit_breaker_threshold: Consecutive failures that open an endpoint's circuit; None: no breakers.
         circuit_breaker_timeout: Seconds it stays open.
-        cache_ttl: Seconds for which answers of GET, HEAD and OPTIONS are kept; None: not at all. All who get a
-            kept answer get the same object: do not change it.
+        cache_ttl: Seconds for which answers of GET, HEAD and OPTIONS are kept; None: not at all. All who get
+            a kept answer get the same object: do not change it.
         cache_key_generator: `f(endpoint)` or `f(endpoint, data)`; replaces url, parameters and body in the
             key.
         metrics_enabled: Whether `get_metrics()` counts.

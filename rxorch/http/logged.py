@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 
-from rxorch.http.redaction import redact_headers, redact_url
+from rxorch.http.redaction import REDACTED, redact_url
 from rxorch.http.request import Request
 from rxorch.http.response import Response
 from rxorch.http.transport import Transport
@@ -15,10 +16,19 @@ __all__ = ["LoggedTransport"]
 logger = logging.getLogger("rxorch.requests")
 
 
+_PLAIN = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
+
+
+def _shown(headers: Mapping[str, str]) -> dict[str, str]:
+    """Names with the values of the few that never hold a secret: any other header may."""
+    return {name: value if name.lower() in _PLAIN else REDACTED for name, value in headers.items()}
+
+
 class LoggedTransport:
     """Passes requests on to another transport and logs them at level INFO (logger `rxorch.requests`).
 
-    Bodies are never logged, only their size; secret-looking headers and query values are replaced by `***`.
+    Bodies are never logged, only their size. Of headers only values that cannot be secret are shown, of urls
+    all but secret-looking query values; the rest is replaced by `***`.
 
     Args:
         transport: The one that sends.
@@ -42,7 +52,7 @@ class LoggedTransport:
         if self._requests:
             logger.info(
                 "%s: %s %s headers=%s body=%d bytes",
-                request.endpoint, request.method, url, dict(redact_headers(request.headers)),
+                request.endpoint, request.method, url, _shown(request.headers),
                 len(request.body or b""),
             )  # fmt: skip
         started = time.monotonic()
