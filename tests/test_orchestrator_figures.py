@@ -128,7 +128,7 @@ async def test_the_log_tells_everything_but_secrets(caplog: pytest.LogCaptureFix
     lines = [record.message for record in caplog.records]
     assert len(lines) == 6  # three requests, and what came of each
     assert lines[0].startswith("pay: POST http://shop.test/pay/7?api_key=***&page=2 headers=")
-    assert "'X-Page': '2'" in lines[0] and "body=22 bytes" in lines[0]
+    assert "'X-Page': '***'" in lines[0] and "body=22 bytes" in lines[0]
     assert "-> 503, 0 bytes" in lines[1]
     assert "failed: ApiNetworkError" in lines[3]
     assert "-> 200" in lines[5]

@@ -56,11 +56,11 @@ def loaded(url: str, **fields: Any) -> APIEndpoint:
             "Authorization": f"Bearer {NAMED}",
             "Cookie": f"sid={NAMED}",
             "X-Api-Key": "{named}",
-            "X-Any": KEY,
+            "X-Any": NAMED,
             "X-Other": "{key}",
         },
         "params": {"password": "{named}", "sig": NAMED, "any": "{key}", "session": [NAMED, "{named}"]},
-        "idempotency_key": "order-{key}",
+        "idempotency_key": f"{NAMED}-{{key}}",
         "retry_delay": 0,
         "retry_count": 1,
     }

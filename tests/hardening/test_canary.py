@@ -178,6 +178,7 @@ async def expose_runs(
         exposure.error(error)
     exposure.show(endpoint, config, orchestrator, orchestrator.flow, orchestrator.get_metrics(), result)
     exposure.show(result.skipped, result.errors, orchestrator.breakers, client, factory)
+    exposure.show(*runs, runs, result.outcomes, *(run.outcomes for run in runs))
     exposure.show(*witness.seen, *watch.events, *client_watch.events, *result.events)
     for record in caplog.records:
         exposure.text("log", record.getMessage() + repr(record.args) + str(record.exc_text))

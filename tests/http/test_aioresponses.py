@@ -19,6 +19,7 @@ from aiohttp import (
     ClientPayloadError,
     ClientResponse,
     ClientSession,
+    DummyCookieJar,
     InvalidURL,
     ServerDisconnectedError,
     ServerTimeoutError,
@@ -106,7 +107,8 @@ async def test_no_part_of_a_session_speaks_up(mock: aioresponses, transport: Aio
     assert transport._route is not None
     session = transport._route._session
     assert session is not None
-    assert (len(session.cookie_jar), session.trust_env, session._retry_connection) == (0, False, False)
+    assert isinstance(session.cookie_jar, DummyCookieJar)
+    assert (session.trust_env, session._retry_connection) == (False, False)
     assert (session.timeout.total, session.timeout.sock_connect, session.auto_decompress) == (
         None,
         None,
@@ -313,10 +315,9 @@ async def test_nothing_reaches_the_network_until_the_mock_is_gone(
         with pytest.raises(ApiNetworkError):
             await transport.send(get(server.url + "/other"))
         assert (server.total, server.connections_made) == (0, 0)
-    route, transport._route = transport._route, None
-    assert (await transport.send(get(server.url + "/x"))).text == "real"
-    assert transport._route is None, "the session is still used"
-    transport._route = route
+    assert transport._route is not None
+    with patch.object(transport._route, "send", side_effect=AssertionError("the session is still used")):
+        assert (await transport.send(get(server.url + "/x"))).text == "real"
     assert (server.total, transport.sends) == (1, 3)
 
 
@@ -394,6 +395,23 @@ async def test_what_cannot_connect_was_not_sent(transport: AioHttpTransport, unu
     with aioresponses(passthrough=[unused_url]), pytest.raises(ApiNetworkError) as caught:
         await transport.send(request)
     assert (caught.value.sent, request.sent, transport.sends) == (False, False, 0)
+
+
+async def test_what_waits_for_a_connection_was_not_sent(make_transport: MakeTransport) -> None:
+    transport = make_transport(limit=1)
+    first, second = get(), get()
+    async with RawServer(saying(end="wait")) as server, asyncio.timeout(20):
+        first.url = second.url = URL(server.url)
+        with aioresponses(passthrough=[server.url]):
+            sending = [asyncio.ensure_future(transport.send(request)) for request in (first, second)]
+            while not (transport._route and transport._open and transport.sends):
+                await asyncio.sleep(0)
+            assert (first.sent, second.sent, transport.sends) == (True, False, 1)
+            for task in sending:
+                task.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+        assert (second.sent, transport.sends, server.connections) == (False, 1, 1)
+        await transport.aclose()
 
 
 @pytest.fixture
