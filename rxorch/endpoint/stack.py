@@ -173,6 +173,9 @@ def api_error(call: Call, error: Exception) -> Exception:
     if isinstance(error, ApiError):
         return call.describe(error)
     named = _named(error)
+    if isinstance(named, ApiTimeoutError) and named.kind == "total":
+        # The operator was given what was left of it when the call began.
+        named = ApiTimeoutError(limit=call.runtime.endpoint.total_timeout, kind="total")
     if named is None:
         # A callable of the endpoint failed: its own error says more than any class of ours.
         return noted(error, f"in endpoint {call.runtime.endpoint.name!r}")
