@@ -86,7 +86,7 @@ def test_two_loops_one_after_another() -> None:
 
 def test_a_limit_goes_on_in_the_next_loop() -> None:
     limited = api("limited", rate_limit=1, rate_limit_window=36_000.0)
-    orchestrator = orchestrate(limited, api("kept", cache_ttl=3600.0))
+    orchestrator = orchestrate(limited, api("kept", cache_ttl=3600.0), total_timeout=10.0)
     first, second = (orchestrator.run() for _ in range(2))
     assert first.ok
     assert isinstance(second.errors["limited"], ApiRateLimitError)

@@ -19,7 +19,8 @@ from rxorch.demo.shop.process import Shop, ShopError, _import_path
 PATIENCE = 100
 
 START_AND_TELL = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 from rxorch.demo.shop.process import Shop
 spawn = Shop._spawn
 def telling(self, stderr):
@@ -106,13 +107,16 @@ def test_ctrl_c_ends_with_one_line_and_without_a_process_left(shops: int) -> Non
     )
     assert demo.stdout is not None
     pids = []
-    for line in demo.stdout:
-        if line.startswith("shop"):
-            pids.append(int(line.split()[1]))
-        if len(pids) == shops and (shops == 1 or "/1,000,000  " in line):
-            break
-    demo.send_signal(signal.SIGINT)
-    _, errors = demo.communicate(timeout=PATIENCE)
+    try:
+        for line in demo.stdout:
+            if line.startswith("shop"):
+                pids.append(int(line.split()[1]))
+            if len(pids) == shops and (shops == 1 or "/1,000,000  " in line):
+                break
+        demo.send_signal(signal.SIGINT)
+        _, errors = demo.communicate(timeout=PATIENCE)
+    finally:
+        demo.kill()
     assert demo.returncode == 130
     assert len(errors.splitlines()) == 1
     assert errors.startswith("stopped after ")

@@ -84,7 +84,8 @@ def test_a_live_board_draws_a_bar_of_the_right_length() -> None:
     assert coloured.startswith(f"  \x1b[32m{'━' * (len(bar) // 2)}\x1b[0m")
 
 
-def test_a_live_board_gives_the_terminal_back() -> None:
+def test_a_live_board_gives_the_terminal_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")  # on a dumb one nothing moves
     stream = Stream()
     board = LiveBoard(stream, Ink(colour=True, live=True))
     board.show(halfway())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from rxorch.demo.shop import SERVICES, Faults, Shop, ShopError
 from rxorch.demo.shop.process import _import_path
 
 PARENT = """
-import asyncio, sys
+import asyncio, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 from rxorch.demo.shop import Faults, Shop
 
 async def main():
@@ -102,7 +104,10 @@ async def test_the_shop_ends_when_its_parent_is_killed(blow: signal.Signals) -> 
         reader, writer = await connect(url)
     finally:
         parent.send_signal(blow)
-        parent.communicate(timeout=20)
+        try:
+            parent.communicate(timeout=20)
+        finally:
+            parent.kill()
     await closes(reader)
     writer.close()
 
@@ -146,8 +151,10 @@ async def test_a_silent_shop_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def _python_that(folder: Path, code: str) -> str:
     """An executable that ignores its arguments and runs ``code``."""
-    program = folder / "python"
-    program.write_text(f"#!{sys.executable}\n{code}\n")
+    program, script = folder / "python", folder / "script.py"
+    script.write_text(code)
+    # By way of a shell: the first line of a script cannot name an interpreter whose path has a space.
+    program.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(script))}\n")
     program.chmod(0o755)
     return str(program)
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from reactivex import operators as ops
+from reactivex.abc import ObserverBase
 
 from rxorch import (
+    ApiClient,
     ApiHttpError,
     APIOrchestrationConfig,
     APIOrchestrator,
@@ -21,6 +23,8 @@ from rxorch import (
     sequential,
 )
 from rxorch.events import Event, RunFinished, RunStarted, StepFinished, StepSkipped, StepStarted
+from rxorch.flow import FlowRun, RunEvents, RunSettings, compile_flow
+from rxorch_operators._demand import DemandScheduler
 from tests.support.fake_transport import FakeTransport, Hold, api, apis, in_turn, turns
 from tests.support.virtual_time import virtual_time
 from tests.support.watch import Watch, kinds
@@ -256,3 +260,30 @@ async def test_a_step_is_told_as_started_before_its_call_and_finished_after() ->
         assert isinstance(own[0], StepStarted) and isinstance(own[-1], StepFinished)
         assert own[0].call == own[-1].call == 0
         assert len({event.call for event in own[1:-1]}) == 1
+
+
+class Raw(ObserverBase[Event]):
+    """A sink of the lean kind: without the border that keeps events from others after a disposal."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def on_next(self, value: Event) -> None:
+        self.seen.append(value)
+
+    def on_error(self, error: Exception) -> None:
+        self.seen.append(error)
+
+    def on_completed(self) -> None:
+        self.seen.append("end")
+
+
+async def test_after_disposal_not_even_a_neighbour_is_told() -> None:
+    client, sink = ApiClient(FakeTransport({"a": Hold()})), Raw()
+    events = RunEvents(FlowRun(compile_flow(sequential(api("a"))), {}, client, RunSettings()))
+    subscription = events.attach(sink, DemandScheduler.of(None))
+    await turns()
+    assert kinds(sink.seen)[-1] == "AttemptStarted"
+    subscription.dispose()
+    assert kinds(sink.seen)[-1] == "AttemptStarted"
+    assert client.runtimes["a"].calls_in_flight == 0
