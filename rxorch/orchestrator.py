@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
-from types import TracebackType
+from dataclasses import replace
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from reactivex import Observable
@@ -194,7 +195,14 @@ class APIOrchestrator:
 
     def get_metrics(self) -> MetricsSnapshot:
         """The figures so far, all endpoints together and each; empty with `metrics_enabled=False`."""
-        return self._metrics.snapshot()
+        figures = self._metrics.snapshot()
+        # What was sent is counted where it is sent: a call that many share may outlive the one that began it.
+        sends = {name: runtime.sends for name, runtime in self._caller.runtimes.items()}
+        endpoints = {
+            name: replace(each, total_requests=sends.get(name, 0)) for name, each in figures.endpoints.items()
+        }
+        total = sum(sends.values()) if self.config.metrics_enabled else 0
+        return replace(figures, total_requests=total, endpoints=MappingProxyType(endpoints))
 
     def clear_cache(self, name: str) -> int:
         """Forgets the kept answers of one endpoint; returns how many there were."""

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeAlias
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
-from rxorch.endpoint import Caller, InSession
+from rxorch.endpoint import Caller, InSession, uncancelled
 from rxorch.errors import ApiError, ErrorThresholdExceeded
 from rxorch.flow import FlowPlan, FlowRun, OrchestrationResult, Outcome, RunLink, RunSettings
 from rxorch_operators import (
@@ -122,9 +122,10 @@ def _source(inputs: Iterable[Any] | AsyncIterable[Any] | Observable[Any]) -> Obs
 class _Control:
     """What the parts of one subscription share: the means to stop reading, and why it was stopped."""
 
-    __slots__ = ("error", "inputs", "under_way")
+    __slots__ = ("aborted", "error", "inputs", "under_way")
 
     def __init__(self) -> None:
+        self.aborted: str | None = None
         self.error: Exception | None = None
         self.inputs: _InputsLink | None = None
         self.under_way: set[_RecordLink] = set()
@@ -136,8 +137,13 @@ class _Control:
             if self.inputs is not None:
                 self.inputs.stop()
 
-    def abort(self, reason: str) -> None:
-        """Ends the runs under way; each gives its record, with what is known."""
+    def abort(self, reason: str, error: Exception) -> None:
+        """Reads no more and ends the runs under way; each gives its record, with what is known.
+
+        Inputs that a source has pushed already get their record without a run.
+        """
+        self.aborted = reason
+        self.stop(error)
         for record in tuple(self.under_way):
             record.abort(reason)
 
@@ -165,6 +171,8 @@ class _Runs(Stage[Run]):
         control = _Control()
 
         def record(numbered: tuple[int, Any]) -> Stage[Run]:
+            if control.aborted is not None:
+                return as_stage(from_iterable([_not_begun(*numbered, control.aborted)]))
             return _Record(self.make(numbered[1]), numbered[0], self.shape, control)
 
         runs = flat_map_bounded(record, max_concurrent=self.max_concurrent, ordered=self.ordered)
@@ -183,7 +191,8 @@ class _RunsLink(Link):
 
     def abort(self) -> None:
         """Ends the stream because its client is closed; the runs under way are ended after this."""
-        self._control.stop(ApiError("the client was closed while this stream was under way"))
+        error = ApiError("the client was closed while this stream was under way")
+        self._control.abort("the client was closed while this run was under way", error)
 
     def on_error(self, error: Exception) -> None:
         self._siblings.discard(self)
@@ -242,6 +251,10 @@ class _InputsLink(Link):
         self.stop()
 
 
+def _not_begun(index: int, data: Any, reason: str) -> Run:
+    return Run(index, data, False, OrchestrationResult({}), ApiError(reason))
+
+
 class _Record(Stage[Run]):
     """The record of one run."""
 
@@ -271,7 +284,7 @@ class _RecordLink(Link):
         error: BaseException | None = None if ok else next(iter(value.errors.values()), None)
         shaped: Any = value
         try:
-            shaped = self._stage.shape(value)
+            shaped = uncancelled(self._stage.shape, value)
         except Exception as failure:
             ok, error = False, failure
         self._emit(ok, shaped, error, value)
@@ -282,15 +295,16 @@ class _RecordLink(Link):
             return
         self._over()
         control = self._stage.control
-        exceeded = isinstance(error, ErrorThresholdExceeded)
+        exceeded = isinstance(error, ErrorThresholdExceeded) and control.aborted is None
         if exceeded:
+            control.aborted = "the stream was stopped: too many calls failed"
             control.stop(error)
         found = getattr(error, "result", None)
         result = found if isinstance(found, OrchestrationResult) else OrchestrationResult({})
         self._emit(False, result, error, result)
         self.sink.on_completed()
-        if exceeded:
-            control.abort("the stream was stopped: too many calls failed")
+        if exceeded and control.aborted is not None:
+            control.abort(control.aborted, error)
 
     def on_completed(self) -> None:
         self._over()

@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from reactivex.subject import Subject
 
 from rxorch import (
+    ApiError,
     APIOrchestrator,
     ErrorThresholdExceeded,
     Run,
@@ -242,3 +244,30 @@ async def test_it_cancels_what_is_in_flight_and_does_not_count_that() -> None:
         assert transport.sends - before <= len(records)
         assert {"failed", "unknown"} <= {run.outcomes["item"].status for run in records}
         assert transport.sends - before <= 8
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_what_a_source_has_pushed_already_gets_a_record_and_no_request(ordered: bool) -> None:
+    """A Subject cannot wait: its elements lie in the queue of the stream when that is stopped."""
+    hold = Hold()
+    transport = FakeTransport({"item": hold})
+    orchestrator = streaming(transport)
+    pushed: Subject[dict[str, int]] = Subject()
+    records: list[Run] = []
+
+    async def consume() -> None:
+        async for run in orchestrator.stream(pushed, max_concurrent=2, ordered=ordered):
+            records.append(run)  # noqa: PERF401 - what came before the error counts
+
+    async with orchestrator:
+        consumer = asyncio.create_task(consume())
+        await turns()
+        for number in range(10):
+            pushed.on_next({"n": number})
+        await turns()
+    with pytest.raises(ApiError, match="client was closed"):
+        await consumer
+    assert transport.sends == 2
+    assert sorted(run.index for run in records) == list(range(10))
+    assert not any(run.ok for run in records)
+    await idle(orchestrator, transport)

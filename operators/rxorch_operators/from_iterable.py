@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeVar
 
@@ -97,9 +98,9 @@ class _Pump(DisposableBase):
                 self._end()
                 self._sink.on_completed()
                 return
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 self._end()
-                self._sink.on_error(error)
+                self._sink.on_error(error)  # type: ignore[arg-type]
                 return
             if self._stopped:  # the iterator itself disposed us, when it could not be closed
                 self._close()  # type: ignore[unreachable]  # not seen: `next` may call anything

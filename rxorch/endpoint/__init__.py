@@ -4,7 +4,7 @@ from rxorch.endpoint.call import Call, Trail
 from rxorch.endpoint.caller import Caller
 from rxorch.endpoint.factory import EndpointFactory
 from rxorch.endpoint.model import APIEndpoint
-from rxorch.endpoint.notes import noted
+from rxorch.endpoint.notes import noted, uncancelled
 from rxorch.endpoint.reading import Attempted
 from rxorch.endpoint.runtime import CallDefaults
 from rxorch.endpoint.session import InSession
@@ -23,4 +23,5 @@ __all__ = [
     "Trail",
     "call_with_context",
     "noted",
+    "uncancelled",
 ]

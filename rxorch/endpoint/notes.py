@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, TypeVar
 
-__all__ = ["noted"]
+__all__ = ["noted", "uncancelled"]
+
+T = TypeVar("T")
 
 
 def noted(error: Exception, place: str) -> Exception:
@@ -24,3 +29,11 @@ def noted(error: Exception, place: str) -> Exception:
     with suppress(Exception):
         error.add_note(place)
     return error
+
+
+def uncancelled(function: Callable[..., T], *args: Any) -> T:
+    """Calls a user's function; a `CancelledError` of its own is an error, and no cancellation of ours."""
+    try:
+        return function(*args)
+    except asyncio.CancelledError as error:
+        raise RuntimeError("a callable raised CancelledError, though nobody cancelled") from error

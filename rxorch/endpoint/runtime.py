@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import weakref
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -15,7 +14,7 @@ from pydantic import ValidationError
 from rxorch.endpoint.build import CacheKeyGenerator, RequestBuilder, again, cache_key
 from rxorch.endpoint.call import Call
 from rxorch.endpoint.model import APIEndpoint
-from rxorch.endpoint.notes import noted
+from rxorch.endpoint.notes import noted, uncancelled
 from rxorch.endpoint.reading import AnswerReader, Attempted
 from rxorch.endpoint.retry_rules import RetryRules, classify
 from rxorch.endpoint.values import call_with_context
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from rxorch_operators import CircuitChange
 
 __all__ = ["CallDefaults", "EndpointRuntime"]
-
-T = TypeVar("T")
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -93,7 +90,7 @@ class EndpointRuntime:
         self.error_handler: Callable[[Any, Any], Any] | None = (
             None
             if handler is None
-            else partial(_uncancelled, call_with_context(handler, label="error_handler"))
+            else partial(uncancelled, call_with_context(handler, label="error_handler"))
         )
         self.random = defaults.random
         self.bulkhead = defaults.bulkhead
@@ -122,6 +119,7 @@ class EndpointRuntime:
         self.cached = bool(self.cache_ttl)  # 0 says: never
         self.calls_in_flight = 0
         self.retries = 0
+        self.sends = 0
 
     def _own_breaker(self, endpoint: APIEndpoint, defaults: CallDefaults) -> CircuitBreaker | None:
         own = endpoint.circuit_breaker
@@ -163,14 +161,14 @@ class EndpointRuntime:
 
     def prepare(self, call: Call) -> None:
         """Builds the request of a call; raises what is wrong with its input."""
-        call.request = request = self.builder.build(call.data, call.trail.context)
+        call.request = request = uncancelled(self.builder.build, call.data, call.trail.context)
         defaults = self.caller.defaults
         if self.retry_policy is not None and defaults.retry_budget:
             call.budget = self._budget or self.caller.budget_of(request.url.host or "")
         if self.cached:
-            call.key = cache_key(
-                self.endpoint, request, data=call.data, generator=defaults.cache_key_generator
-            )
+            generator = defaults.cache_key_generator
+            make = partial(cache_key, self.endpoint, request, data=call.data, generator=generator)
+            call.key = uncancelled(make)
 
     async def attempt(self, call: Call) -> Any:
         """One attempt: transport, then parse, then validate."""
@@ -186,11 +184,13 @@ class EndpointRuntime:
         except ApiResponseTooLargeError:
             call.answered += 1  # and refused by us
             raise
+        finally:
+            self.sends += request.sent
         call.answered += 1
         call.status_code = response.status
         call.headers = response.headers
         try:
-            return self.reader.read(response, call.trail.context)
+            return uncancelled(self.reader.read, response, call.trail.context)
         except ApiHttpError as error:
             self._slow_down(error.retry_after)
             raise
@@ -211,15 +211,7 @@ class EndpointRuntime:
         judge = self.endpoint.retry_if
         if judge is None:
             return None
-        return lambda value: bool(_uncancelled(judge, Attempted(call.status_code, call.headers, value)))
-
-
-def _uncancelled(function: Callable[..., T], *args: Any) -> T:
-    """Calls a user's function; a `CancelledError` of its own is an error, and no cancellation of ours."""
-    try:
-        return function(*args)
-    except asyncio.CancelledError as error:
-        raise RuntimeError("a callable of the endpoint raised CancelledError") from error
+        return lambda value: bool(uncancelled(judge, Attempted(call.status_code, call.headers, value)))
 
 
 def retry_policy(endpoint: APIEndpoint) -> RetryPolicy | None:

@@ -134,7 +134,8 @@ def _compose(call: Call) -> Observable[Any]:
             random=runtime.random,
         )(source)
     if runtime.cached:
-        source = coalesce(runtime.coalescer, call.key)(source)
+        if not runtime.unsafe:  # of a shared order only the first caller would know whether it was sent
+            source = coalesce(runtime.coalescer, call.key)(source)
         source = cache(
             runtime.cache, call.key, ttl=runtime.cache_ttl or 0.0, tag=endpoint.name, on_hit=call.cache_hit
         )(source)

@@ -17,7 +17,7 @@ from typing import Any
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
-from rxorch.endpoint import noted
+from rxorch.endpoint import noted, uncancelled
 from rxorch.flow.nodes import Kind
 from rxorch.flow.plan import CallPlan, ChoicePlan, GroupPlan, Plan, walk
 from rxorch.flow.ready import ReadySteps
@@ -54,9 +54,16 @@ def node_of(
 def _choice(
     plan: ChoicePlan, data: Any, run: RunState, earlier: tuple[str, ...], in_pipeline: bool
 ) -> Stage[Done]:
+    steps = list(walk(plan))
+    obstacles = [obstacle for step in steps if (obstacle := run.obstacle(step)) is not None]
+    if steps and len(obstacles) == len(steps):  # nothing below can run, whatever the condition says
+        for step, (reason, cause) in zip(steps, obstacles, strict=True):
+            run.skip(step, reason, cause)
+        causes = [cause for _, cause in obstacles if cause is not None]
+        return as_stage(from_iterable([Done(cause=causes[0] if causes else None, skipped=True)]))
     seen = run.data_for(data, earlier)
     try:
-        holds = bool(plan.condition(seen, run.trail.context))
+        holds = bool(uncancelled(plan.condition, seen, run.trail.context))
     except Exception as error:
         return _Failing(plan, run, error)
     taken, left = (plan.then, plan.otherwise) if holds else (plan.otherwise, plan.then)

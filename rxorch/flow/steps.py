@@ -7,7 +7,7 @@ from typing import Any
 
 from reactivex.abc import DisposableBase, ObserverBase
 
-from rxorch.endpoint import Call, EndpointCall, noted
+from rxorch.endpoint import Call, EndpointCall, noted, uncancelled
 from rxorch.flow.plan import CallPlan
 from rxorch.flow.result import Outcome, OutcomeStatus
 from rxorch.flow.state import Done, RunState
@@ -47,7 +47,7 @@ class Step(Stage[Done]):
         data = run.data_for(self.data, names, own_keys_win=self.own_keys_win)
         if plan.condition is not None:
             try:
-                holds = bool(plan.condition(data, run.trail.context))
+                holds = bool(uncancelled(plan.condition, data, run.trail.context))
             except Exception as error:
                 return link.fail_before_start(
                     noted(error, f"in the condition of endpoint {plan.endpoint.name!r}")

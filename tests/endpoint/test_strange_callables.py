@@ -21,7 +21,7 @@ from rxorch import (
     OrchestrationMode,
     conditional,
 )
-from tests.support.fake_transport import FakeTransport
+from tests.support.fake_transport import FakeTransport, Hold, in_turn, turns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,3 +148,34 @@ async def test_what_was_refused_before_it_was_sent_is_no_request() -> None:
     assert result.outcomes["a"].attempts == 2
     figures = orchestrator.get_metrics()
     assert (figures.total_requests, figures.calls, figures.retries) == (0, 1, 1)
+
+
+CANCELLING = ["condition", "transform_input", "body", "params", "response_parser", "transform_output"]
+
+
+@pytest.mark.parametrize("place", CANCELLING)
+async def test_a_callable_that_raises_cancelled_error_fails_its_step(place: str) -> None:
+    steps = [
+        APIEndpoint(name="a", url="http://a.test"),
+        APIEndpoint(
+            name="b", url="http://b.test", method="POST", **{place: raising(asyncio.CancelledError())}
+        ),
+    ]
+    config = APIOrchestrationConfig(endpoints=steps, total_timeout=None)
+    result = await APIOrchestrator(config, transport=FakeTransport({"a": {}, "b": {}})).execute()
+    assert isinstance(result.errors["b"], RuntimeError) and "CancelledError" in str(result.errors["b"])
+
+
+async def test_requests_of_a_shared_call_are_counted_when_its_first_caller_has_left() -> None:
+    hold = Hold()
+    transport = FakeTransport({"a": in_turn(503, hold)})
+    endpoint = APIEndpoint(name="a", url="http://a.test", cache_ttl=60, retry_delay=0.0)
+    async with APIOrchestrator(endpoint, transport=transport) as orchestrator:
+        leader = asyncio.create_task(orchestrator.execute())
+        follower = asyncio.create_task(orchestrator.execute())
+        await turns()
+        leader.cancel()
+        await asyncio.wait([leader])
+        hold.answer({"ok": 1})
+        assert (await follower)["a"] == {"ok": 1}
+        assert orchestrator.get_metrics().total_requests == transport.sends == 2
