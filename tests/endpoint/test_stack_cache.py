@@ -92,6 +92,16 @@ async def test_orders_that_are_never_kept_are_never_shared_either() -> None:
 
 
 @virtual_time
+async def test_two_equal_orders_at_once_are_two_though_their_answers_are_kept() -> None:
+    """Of a shared order only one of the callers would know whether it was sent."""
+    client = ApiClient(transport := FakeTransport(lag=5))
+    endpoint = api(method="POST", cache_ttl=60.0)
+    await asyncio.gather(*(client.call(endpoint, {"id": 7}) for _ in range(2)))
+    await client.call(endpoint, {"id": 7})
+    assert transport.sends == 2
+
+
+@virtual_time
 async def test_two_callers_never_share_an_answer() -> None:
     client = ApiClient(transport := counting())
     endpoint = api(headers={"Authorization": "Bearer {token}"}, cache_ttl=60.0)

@@ -150,6 +150,25 @@ async def test_a_hint_holds_for_all_calls_of_the_endpoint(shared: bool) -> None:
     assert now() == 20.0
 
 
+@pytest.mark.parametrize(
+    ("fields", "longest"),
+    [({}, 60.0), ({"retry_count": 0}, 60.0), ({"retry": RetryPolicy(max_hint=7.0)}, 7.0)],
+)
+@virtual_time
+async def test_a_hint_without_end_does_not_close_the_endpoint_for_ever(
+    fields: dict[str, Any], longest: float
+) -> None:
+    """The other calls wait as long as a retry would, and then ask again."""
+    script = in_turn(reply(429, headers={"Retry-After": "999999999999"}), {})
+    client = ApiClient(FakeTransport({"api": script}))
+    endpoint = api(rate_limit=100, **fields)
+    with pytest.raises(ApiRateLimitError):
+        await client.call(endpoint)
+    assert now() == 0.0
+    assert await client.call(endpoint) == {}
+    assert now() == longest
+
+
 @virtual_time
 async def test_a_shared_limiter_is_told_for_all_who_share_it() -> None:
     limiter = RateLimiter(100, 1.0, burst=50)
