@@ -20,8 +20,8 @@ from rxorch_operators import (
     from_iterable,
     to_async_iterable,
 )
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import Link, Stage, as_stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Link, Stage, as_stage
 
 __all__ = ["Run", "RunStream"]
 

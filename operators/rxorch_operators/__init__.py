@@ -8,13 +8,17 @@ pipelines may share is an object: `RateLimiter`, `CircuitBreaker`, `Bulkhead`, `
 `PermitPool`, `SlidingWindow`.
 """
 
-from .backoff import Jitter, RetryPolicy, RetryState
-from .budget import RetryBudget
 from .bulkhead import Bulkhead, bulkhead
 from .cache import cache
-from .circuit import Circuit, CircuitChange, CircuitPermit, CircuitPolicy, CircuitState, Outcome3
 from .circuit_breaker import CircuitBreaker, circuit_breaker
 from .coalesce import Coalescer, coalesce
+from .engines.backoff import Jitter, RetryPolicy, RetryState
+from .engines.budget import RetryBudget
+from .engines.circuit import Circuit, CircuitChange, CircuitPermit, CircuitPolicy, CircuitState, Outcome3
+from .engines.gcra import Gcra
+from .engines.permits import Permit, PermitPool
+from .engines.ttl_cache import TtlCache
+from .engines.window import SlidingWindow
 from .errors import (
     BulkheadFullError,
     CircuitOpenError,
@@ -28,17 +32,13 @@ from .flat_map_bounded import flat_map_bounded
 from .from_async import from_async
 from .from_async_iterable import from_async_iterable
 from .from_iterable import from_iterable
-from .gcra import Gcra
 from .in_memory_rate_limiter import InMemoryRateLimiter, RateLimit, RateLimiterConfig, RateLimitStatus
-from .permits import Permit, PermitPool
 from .rate_limit import rate_limit
 from .rate_limiter import RateLimiter
 from .retry import GiveUpReason, RetryEvent, retry_backoff
 from .throttle import throttle
 from .timeout import timeout
 from .to_async_iterable import ObservableIterator, last_of, to_async_iterable
-from .ttl_cache import TtlCache
-from .window import SlidingWindow
 
 __all__ = [
     "Bulkhead",

@@ -10,9 +10,9 @@ from typing import Any, Final, ParamSpec, TypeVar, overload
 from reactivex.abc import DisposableBase
 from reactivex.disposable import Disposable
 
-from ._clock import Clock
-from ._clock_user import ClockUser
-from .circuit import (
+from .core.clock import Clock
+from .core.clock_user import ClockUser
+from .engines.circuit import (
     Circuit,
     CircuitChange,
     CircuitPermit,

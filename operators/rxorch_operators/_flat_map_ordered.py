@@ -8,9 +8,9 @@ from typing import Any, Final, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
-from ._demand import DemandScheduler, ListenedDemand
-from ._inner import Project, attach_inner
-from ._stage import DISPOSED, Link, Stage
+from .core.demand import DemandScheduler, ListenedDemand
+from .core.inner import Project, attach_inner
+from .core.stage import DISPOSED, Link, Stage
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from ._clock import Clock, Handle
-from ._clock_user import ClockUser
+from .core.clock import Clock, Handle
+from .core.clock_user import ClockUser
 
 __all__ = ["Meter", "RateQueue", "Ticket"]
 

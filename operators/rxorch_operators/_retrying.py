@@ -10,12 +10,12 @@ from typing import Any, Final, Literal, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
-from ._cause import caused_by
-from ._clock import Clock, Handle
-from ._demand import DemandScheduler
-from ._stage import DISPOSED, NOTHING, Link, Stage, as_stage
-from .backoff import RetryPolicy, RetryState
-from .budget import RetryBudget
+from .core.cause import caused_by
+from .core.clock import Clock, Handle
+from .core.demand import DemandScheduler
+from .core.stage import DISPOSED, NOTHING, Link, Stage, as_stage
+from .engines.backoff import RetryPolicy, RetryState
+from .engines.budget import RetryBudget
 from .errors import RetryBudgetExhaustedError
 
 __all__ = ["GiveUpReason", "RetryEvent", "RetryOptions", "RetryStage"]

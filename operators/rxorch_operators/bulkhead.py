@@ -11,11 +11,11 @@ from typing import Any, ParamSpec, TypeVar, overload
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
-from ._clock import Handle
-from ._demand import DemandScheduler
-from ._stage import DISPOSED, NOTHING, Link, Stage, as_stage
+from .core.clock import Handle
+from .core.demand import DemandScheduler
+from .core.stage import DISPOSED, NOTHING, Link, Stage, as_stage
+from .engines.permits import Permit, PermitPool, PermitStatistics
 from .errors import BulkheadFullError, TimeoutExceededError, invalid
-from .permits import Permit, PermitPool, PermitStatistics
 
 __all__ = ["Bulkhead", "bulkhead"]
 

@@ -10,12 +10,12 @@ from typing import Any, Final, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
-from ._clock import Clock
-from ._demand import DemandScheduler
-from ._stage import DISPOSED, NOTHING, Link, Stage, as_stage
+from .core.clock import Clock
+from .core.demand import DemandScheduler
+from .core.stage import DISPOSED, NOTHING, Link, Stage, as_stage
+from .engines.ttl_cache import TtlCache
 from .errors import invalid
 from .from_iterable import from_iterable
-from .ttl_cache import TtlCache
 
 __all__ = ["cache"]
 

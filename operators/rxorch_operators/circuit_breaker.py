@@ -10,10 +10,10 @@ from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 from ._breaker import CircuitBreaker, Classify
-from ._clock import Clock
-from ._demand import DemandScheduler
-from ._stage import DISPOSED, NOTHING, Link, Stage, as_stage
-from .circuit import CircuitPermit, Outcome3
+from .core.clock import Clock
+from .core.demand import DemandScheduler
+from .core.stage import DISPOSED, NOTHING, Link, Stage, as_stage
+from .engines.circuit import CircuitPermit, Outcome3
 
 __all__ = ["CircuitBreaker", "Classify", "circuit_breaker"]
 

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
-from ._clock import LoopClock
-from ._demand import UNBOUNDED, DemandScheduler
-from ._stage import DISPOSED, NOTHING, Link, Stage, as_stage
-from .from_async import NOBODY
+from .core.async_call import NOBODY
+from .core.clock import LoopClock
+from .core.demand import UNBOUNDED, DemandScheduler
+from .core.stage import DISPOSED, NOTHING, Link, Stage, as_stage
 
 __all__ = ["Coalescer", "CoalescerStatistics", "coalesce"]
 

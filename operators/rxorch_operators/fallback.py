@@ -8,10 +8,10 @@ from typing import Any, TypeAlias, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
-from ._cause import caused_by
-from ._demand import DemandScheduler
-from ._inner import attach_inner
-from ._stage import DISPOSED, NOTHING, Link, Stage, as_stage
+from .core.cause import caused_by
+from .core.demand import DemandScheduler
+from .core.inner import attach_inner
+from .core.stage import DISPOSED, NOTHING, Link, Stage, as_stage
 
 __all__ = ["fallback"]
 

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
-from ._demand import DemandScheduler, ListenedDemand
 from ._flat_map_ordered import OrderedFlatMap
-from ._inner import Project, attach_inner
-from ._stage import DISPOSED, Link, Stage, as_stage
+from .core.demand import DemandScheduler, ListenedDemand
+from .core.inner import Project, attach_inner
+from .core.stage import DISPOSED, Link, Stage, as_stage
 
 A = TypeVar("A")
 B = TypeVar("B")

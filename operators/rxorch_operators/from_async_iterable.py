@@ -9,10 +9,10 @@ from typing import Any, Final, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
-from ._clock import running_loop
-from ._demand import DemandScheduler
-from ._stage import Stage
-from .from_async import NOBODY
+from .core.async_call import NOBODY
+from .core.clock import running_loop
+from .core.demand import DemandScheduler
+from .core.stage import Stage
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
-from ._demand import DemandScheduler
-from ._stage import NOTHING, Stage
+from .core.demand import DemandScheduler
+from .core.stage import NOTHING, Stage
 
 T = TypeVar("T")
 

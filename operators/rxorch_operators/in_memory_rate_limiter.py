@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final
 
-from ._clock import Clock
 from ._rate_queue import RateQueue
 from ._rate_waiter import wait_for_room
+from .core.clock import Clock
+from .engines.window import SlidingWindow
 from .errors import OperatorError, TimeoutExceededError, invalid, is_count
-from .window import SlidingWindow
 
 __all__ = ["InMemoryRateLimiter", "RateLimit", "RateLimitStatus", "RateLimiterConfig"]
 

@@ -11,12 +11,12 @@ from typing import Any, Final, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
-from ._clock import Clock
-from ._demand import DemandScheduler
 from ._rate_queue import RateQueue, Ticket
-from ._stage import DISPOSED, NOTHING, Stage, as_stage
+from .core.clock import Clock
+from .core.demand import DemandScheduler
+from .core.stage import DISPOSED, NOTHING, Stage, as_stage
+from .engines.gcra import Gcra
 from .errors import invalid
-from .gcra import Gcra
 from .rate_limiter import RateLimiter, exceeded
 
 __all__ = ["rate_limit"]

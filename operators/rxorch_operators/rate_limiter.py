@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ._clock import Clock
 from ._rate_queue import RateQueue
 from ._rate_waiter import wait_for_room
+from .core.clock import Clock
+from .engines.gcra import Gcra
 from .errors import RateLimitExceededError, invalid
-from .gcra import Gcra
 
 __all__ = ["RateLimiter", "RateLimiterStatistics", "exceeded"]
 

@@ -10,11 +10,11 @@ from typing import Any, Final, TypedDict, TypeVar, Unpack
 from reactivex import Observable
 from reactivex.abc import SchedulerBase
 
-from ._demand import DemandScheduler
 from ._retrying import GiveUpReason, RetryEvent, RetryOptions, RetryStage
-from ._stage import as_stage
-from .backoff import Jitter, RetryPolicy
-from .budget import RetryBudget
+from .core.demand import DemandScheduler
+from .core.stage import as_stage
+from .engines.backoff import Jitter, RetryPolicy
+from .engines.budget import RetryBudget
 
 __all__ = ["GiveUpReason", "RetryEvent", "RetrySettings", "retry_backoff"]
 

@@ -10,11 +10,11 @@ from typing import Any, Final, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
-from ._clock import Clock, Handle
-from ._demand import DemandScheduler, ListenedDemand
-from ._stage import Link, Stage, as_stage
+from .core.clock import Clock, Handle
+from .core.demand import DemandScheduler, ListenedDemand
+from .core.stage import Link, Stage, as_stage
+from .engines.gcra import Gcra
 from .errors import invalid
-from .gcra import Gcra
 
 __all__ = ["throttle"]
 

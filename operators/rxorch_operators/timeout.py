@@ -9,10 +9,10 @@ from typing import Any, Final, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
-from ._clock import Clock, Handle
-from ._demand import UNBOUNDED, Demand, DemandScheduler
-from ._stage import DISPOSED, NOTHING, Link, Stage, as_stage
-from ._timer_queue import TimerQueue
+from .core.clock import Clock, Handle
+from .core.demand import UNBOUNDED, Demand, DemandScheduler
+from .core.stage import DISPOSED, NOTHING, Link, Stage, as_stage
+from .core.timer_queue import TimerQueue
 from .errors import TimeoutExceededError, TimeoutKind, invalid
 
 __all__ = ["timeout"]

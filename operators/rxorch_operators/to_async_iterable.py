@@ -12,9 +12,9 @@ from typing import Any, Generic, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
-from ._clock import base_scheduler, clock_of
-from ._demand import BoundedDemand, DemandScheduler
-from ._stage import DISPOSED, NOTHING, Stage, as_stage
+from .core.clock import base_scheduler, clock_of
+from .core.demand import BoundedDemand, DemandScheduler
+from .core.stage import DISPOSED, NOTHING, Stage, as_stage
 
 T = TypeVar("T")
 

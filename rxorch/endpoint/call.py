@@ -21,7 +21,7 @@ from rxorch.events import (
     RetryWaiting,
 )
 from rxorch.http.redaction import redact_url
-from rxorch_operators._stage import Link
+from rxorch_operators.core.stage import Link
 
 if TYPE_CHECKING:
     from rxorch.endpoint.runtime import EndpointRuntime

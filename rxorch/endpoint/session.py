@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint.caller import Caller
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import Link, Stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Link, Stage
 
 T = TypeVar("T")
 

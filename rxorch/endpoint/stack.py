@@ -41,8 +41,8 @@ from rxorch_operators import (
     retry_backoff,
     timeout,
 )
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import Link, Stage, as_stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Link, Stage, as_stage
 
 if TYPE_CHECKING:
     from rxorch.endpoint.runtime import EndpointRuntime

@@ -19,8 +19,8 @@ from rxorch.flow.plan import FlowPlan, compile_flow
 from rxorch.flow.result import OrchestrationResult
 from rxorch.flow.state import Done, Recorder, RunSettings, RunState
 from rxorch_operators import TimeoutExceededError, flat_map_bounded, from_iterable, last_of
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import Link, Stage, as_stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Link, Stage, as_stage
 
 __all__ = ["FlowRun", "RunEvents", "RunLink", "execute_flow", "observe_flow"]
 

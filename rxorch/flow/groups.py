@@ -24,8 +24,8 @@ from rxorch.flow.ready import ReadySteps
 from rxorch.flow.state import Done, RunState, sees_results
 from rxorch.flow.steps import Step, StepLink
 from rxorch_operators import flat_map_bounded, from_iterable
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import NOTHING, Link, Stage, as_stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import NOTHING, Link, Stage, as_stage
 
 __all__ = ["node_of"]
 

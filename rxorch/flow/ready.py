@@ -8,8 +8,8 @@ from typing import Any
 
 from reactivex.abc import DisposableBase, ObserverBase
 
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import Stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Stage
 
 
 class ReadySteps(Stage[int]):

@@ -11,8 +11,8 @@ from rxorch.endpoint import Call, EndpointCall, noted, uncancelled
 from rxorch.flow.plan import CallPlan
 from rxorch.flow.result import Outcome, OutcomeStatus
 from rxorch.flow.state import Done, RunState
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import Link, Stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Link, Stage
 
 __all__ = ["Step", "StepLink"]
 

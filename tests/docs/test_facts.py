@@ -18,7 +18,7 @@ from rxorch.endpoint.retry_rules import RETRYABLE_STATUSES, THROTTLED_BASE
 from rxorch.http import AioHttpTransport
 from rxorch_operators import CircuitPolicy, RetryBudget, TtlCache
 from tests.docs.test_docs import errors_of_the_tree
-from tests.operators.test_demand import STOCK
+from tests.operators.core.test_demand import STOCK
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURE = ROOT / "docs" / "architecture.md"

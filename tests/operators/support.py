@@ -15,8 +15,8 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import Disposable
 from reactivex.scheduler import VirtualTimeScheduler
 
-from rxorch_operators._demand import BoundedDemand, DemandScheduler
-from rxorch_operators._stage import Link, Stage
+from rxorch_operators.core.demand import BoundedDemand, DemandScheduler
+from rxorch_operators.core.stage import Link, Stage
 
 END = "|"
 """How a recorded list names a normal end."""

@@ -9,8 +9,8 @@ import pytest
 from reactivex import operators as ops
 
 from rxorch_operators import TtlCache, cache
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import Link, Stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Link, Stage
 from tests.operators.support import AtOnce, Boom, Manual, Recorder, Time, Window, events
 
 

@@ -22,8 +22,8 @@ from rxorch_operators import (
     circuit_breaker,
     from_async,
 )
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import Link, Stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Link, Stage
 from tests.operators.manual_clock import ManualClock
 from tests.operators.support import AtOnce, Boom, Manual, MarbleStage, Recorder, Time, events, turns
 

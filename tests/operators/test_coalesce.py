@@ -20,8 +20,8 @@ from rxorch_operators import (
     last_of,
     to_async_iterable,
 )
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import Link, Stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Link, Stage
 from tests.operators.support import AtOnce, Boom, Manual, Recorder, Time, turns
 
 

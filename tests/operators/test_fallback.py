@@ -12,8 +12,8 @@ from reactivex import operators as ops
 from reactivex.abc import DisposableBase
 
 from rxorch_operators import fallback, from_iterable
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import as_stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import as_stage
 from rxorch_operators.from_async import from_async
 from tests.operators.support import AtOnce, Boom, Manual, MarbleStage, Recorder, Time, turns
 

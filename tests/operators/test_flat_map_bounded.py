@@ -16,8 +16,8 @@ from reactivex.abc import DisposableBase, ObserverBase
 from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import as_stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import as_stage
 from rxorch_operators.flat_map_bounded import flat_map_bounded
 from rxorch_operators.from_async import from_async
 from rxorch_operators.from_iterable import from_iterable

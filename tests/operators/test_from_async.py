@@ -10,8 +10,8 @@ import pytest
 from reactivex import operators as ops
 from reactivex.abc import DisposableBase
 
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import as_stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import as_stage
 from rxorch_operators.from_async import from_async
 from tests.operators.eager import eager_task_factory
 from tests.operators.support import Boom, Recorder, turns

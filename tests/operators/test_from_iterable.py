@@ -10,8 +10,8 @@ import pytest
 from reactivex import operators as ops
 from reactivex.abc import DisposableBase
 
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import Stage, as_stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Stage, as_stage
 from rxorch_operators.from_iterable import from_iterable
 from tests.operators.support import Boom, Counting, Recorder, Time, Window, turns
 

@@ -14,8 +14,8 @@ from reactivex.abc import DisposableBase, ObserverBase
 from reactivex.disposable import SingleAssignmentDisposable
 
 from rxorch_operators import RateLimiter, RateLimitExceededError, rate_limit
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import NOTHING, Stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import NOTHING, Stage
 from tests.operators.manual_clock import ManualClock
 from tests.operators.support import AtOnce, Boom, Manual, MarbleStage, Recorder, Time, events, turns
 

@@ -13,7 +13,7 @@ from reactivex.abc import DisposableBase, ObserverBase
 from reactivex.disposable import Disposable
 
 from rxorch_operators import RetryPolicy, from_iterable, retry_backoff
-from rxorch_operators._stage import as_stage
+from rxorch_operators.core.stage import as_stage
 from rxorch_operators.from_async import from_async
 from tests.operators.support import AtOnce, Boom, Manual, Recorder, Time, turns
 

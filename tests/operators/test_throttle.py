@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from reactivex import operators as ops
 
 from rxorch_operators import flat_map_bounded, from_iterable, throttle
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import as_stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import as_stage
 from rxorch_operators.from_async_iterable import from_async_iterable
 from tests.operators.support import (
     AtOnce,

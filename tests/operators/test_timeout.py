@@ -12,8 +12,8 @@ from reactivex import Observable
 from reactivex import operators as ops
 
 from rxorch_operators import TimeoutExceededError, from_iterable, timeout
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import as_stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import as_stage
 from rxorch_operators.from_async import from_async
 from tests.operators.support import AtOnce, Boom, Manual, MarbleStage, Recorder, Time, Window, events, turns
 

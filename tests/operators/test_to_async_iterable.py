@@ -13,7 +13,7 @@ import reactivex
 from reactivex import operators as ops
 from reactivex.subject import Subject
 
-from rxorch_operators._stage import as_stage
+from rxorch_operators.core.stage import as_stage
 from rxorch_operators.flat_map_bounded import flat_map_bounded
 from rxorch_operators.from_async import from_async
 from rxorch_operators.from_async_iterable import from_async_iterable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from rxorch_operators.circuit import Circuit, CircuitPolicy, CircuitState, Outcome3
+from rxorch_operators.engines.circuit import Circuit, CircuitPolicy, CircuitState, Outcome3
 
 CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN
 FORCED_OPEN, DISABLED = CircuitState.FORCED_OPEN, CircuitState.DISABLED

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rxorch_operators.backoff import RetryPolicy, RetryState, RetryStatistics
+from rxorch_operators.engines.backoff import RetryPolicy, RetryState, RetryStatistics
 
 moderate = settings(max_examples=100, deadline=None, derandomize=True)
 JITTERS = ["none", "full", "equal", "decorrelated"]

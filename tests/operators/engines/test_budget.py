@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rxorch_operators.budget import RetryBudget, RetryBudgetStatistics
+from rxorch_operators.engines.budget import RetryBudget, RetryBudgetStatistics
 
 moderate = settings(max_examples=100, deadline=None, derandomize=True)
 

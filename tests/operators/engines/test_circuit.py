@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rxorch_operators.circuit import Circuit, CircuitChange, CircuitPermit, CircuitPolicy, CircuitStatistics
+from rxorch_operators.engines.circuit import (
+    Circuit,
+    CircuitChange,
+    CircuitPermit,
+    CircuitPolicy,
+    CircuitStatistics,
+)
 from tests.operators.engines.circuit_cases import (
     CLOSED,
     DISABLED,

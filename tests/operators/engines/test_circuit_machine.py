@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rxorch_operators.circuit import Circuit, CircuitPolicy
+from rxorch_operators.engines.circuit import Circuit, CircuitPolicy
 from tests.operators.engines.circuit_cases import (
     CLOSED,
     DISABLED,

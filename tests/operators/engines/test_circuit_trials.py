@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rxorch_operators.circuit import Circuit, CircuitChange, CircuitPolicy
+from rxorch_operators.engines.circuit import Circuit, CircuitChange, CircuitPolicy
 from tests.operators.engines.circuit_cases import (
     CLOSED,
     FAILURE,

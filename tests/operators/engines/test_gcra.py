@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rxorch_operators.gcra import Gcra, GcraStatistics
+from rxorch_operators.engines.gcra import Gcra, GcraStatistics
 from tests.operators.engines.departures import heaviest_window
 
 moderate = settings(max_examples=100, deadline=None, derandomize=True)

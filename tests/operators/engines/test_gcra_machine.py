@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rxorch_operators.gcra import Gcra
+from rxorch_operators.engines.gcra import Gcra
 from tests.operators.engines.departures import heaviest_window
 
 

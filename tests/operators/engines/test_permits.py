@@ -11,8 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from rxorch_operators.engines.permits import Permit, PermitPool, PermitStatistics
 from rxorch_operators.errors import BulkheadFullError
-from rxorch_operators.permits import Permit, PermitPool, PermitStatistics
 
 
 def ignore(permit):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rxorch_operators._tally import Buckets, LastCalls, LastSeconds, Run
+from rxorch_operators.engines.tally import Buckets, LastCalls, LastSeconds, Run
 
 moderate = settings(max_examples=100, deadline=None, derandomize=True)
 results = st.tuples(st.booleans(), st.booleans())

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rxorch_operators.ttl_cache import TtlCache, TtlCacheStatistics
+from rxorch_operators.engines.ttl_cache import TtlCache, TtlCacheStatistics
 
 GONE = object()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rxorch_operators.window import SlidingWindow, SlidingWindowStatistics, seconds_until
+from rxorch_operators.engines.window import SlidingWindow, SlidingWindowStatistics, seconds_until
 
 moderate = settings(max_examples=100, deadline=None, derandomize=True)
 

@@ -15,8 +15,8 @@ from reactivex.abc import DisposableBase, ObserverBase
 from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._stage import DISPOSED, Link, Stage, as_stage
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import DISPOSED, Link, Stage, as_stage
 from rxorch_operators.from_iterable import from_iterable
 from tests.operators.support import AtOnce, Boom, Counting, Manual, Recorder, turns
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, overload
 
-from .errors import invalid, is_count
+from ..errors import invalid, is_count
 
 __all__ = ["TtlCache", "TtlCacheStatistics"]
 

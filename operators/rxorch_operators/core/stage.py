@@ -26,8 +26,8 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.internal.basic import default_error, noop
 from reactivex.scheduler import CurrentThreadScheduler
 
-from ._clock import LoopClock
-from ._demand import DemandScheduler
+from .clock import LoopClock
+from .demand import DemandScheduler
 
 T = TypeVar("T")
 T_out = TypeVar("T_out", covariant=True)

@@ -17,7 +17,7 @@ from reactivex import abc, typing
 from reactivex.abc import DisposableBase, SchedulerBase
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
-from ._clock import Clock, base_scheduler, clock_of
+from .clock import Clock, base_scheduler, clock_of
 
 _TState = TypeVar("_TState")
 

@@ -14,8 +14,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from ._tally import Buckets
-from .errors import invalid, is_count
+from ..errors import invalid, is_count
+from .tally import Buckets
 
 __all__ = ["RetryBudget", "RetryBudgetStatistics"]
 

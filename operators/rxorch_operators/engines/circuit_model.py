@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from .errors import invalid, is_count
+from ..errors import invalid, is_count
 
 CircuitKind = Literal["consecutive", "count", "time"]
 """What is looked back on: the run of failures, the last calls, or the last seconds."""

@@ -9,7 +9,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from .errors import invalid, is_count
+from ..errors import invalid, is_count
 
 __all__ = ["SlidingWindow", "SlidingWindowStatistics", "seconds_until"]
 

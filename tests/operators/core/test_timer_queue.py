@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from rxorch_operators._clock import LoopClock
-from rxorch_operators._demand import DemandScheduler
-from rxorch_operators._timer_queue import TimerQueue
+from rxorch_operators.core.clock import LoopClock
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.timer_queue import TimerQueue
 from tests.operators.support import Boom, Time
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, Literal, get_args
 
-from .errors import invalid, is_count
+from ..errors import invalid, is_count
 
 __all__ = ["Jitter", "RetryLimit", "RetryPolicy", "RetryState", "RetryStatistics"]
 

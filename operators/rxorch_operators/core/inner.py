@@ -7,9 +7,9 @@ from typing import Any, TypeAlias, cast
 
 from reactivex import Observable
 
-from ._demand import DemandScheduler
-from ._stage import DISPOSED, Adapter, Link, Stage
-from .from_async import AsyncCall
+from .async_call import AsyncCall
+from .demand import DemandScheduler
+from .stage import DISPOSED, Adapter, Link, Stage
 
 Project: TypeAlias = Callable[[Any], Observable[Any] | Awaitable[Any]]
 

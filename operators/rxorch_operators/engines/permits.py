@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import BulkheadFullError, invalid, is_count
+from ..errors import BulkheadFullError, invalid, is_count
 
 __all__ = ["Permit", "PermitPool", "PermitStatistics"]
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .errors import invalid
+from ..errors import invalid
 from .window import seconds_until
 
 __all__ = ["Gcra", "GcraStatistics"]

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from ._clock import Clock, Handle, LoopClock
+from .clock import Clock, Handle, LoopClock
 
 _EARLY: Final = 1e-6
 """Seconds by which a timer may fire before its time: clocks tick, virtual ones in microseconds."""

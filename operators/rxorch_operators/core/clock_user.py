@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reactivex.scheduler import VirtualTimeScheduler
 
-from ._clock import Clock, LoopClock, SchedulerClock, base_scheduler, clock_of, running_loop
+from .clock import Clock, LoopClock, SchedulerClock, base_scheduler, clock_of, running_loop
 
 __all__ = ["ClockUser"]
 

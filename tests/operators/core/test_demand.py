@@ -18,9 +18,9 @@ from reactivex.scheduler import CurrentThreadScheduler, VirtualTimeScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.subject import BehaviorSubject
 
-from rxorch_operators._clock import LoopClock
-from rxorch_operators._demand import UNBOUNDED, BoundedDemand, DemandScheduler
-from rxorch_operators._stage import as_stage
+from rxorch_operators.core.clock import LoopClock
+from rxorch_operators.core.demand import UNBOUNDED, BoundedDemand, DemandScheduler
+from rxorch_operators.core.stage import as_stage
 from rxorch_operators.flat_map_bounded import flat_map_bounded
 from rxorch_operators.from_async_iterable import from_async_iterable
 from rxorch_operators.from_iterable import from_iterable

@@ -23,7 +23,7 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from ._circuit_model import (
+from .circuit_model import (
     CircuitChange,
     CircuitKind,
     CircuitPermit,
@@ -33,7 +33,7 @@ from ._circuit_model import (
     CircuitStatistics,
     Outcome3,
 )
-from ._tally import LastCalls, LastSeconds, Run, Tally
+from .tally import LastCalls, LastSeconds, Run, Tally
 from .window import seconds_until
 
 __all__ = [

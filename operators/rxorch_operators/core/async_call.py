@@ -1,0 +1,97 @@
+"""A running awaitable whose result goes to a sink."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+from reactivex.abc import DisposableBase, ObserverBase
+
+from .clock import running_loop
+
+__all__ = ["NOBODY", "AsyncCall"]
+
+
+class AsyncCall(DisposableBase):
+    """A running awaitable whose result goes to a sink; disposing it cancels its task.
+
+    The result is delivered from inside the task: one turn of the loop less than a done callback.
+    """
+
+    __slots__ = ("_awaitable", "_sink", "_task", "_tasks")
+
+    def __init__(
+        self, awaitable: Awaitable[Any], sink: ObserverBase[Any], tasks: set[asyncio.Task[Any]]
+    ) -> None:
+        self._sink = sink
+        self._awaitable: Awaitable[Any] | None = awaitable
+        self._tasks = tasks
+        self._task: asyncio.Task[None] | None = None
+        loop = running_loop()
+        if loop is None:
+            self._close_unstarted()
+            raise RuntimeError("an async function needs a running event loop: subscribe inside a coroutine")
+        task = loop.create_task(self._deliver(awaitable))
+        if not task.done():  # an eager task factory runs it at once, up to its first wait or to its end
+            self._task = task
+            tasks.add(task)
+
+    async def _deliver(self, awaitable: Awaitable[Any]) -> None:
+        self._awaitable = None
+        try:
+            value = await awaitable
+        except asyncio.CancelledError as error:
+            self._end().on_error(error)  # type: ignore[arg-type]
+            raise
+        except Exception as error:
+            self._end().on_error(error)
+        else:
+            sink = self._end()
+            self._sink = sink  # dispose() from inside on_next must keep on_completed from following
+            sink.on_next(value)
+            self._sink.on_completed()
+
+    def _end(self) -> ObserverBase[Any]:
+        """The task is done but for the delivery: disposing must not cancel it any more."""
+        task, self._task = self._task, None
+        if task is None:
+            self._tasks.discard(asyncio.current_task())
+        else:
+            self._tasks.discard(task)
+        sink, self._sink = self._sink, NOBODY
+        return sink
+
+    def _close_unstarted(self) -> None:
+        awaitable, self._awaitable = self._awaitable, None
+        close = getattr(awaitable, "close", None)
+        if close is not None:
+            close()
+
+    def dispose(self) -> None:
+        """Cancels the task; nothing is delivered any more."""
+        self._sink = NOBODY
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        if self._awaitable is not None:  # a task cancelled before its first step never runs its code
+            self._tasks.discard(task)
+            self._close_unstarted()
+
+
+class _Nobody(ObserverBase[Any]):
+    __slots__ = ()
+
+    def on_next(self, value: Any) -> None:
+        """Nobody listens."""
+
+    def on_error(self, error: Exception) -> None:
+        """Nobody listens."""
+
+    def on_completed(self) -> None:
+        """Nobody listens."""
+
+
+NOBODY = _Nobody()
+"""The sink of what was disposed."""
