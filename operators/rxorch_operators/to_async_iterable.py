@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from reactivex import Observable
-from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
+from reactivex.abc import SchedulerBase
 
-from .core.clock import base_scheduler, clock_of
-from .core.demand import BoundedDemand, DemandScheduler
-from .core.stage import DISPOSED, NOTHING, Stage, as_stage
+from .core.inbox import Inbox, last_of, settle
+from .core.stage import Stage, as_stage
+
+__all__ = ["ObservableIterator", "last_of", "to_async_iterable"]
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class ObservableIterator(AsyncIterator[T], Generic[T]):
     def __init__(self, source: Stage[T], buffer: int, scheduler: SchedulerBase | None) -> None:
         self._source = source
         self._scheduler = scheduler
-        self._inbox: _Inbox = _Inbox(buffer)
+        self._inbox = Inbox(buffer)
         self._started = False
 
     def __aiter__(self) -> ObservableIterator[T]:
@@ -111,141 +111,3 @@ def _running_in(loop: asyncio.AbstractEventLoop) -> bool:
         return asyncio.get_running_loop() is loop
     except RuntimeError:
         return False
-
-
-class _Inbox(ObserverBase[Any], DisposableBase):
-    """What has arrived and was not taken yet."""
-
-    __slots__ = (
-        "_capacity",
-        "_demand",
-        "_upstream",
-        "_waiter",
-        "done",
-        "error",
-        "in_hand",
-        "items",
-        "loop",
-        "tasks",
-    )
-
-    def __init__(self, capacity: int) -> None:
-        self.items: deque[Any] = deque()
-        self.error: Exception | None = None
-        self.done = False
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.tasks: set[asyncio.Task[Any]] = set()
-        self._capacity = capacity
-        self.in_hand = False
-        self._demand = BoundedDemand(self._credit)
-        self._upstream = NOTHING
-        self._waiter: asyncio.Future[None] | None = None
-
-    def _credit(self) -> int:
-        return self._capacity - len(self.items) - self.in_hand
-
-    def open(self, source: Stage[Any], scheduler: SchedulerBase | None) -> None:
-        """Subscribes; what fails on the way is the stream's error."""
-        self.loop = asyncio.get_running_loop()
-        base = base_scheduler(scheduler)
-        try:
-            upstream = source.attach(self, DemandScheduler(base, self._demand, clock_of(base), self.tasks))
-        except Exception as error:
-            self.on_error(error)
-            return
-        if self.done:
-            upstream.dispose()
-        else:
-            self._upstream = upstream
-
-    def take(self) -> Any:
-        """The oldest element. It counts as waiting until the loop body has done with it."""
-        self.in_hand = True
-        return self.items.popleft()
-
-    def put_away(self) -> None:
-        """The loop body asks for more: there is room for another."""
-        self.in_hand = False
-        if not self.done:
-            self._demand.grew()
-
-    async def arrival(self) -> None:
-        """Waits until there is something new."""
-        if self._waiter is not None:
-            raise RuntimeError("this stream is already being iterated by another task")
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def on_next(self, value: Any) -> None:
-        if not self.done:
-            self.items.append(value)
-            self._wake()
-
-    def on_error(self, error: Exception) -> None:
-        if not self.done:
-            self.error = error
-            self._finish()
-
-    def on_completed(self) -> None:
-        if not self.done:
-            self._finish()
-
-    def _finish(self) -> None:
-        self.done = True
-        upstream, self._upstream = self._upstream, DISPOSED
-        self._wake()
-        upstream.dispose()
-
-    def dispose(self) -> None:
-        self.items.clear()
-        self.error = None
-        self._finish()
-
-
-async def settle(tasks: set[asyncio.Task[Any]]) -> None:
-    """Waits until these tasks, all of them told to end already, have ended."""
-    current = asyncio.current_task()
-    while pending := {task for task in tasks if task is not current and not task.done()}:
-        await asyncio.wait(pending)
-
-
-async def last_of(source: Observable[T], *, scheduler: SchedulerBase | None = None) -> T:
-    """Awaits the last element of an observable; a cancelled wait ends the source and its tasks first.
-
-    Raises the source's error, or `LookupError` when it completes without an element.
-    """
-    inbox = _Last()
-    try:
-        inbox.open(as_stage(source), scheduler)
-        while not inbox.done:
-            await inbox.arrival()
-        if inbox.error is not None:
-            raise inbox.error
-        if not inbox.items:
-            raise LookupError("the observable completed without an element")
-        return inbox.items[0]  # type: ignore[no-any-return]
-    finally:
-        inbox.dispose()
-        if inbox.tasks:
-            await settle(inbox.tasks)
-
-
-class _Last(_Inbox):
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__(1)
-
-    def _credit(self) -> int:
-        return 1
-
-    def on_next(self, value: Any) -> None:
-        self.items.clear()
-        self.items.append(value)

@@ -1,0 +1,97 @@
+"""What a consumer saw: every notification with its time, and whatever broke the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reactivex.abc import ObserverBase
+
+from .marbles import Event, Kind, write_marbles
+
+__all__ = ["Recorder"]
+
+
+class Recorder(ObserverBase[Any]):
+    """An observer that notes every event, and what no Observable may do.
+
+    Args:
+        now: Reads the time; 0 for ever by default.
+        on_event: Told each event after it was noted. May dispose, ask for more, or raise.
+
+    Attributes:
+        events: What came, in order.
+        offences: What broke the contract, in words.
+
+    >>> import reactivex
+    >>> recorder = Recorder()
+    >>> reactivex.of(1, 2).subscribe(recorder) and None
+    >>> recorder.values, recorder.completed, recorder.offences
+    ([1, 2], True, [])
+    """
+
+    def __init__(
+        self, now: Callable[[], float] | None = None, on_event: Callable[[Event], object] | None = None
+    ) -> None:
+        self._now = now or (lambda: 0.0)
+        self._on_event = on_event
+        self._inside: str | None = None
+        self._cut = False
+        self.events: list[Event] = []
+        self.offences: list[str] = []
+
+    def cut(self) -> None:
+        """Says that the subscription is being disposed: nothing may come any more."""
+        self._cut = True
+
+    def on_next(self, value: Any) -> None:
+        self._note("next", value)
+
+    def on_error(self, error: Exception) -> None:
+        self._note("error", error)
+
+    def on_completed(self) -> None:
+        self._note("completed", None)
+
+    def _note(self, kind: Kind, value: Any) -> None:
+        event = Event(round(self._now(), 6), kind, value)
+        word = write_marbles([Event(0.0, kind, value)])
+        if self._inside is not None:
+            self.offences.append(f"serial: {word} came inside of {self._inside}")
+        if self.ended:
+            self.offences.append(f"grammar: {word} came after the end")
+        elif self._cut:
+            self.offences.append(f"disposal: {word} came after the disposal")
+        self.events.append(event)
+        if self._on_event is None:
+            return
+        outer, self._inside = self._inside, word
+        try:
+            self._on_event(event)
+        finally:
+            self._inside = outer
+
+    @property
+    def ended(self) -> bool:
+        """Whether a terminal event has come."""
+        return any(event.is_end for event in self.events)
+
+    @property
+    def values(self) -> list[Any]:
+        """The elements."""
+        return [event.value for event in self.events if event.kind == "next"]
+
+    @property
+    def error(self) -> BaseException | None:
+        """The error it ended with, if it did."""
+        return next((event.value for event in self.events if event.kind == "error"), None)
+
+    @property
+    def completed(self) -> bool:
+        """Whether it ended normally."""
+        return any(event.kind == "completed" for event in self.events)
+
+    @property
+    def marbles(self) -> str:
+        """The events as text."""
+        return write_marbles(self.events)

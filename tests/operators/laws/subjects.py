@@ -1,0 +1,180 @@
+"""Our operators as the law book sees them: how each is built, and which laws it can be held to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reactivex import Observable
+from reactivex import operators as ops
+
+from rxorch_operators import (
+    Bulkhead,
+    CircuitBreaker,
+    Coalescer,
+    Outcome3,
+    RateLimiter,
+    TtlCache,
+    bulkhead,
+    cache,
+    circuit_breaker,
+    coalesce,
+    fallback,
+    flat_map_bounded,
+    from_async,
+    from_async_iterable,
+    from_iterable,
+    rate_limit,
+    retry_backoff,
+    throttle,
+    timeout,
+    to_async_iterable,
+)
+from rxorch_operators.testing import Lab, Subject
+
+Operator = Callable[[Observable[Any]], Observable[Any]]
+TRANSPARENT: dict[str, Any] = {"keeps": "marbles", "max_ahead": 0}
+
+
+def retrying(lab: Lab) -> Operator:
+    return retry_backoff(
+        max_attempts=3,
+        jitter="none",
+        base=1.0,
+        retry_if=lab.callback(lambda error: True),
+        hint=lab.callback(lambda error: None),
+        on_retry=lab.callback(lambda event: None),
+        on_give_up=lab.callback(lambda reason, error: None),
+    )
+
+
+def retrying_results(lab: Lab) -> Operator:
+    return retry_backoff(max_attempts=2, jitter="none", retry_result=lab.callback(lambda value: value == 1))
+
+
+def resuming(lab: Lab) -> Operator:
+    return retry_backoff(
+        max_attempts=3,
+        random=lab.random,
+        resume=lab.callback(lambda count, last: from_iterable([last])),
+    )
+
+
+def breaking(lab: Lab, threshold: int) -> Operator:
+    breaker = CircuitBreaker(threshold, 2.0, on_change=lab.listener())
+    lab.holds("trials", lambda: breaker.statistics().trials)
+    return circuit_breaker(breaker, classify=lab.callback(_failed_if_error))
+
+
+def _failed_if_error(result: object) -> Outcome3:
+    return Outcome3.FAILURE if isinstance(result, Exception) else Outcome3.SUCCESS
+
+
+def breaking_and_repeating(lab: Lab) -> Operator:
+    """So that the circuit opens, refuses and tries again within one case."""
+    breaker = breaking(lab, threshold=1)
+    return lambda source: source.pipe(breaker, retry_backoff(max_attempts=4, base=1.0, jitter="none"))
+
+
+def limited(lab: Lab, limiter: RateLimiter) -> Operator:
+    lab.holds("waiting", lambda: limiter.statistics().waiting)
+    return rate_limit(limiter, cost=lab.callback(lambda: 1), on_wait=lab.listener())
+
+
+def limited_twice(lab: Lab) -> Operator:
+    total, own = RateLimiter(2, 3.0, burst=1), RateLimiter(1, 2.5, burst=1, max_wait=6.0)
+    lab.holds("waiting", lambda: total.statistics().waiting + own.statistics().waiting)
+    limit = rate_limit(total, own, on_wait=lab.listener())
+    return lambda source: source.pipe(limit, ops.repeat(2))
+
+
+def permitted(lab: Lab, shared: Bulkhead) -> Operator:
+    lab.holds("permits", lambda: shared.statistics().in_flight)
+    lab.holds("waiting", lambda: shared.statistics().waiting)
+    return bulkhead(shared)
+
+
+def shared_call(lab: Lab) -> Operator:
+    calls = Coalescer()
+    lab.holds("calls", lambda: calls.statistics().in_flight)
+    lab.holds("waiting", lambda: calls.statistics().waiting)
+    return coalesce(calls, lab.callback(lambda: "key"))
+
+
+def cached(lab: Lab) -> Operator:
+    return cache(
+        TtlCache(),
+        lab.callback(lambda: "key"),
+        ttl=5.5,
+        size=lab.callback(lambda value: 1),
+        on_hit=lab.listener(),
+    )
+
+
+def substituted_later(lab: Lab) -> Operator:
+    return fallback(lab.callback(lambda error: lab.inner(7)), degraded=lab.callback(lambda error: None))
+
+
+def through_async_for(source: Observable[Any]) -> Observable[Any]:
+    """Out of Rx and back: `to_async_iterable` and `from_async_iterable`."""
+    return from_async_iterable(to_async_iterable(source))
+
+
+def async_call(lab: Lab) -> Operator:
+    return lambda source: from_async(lab.call, 7)
+
+
+SUBJECTS = [
+    Subject(name="retry_backoff", build=retrying, **TRANSPARENT),
+    Subject(name="retry_backoff(retry_result)", build=retrying_results, max_ahead=1),
+    Subject(name="retry_backoff(resume)", build=resuming, independent=False),
+    Subject(name="timeout(long)", build=lambda lab: timeout(500.0, each=300.0), **TRANSPARENT),
+    Subject(name="timeout(short)", build=lambda lab: timeout(5.5, each=2.5, first=1.5), max_ahead=0),
+    Subject(
+        name="throttle",
+        build=lambda lab: throttle(1, 1.5, cost=lab.callback(lambda n: 1)),
+        keeps="values",
+        max_ahead=1,
+    ),
+    Subject(name="fallback", build=lambda lab: fallback(lab.callback(lambda error: 7)), **TRANSPARENT),
+    Subject(name="fallback(observable)", build=substituted_later, keeps="marbles"),
+    Subject(name="circuit_breaker", build=lambda lab: breaking(lab, threshold=5), **TRANSPARENT),
+    Subject(name="circuit_breaker(trials)", build=breaking_and_repeating, independent=False),
+    Subject(name="rate_limit", build=lambda lab: limited(lab, RateLimiter(100, 1.0)), **TRANSPARENT),
+    Subject(name="rate_limit(waiting)", build=limited_twice, independent=False, tells=False),
+    Subject(name="bulkhead", build=lambda lab: permitted(lab, Bulkhead(limit=5)), **TRANSPARENT),
+    Subject(
+        name="bulkhead(queue)",
+        build=lambda lab: permitted(lab, Bulkhead(1, max_wait=2.5)),
+        max_ahead=0,
+        independent=False,
+    ),
+    Subject(name="coalesce", build=shared_call, keeps="values", cold=False, independent=False),
+    Subject(name="cache", build=cached, keeps="values", cold=False, independent=False),
+    Subject(
+        name="flat_map_bounded",
+        build=lambda lab: flat_map_bounded(lab.callback(lab.call), max_concurrent=2),
+        max_ahead=2,
+    ),
+    Subject(
+        name="flat_map_bounded(inner)",
+        build=lambda lab: flat_map_bounded(lab.callback(lab.inner), max_concurrent=2),
+    ),
+    Subject(
+        name="flat_map_bounded(ordered)",
+        build=lambda lab: flat_map_bounded(lab.callback(lab.call), max_concurrent=2, ordered=True, buffer=1),
+        max_ahead=3,
+    ),
+    Subject(
+        name="flat_map_bounded(ordered inner)",
+        build=lambda lab: flat_map_bounded(lab.callback(lab.inner), max_concurrent=2, ordered=True),
+    ),
+    Subject(name="from_iterable", build=lambda lab: lambda source: from_iterable([1, 2, 3]), cold=False),
+    Subject(name="from_async", build=async_call, cold=False, independent=False, passes_cancellation=False),
+    Subject(
+        name="to_async_iterable, from_async_iterable",
+        build=lambda lab: through_async_for,
+        max_ahead=1,
+        independent=False,
+    ),
+]
