@@ -32,6 +32,7 @@ from .flat_map_bounded import flat_map_bounded
 from .from_async import from_async
 from .from_async_iterable import from_async_iterable
 from .from_iterable import from_iterable
+from .guard import Guard, guard
 from .in_memory_rate_limiter import InMemoryRateLimiter, RateLimit, RateLimiterConfig, RateLimitStatus
 from .rate_limit import rate_limit
 from .rate_limiter import RateLimiter
@@ -53,6 +54,7 @@ __all__ = [
     "Coalescer",
     "Gcra",
     "GiveUpReason",
+    "Guard",
     "InMemoryRateLimiter",
     "Jitter",
     "ObservableIterator",
@@ -82,6 +84,7 @@ __all__ = [
     "from_async",
     "from_async_iterable",
     "from_iterable",
+    "guard",
     "last_of",
     "rate_limit",
     "retry_backoff",

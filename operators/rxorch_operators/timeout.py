@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
@@ -28,6 +28,7 @@ def timeout(
     *,
     each: float | None = None,
     first: float | None = None,
+    kind: Literal["total", "attempt"] = "total",
     scheduler: SchedulerBase | None = None,
 ) -> Callable[[Observable[T]], Observable[T]]:
     """Ends a subscription with an error of its own when a time limit runs out.
@@ -40,10 +41,11 @@ def timeout(
             is given. Time in which a bounded consumer asks for nothing does not count: the source may not
             emit then.
         first: Seconds from subscription to the first element, or to the end of an empty source.
+        kind: What its error calls the total: "attempt" where a retry stands outside of it.
         scheduler: Time to measure with; that of the subscription by default.
 
     Emits: the elements of the source. Errors: those of the source; `TimeoutExceededError`, which is also a
-    `TimeoutError`, with `kind` "total", "each" or "first" and the `limit` in seconds. The source is disposed
+    `TimeoutError`, with `kind` "total" (or "attempt"), "each" or "first" and the `limit` in seconds. The source is disposed
     before the error goes out. Disposal: stops the timers and disposes the source.
 
     ::
@@ -63,12 +65,14 @@ def timeout(
     for name, limit in (("total", total), ("each", each), ("first", first)):
         if limit is not None and not callable(limit) and not limit >= 0.0:
             raise invalid(name, limit, "give seconds, 0 or more, or None for no limit")
+    if kind not in ("total", "attempt"):
+        raise invalid("kind", kind, 'give "total" or "attempt"')
     clock = None if scheduler is None else DemandScheduler.of(scheduler).clock
 
     shared = _SharedTimer()
 
     def operator(source: Observable[T]) -> Observable[T]:
-        return _Timeout(as_stage(source), total, _finite(each), _finite(first), clock, shared)
+        return _Timeout(as_stage(source), total, _finite(each), _finite(first), kind, clock, shared)
 
     return operator
 
@@ -100,6 +104,7 @@ class _Timeout(Stage[T]):
         total: float | Callable[[], float | None] | None,
         each: float | None,
         until_first: float | None,
+        kind: TimeoutKind,
         clock: Clock | None,
         shared: _SharedTimer,
     ) -> None:
@@ -108,6 +113,7 @@ class _Timeout(Stage[T]):
         self.total = total
         self.each = each
         self.until_first = until_first  # `first` is a method of Observable
+        self.kind = kind
         self.clock = clock
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
@@ -116,11 +122,11 @@ class _Timeout(Stage[T]):
             if callable(total):
                 total = total()
             if total is not None and not total > 0.0:
-                sink.on_error(TimeoutExceededError(limit=max(0.0, total), kind="total"))
+                sink.on_error(TimeoutExceededError(limit=max(0.0, total), kind=self.kind))
                 return NOTHING
         link: _Limited
         if self.each is None and self.until_first is None:
-            link = _Limited(sink)
+            link = _Limited(sink, self.kind)
         else:
             link = _Paced(sink, self, scheduler)
         try:
@@ -137,11 +143,12 @@ class _Timeout(Stage[T]):
 class _Limited(Link):
     """Has one timer at most, for the whole subscription."""
 
-    __slots__ = ("_total", "_total_limit")
+    __slots__ = ("_kind", "_total", "_total_limit")
 
-    def __init__(self, sink: ObserverBase[Any]) -> None:
+    def __init__(self, sink: ObserverBase[Any], kind: TimeoutKind) -> None:
         self.sink = sink
         self.upstream = NOTHING
+        self._kind = kind
         self._total: Handle | None = None
 
     def arm(self, total: float | None, clock: Clock, shared: _SharedTimer | None) -> None:
@@ -155,7 +162,7 @@ class _Limited(Link):
             self._total = shared.call(clock, total, self._total_over)
 
     def _total_over(self) -> None:
-        self._expire(self._total_limit, "total")
+        self._expire(self._total_limit, self._kind)
 
     def _expire(self, limit: float, kind: TimeoutKind) -> None:
         if self.upstream is not DISPOSED:
@@ -203,7 +210,7 @@ class _Paced(_Limited):
     _gap_kind: TimeoutKind
 
     def __init__(self, sink: ObserverBase[Any], stage: _Timeout[Any], scheduler: DemandScheduler) -> None:
-        super().__init__(sink)
+        super().__init__(sink, stage.kind)
         self._clock = stage.clock or scheduler.clock
         self._each = stage.each
         self._demand: Demand = scheduler.demand

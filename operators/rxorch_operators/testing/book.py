@@ -3,59 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from .dice import BYTES, case_of
 from .laws import Subject, check_case
-from .script import Case, Consumer, Script
+from .script import Case
 
 __all__ = ["LawBook", "cases"]
 
-_KINDS = ["cold", "stage", "sync", "pull"]
-_ENDS = ["completed", "completed", "completed", "error", "never", "cancelled"]
-_gaps = st.integers(0, 3)
-_scripts = st.builds(Script, st.lists(_gaps, max_size=5).map(tuple), st.sampled_from(_ENDS), _gaps)
-_inner_scripts = st.builds(
-    Script,
-    st.lists(_gaps, max_size=2).map(tuple),
-    st.sampled_from(["completed", "completed", "error"]),
-    _gaps,
-)
-_pulled_scripts = st.builds(
-    Script, st.integers(0, 12).map(lambda count: (0,) * count), st.sampled_from(_ENDS), st.just(0)
-)
-_rarely = st.one_of(st.none(), st.none(), st.integers(1, 4))
 
+def cases() -> st.SearchStrategy[Case]:
+    """Generated cases: anything may happen at any time, and most of the time little does.
 
-@st.composite
-def cases(draw: Any) -> Case:
-    """Generated cases: anything may happen at any time, and most of the time little does."""
-    kind = draw(st.sampled_from(_KINDS))
-    bounded = draw(st.booleans())
-    consumer = Consumer(
-        lean=draw(st.booleans()),
-        room=draw(st.integers(0, 3)) if bounded else None,
-        openings=tuple(draw(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 3)), max_size=2)))
-        if bounded
-        else (),
-        takes_more_inside=bounded and draw(st.booleans()),
-        dispose_at=draw(st.one_of(st.none(), st.none(), st.integers(0, 9))),
-        dispose_in=draw(_rarely),
-        raises_in=draw(_rarely),
-    )
-    return Case(
-        kind=kind,
-        sources=tuple(
-            draw(st.lists(_pulled_scripts if kind == "pull" else _scripts, min_size=1, max_size=3))
-        ),
-        inners=tuple(draw(st.lists(_inner_scripts, min_size=1, max_size=3))),
-        consumer=consumer,
-        fault=draw(_rarely),
-        second=draw(_rarely),
-        seed=draw(st.integers(0, 3)),
-    )
+    >>> cases().map(lambda case: case.kind)
+    binary(min_size=64, max_size=64).map(case_of).map(lambda case: case.kind)
+    """
+    return st.binary(min_size=BYTES, max_size=BYTES).map(case_of)
 
 
 @dataclass(slots=True)

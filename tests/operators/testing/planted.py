@@ -147,9 +147,9 @@ class _Asked(Link):
         self.send()
 
     def send(self) -> None:
-        while self.queue and self.demand.credit() > 0:
+        while self.queue and self.demand.credit() > 0 and not self.is_disposed:
             self.sink.on_next(self.queue.pop(0))
-        if self.ended and not self.queue:
+        if self.ended and not self.queue and not self.is_disposed:
             self.ended = False
             self.sink.on_completed()
 

@@ -1,0 +1,58 @@
+"""The plugin as its users meet it: found by pytest, with an option, a fixture and a line at the end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rxorch_operators.testing.plugin import SIZES, size_of
+
+A_TEST = """
+from reactivex import operators as ops
+from rxorch_operators.testing import Subject
+
+
+def test_map(laws):
+    laws.check(Subject(name="map", build=lambda lab: ops.map(lab.callback(abs)), tells=False))
+
+
+def test_wrong(laws):
+    laws.check(Subject(name="wrong", build=lambda lab: ops.map(lambda n: -n), keeps="values", tells=False))
+"""
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    (folder / "test_mine.py").write_text(A_TEST)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    return subprocess.run(
+        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+
+
+def test_an_operator_of_ones_own_is_held_to_the_laws(tmp_path: Path) -> None:
+    done = run(tmp_path, "--laws=150")
+    assert done.returncode == 1
+    assert "1 failed, 1 passed" in done.stdout
+    assert "wrong breaks a law:" in done.stdout
+    assert "transparency: elements were lost, changed or put in another order" in done.stdout
+    assert "laws of operators: 2 operators" in done.stdout
+
+
+def test_a_size_that_is_none_is_a_usage_error(tmp_path: Path) -> None:
+    done = run(tmp_path, "--laws=many")
+    assert done.returncode == 4
+    assert "--laws=many: give short, long, or the number of cases" in done.stderr
+
+
+def test_short_is_two_thousand_and_long_is_fifty_thousand() -> None:
+    assert (size_of("short"), size_of("long"), size_of("7")) == (2_000, 50_000, 7)
+    assert SIZES == {"short": 2_000, "long": 50_000}
+
+
+@pytest.mark.parametrize("wanted", ["0", "-1", "", "1.5", "²", "Long"])
+def test_what_else_is_given_is_refused(wanted: str) -> None:
+    with pytest.raises(pytest.UsageError, match="--laws="):
+        size_of(wanted)

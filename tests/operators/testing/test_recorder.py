@@ -1,0 +1,55 @@
+"""The recorder notes what came, and what should not have come."""
+
+from __future__ import annotations
+
+import reactivex
+
+from rxorch_operators.testing import Event, Recorder
+
+
+def test_it_notes_events_with_their_times() -> None:
+    times = iter([1.0, 2.0, 3.5])
+    recorder = Recorder(lambda: next(times))
+    recorder.on_next("a")
+    recorder.on_next("b")
+    recorder.on_completed()
+    assert recorder.events == [Event(1.0, "next", "a"), Event(2.0, "next", "b"), Event(3.5, "completed")]
+    assert (recorder.values, recorder.completed, recorder.error) == (["a", "b"], True, None)
+    assert recorder.offences == []
+
+
+def test_it_draws_what_it_saw() -> None:
+    times = iter([1.0, 2.0])
+    recorder = Recorder(lambda: next(times))
+    recorder.on_next("a")
+    recorder.on_error(KeyError("b"))
+    assert recorder.marbles == "-a#"
+    assert isinstance(recorder.error, KeyError)
+
+
+def test_it_names_what_comes_after_the_end() -> None:
+    recorder = Recorder()
+    recorder.on_completed()
+    recorder.on_next("a")
+    recorder.on_error(KeyError("b"))
+    assert recorder.offences == ["grammar: a came after the end", "grammar: # came after the end"]
+
+
+def test_it_names_what_comes_inside_of_another() -> None:
+    recorder = Recorder(on_event=lambda event: recorder.on_completed() if event.kind == "next" else None)
+    recorder.on_next("a")
+    assert recorder.offences == ["serial: | came inside of a"]
+
+
+def test_it_names_what_comes_after_the_disposal() -> None:
+    recorder = Recorder()
+    recorder.on_next("a")
+    recorder.cut()
+    recorder.on_next("b")
+    assert recorder.offences == ["disposal: b came after the disposal"]
+
+
+def test_it_is_an_observer() -> None:
+    recorder = Recorder()
+    reactivex.of(1, 2).subscribe(recorder)
+    assert recorder.values == [1, 2]
