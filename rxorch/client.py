@@ -57,7 +57,7 @@ class ApiClient(Caller):
                 breaker_timeout=breaker_timeout,
                 rate_limit_window=rate_limit_window,
                 global_limiter=limiter,
-                bulkhead=None if max_in_flight is None else Bulkhead(max_in_flight),
+                bulkhead=None if max_in_flight is None else Bulkhead(max_in_flight, queue=None),
                 cache_ttl=cache_ttl,
                 retry_budget=retry_budget,
             ),

@@ -10,9 +10,9 @@ import pytest
 from rxorch import ApiClient, APIEndpoint, ApiHttpError, parallel
 from rxorch import operators as rxo
 from rxorch.events import CallFinished
+from rxorch_operators.testing import virtual_time
 from tests.conftest import ServeLoopback
 from tests.support.fake_transport import FakeTransport, api, turns
-from tests.support.virtual_time import virtual_time
 from tests.support.watch import Watch
 
 

@@ -17,8 +17,9 @@ from rxorch import (
     create_rest_api_orchestrator,
     create_sequential_api_chain,
 )
+from rxorch_operators.testing import virtual_time
 from tests.support.fake_transport import FakeTransport
-from tests.support.virtual_time import now, virtual_time
+from tests.support.virtual_time import now
 
 PAIRS = [("a", "http://shop.test/a"), ("b", "http://shop.test/b/{a.id}")]
 

@@ -12,9 +12,9 @@ from rxorch import (
     APIOrchestrationConfig,
     APIOrchestrator,
 )
+from rxorch_operators.testing import virtual_time
 from tests.conftest import ServeLoopback
 from tests.support.fake_transport import FakeTransport, Hold, api, apis, in_turn, orchestrate, reply, turns
-from tests.support.virtual_time import virtual_time
 
 # -- figures -------------------------------------------------------------------------------------------
 

@@ -17,10 +17,11 @@ from rxorch import (
     OrchestrationMode,
     sequential,
 )
+from rxorch_operators.testing import virtual_time
 from tests.acceptance.threaded import ThreadedLoopback
 from tests.conftest import ServeLoopback
 from tests.support.fake_transport import FakeTransport, Hold, api, apis, orchestrate, turns
-from tests.support.virtual_time import now, virtual_time
+from tests.support.virtual_time import now
 
 # -- state, sessions and loops -------------------------------------------------------------------------
 

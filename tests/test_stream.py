@@ -21,9 +21,10 @@ from rxorch import (
     sequential,
 )
 from rxorch import operators as rxo
+from rxorch_operators.testing import virtual_time
 from tests.support.fake_transport import FakeTransport, Hold, api, apis, turns
 from tests.support.streams import Source, idle, streaming, stuck
-from tests.support.virtual_time import now, virtual_time
+from tests.support.virtual_time import now
 
 # -- records -------------------------------------------------------------------------------------------
 

@@ -90,7 +90,7 @@ class Call:
         self.answered = 0
         self.key: Any = None
         self.started = 0.0
-        self._attempt_started = 0.0
+        self._attempt_started: float | None = None  # the clock may well say 0
         self.now: Callable[[], float]
         self.deadline: float | None = trail.deadline
         self.listening = False
@@ -132,10 +132,11 @@ class Call:
 
     def attempt_failed(self, error: BaseException) -> None:
         """An attempt ended in an error."""
-        if self.listening and self._attempt_started:
+        started = self._attempt_started
+        if self.listening and started is not None:
             now = self.now()
-            self._emit(AttemptFailed, now, self.attempts, error, now - self._attempt_started)
-            self._attempt_started = 0.0
+            self._emit(AttemptFailed, now, self.attempts, error, now - started)
+            self._attempt_started = None
 
     @property
     def sends(self) -> int:

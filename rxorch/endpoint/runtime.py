@@ -99,7 +99,7 @@ class EndpointRuntime:
         limiters = (defaults.global_limiter, self.own_limiter)  # outermost first
         self.limiters = tuple(limiter for limiter in limiters if limiter is not None)
         # Operators that are the same for every call are made once.
-        self.attempt_timeout = None if endpoint.timeout is None else timeout(endpoint.timeout)
+        self.attempt_timeout = None if endpoint.timeout is None else timeout(endpoint.timeout, kind="attempt")
         self.attempt_bulkhead = None if self.bulkhead is None else bulkhead(self.bulkhead)
         self.attempt_breaker = (
             None

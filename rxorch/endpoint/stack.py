@@ -163,8 +163,6 @@ class _WatchedLink(Link):
         self._call = call
 
     def on_error(self, error: Exception) -> None:
-        if isinstance(error, TimeoutExceededError):
-            error = TimeoutExceededError(limit=error.limit, kind="attempt")
         self._call.attempt_failed(error)
         self.sink.on_error(error)
 

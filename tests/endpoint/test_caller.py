@@ -12,9 +12,10 @@ from rxorch.endpoint import CallDefaults, Caller
 from rxorch.errors import ApiBulkheadFullError, ApiConfigurationError, ApiNetworkError
 from rxorch.http import AioHttpTransport
 from rxorch_operators import Bulkhead
+from rxorch_operators.testing import virtual_time
 from tests.conftest import ServeLoopback
 from tests.support.fake_transport import FakeTransport, Hold, api, turns
-from tests.support.virtual_time import now, virtual_time
+from tests.support.virtual_time import now
 
 
 async def test_a_call_returns_the_value() -> None:

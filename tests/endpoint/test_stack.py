@@ -18,8 +18,9 @@ from rxorch.errors import (
 )
 from rxorch.events import AttemptFailed
 from rxorch_operators import CircuitOpenError, RateLimitExceededError, TimeoutExceededError
+from rxorch_operators.testing import virtual_time
 from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, reply, turns
-from tests.support.virtual_time import now, virtual_time
+from tests.support.virtual_time import now
 from tests.support.watch import Watch
 
 

@@ -12,8 +12,9 @@ from rxorch import ApiClient, CircuitBreaker
 from rxorch.errors import ApiCircuitOpenError, ApiNetworkError, ApiRateLimitError, ApiTimeoutError
 from rxorch.events import AttemptStarted, BreakerChanged
 from rxorch_operators import CircuitState, Outcome3
+from rxorch_operators.testing import virtual_time
 from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, reply, turns
-from tests.support.virtual_time import now, virtual_time
+from tests.support.virtual_time import now
 from tests.support.watch import Watch
 
 

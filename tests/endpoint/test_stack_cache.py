@@ -11,8 +11,8 @@ from rxorch import ApiClient
 from rxorch.endpoint import CallDefaults, Caller
 from rxorch.errors import ApiConfigurationError, ApiHttpError
 from rxorch.events import CacheHit, CallFinished
+from rxorch_operators.testing import virtual_time
 from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, turns
-from tests.support.virtual_time import virtual_time
 from tests.support.watch import Watch
 
 

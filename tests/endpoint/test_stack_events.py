@@ -19,8 +19,8 @@ from rxorch.events import (
     RateLimitWaiting,
     RetryWaiting,
 )
+from rxorch_operators.testing import virtual_time
 from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, turns
-from tests.support.virtual_time import virtual_time
 from tests.support.watch import Watch
 
 

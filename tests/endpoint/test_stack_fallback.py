@@ -13,8 +13,8 @@ from rxorch.errors import (
     ApiValidationError,
 )
 from rxorch.events import CallFinished
+from rxorch_operators.testing import virtual_time
 from tests.support.fake_transport import FakeTransport, Hold, api, turns
-from tests.support.virtual_time import virtual_time
 from tests.support.watch import Watch
 
 

@@ -14,8 +14,9 @@ from rxorch.errors import ApiHttpError, ApiNetworkError, ApiRateLimitError
 from rxorch.events import RetryWaiting
 from rxorch_operators import RetryPolicy
 from rxorch_operators.errors import RetryBudgetExhaustedError
+from rxorch_operators.testing import virtual_time
 from tests.support.fake_transport import FakeTransport, api, in_turn, reply, turns
-from tests.support.virtual_time import now, virtual_time
+from tests.support.virtual_time import now
 from tests.support.watch import Watch
 
 RESET = ApiNetworkError("reset", sent=True)

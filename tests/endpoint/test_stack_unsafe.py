@@ -10,10 +10,11 @@ import pytest
 from rxorch import ApiClient
 from rxorch.errors import ApiError, ApiNetworkError, ApiTimeoutError
 from rxorch.events import CallFinished
+from rxorch_operators.testing import virtual_time
 from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, turns
 from tests.support.loopback import Loopback, reset_connection
 from tests.support.loopback import in_turn as served_in_turn
-from tests.support.virtual_time import now, virtual_time
+from tests.support.virtual_time import now
 from tests.support.watch import Watch
 
 RESET = ApiNetworkError("reset", sent=True)

@@ -18,8 +18,8 @@ from rxorch import (
     sequential,
 )
 from rxorch.events import RunFinished
+from rxorch_operators.testing import run_virtual
 from tests.support.fake_transport import FakeTransport, Hold, api, apis, in_turn, turns
-from tests.support.virtual_time import run_virtual
 from tests.support.watch import Watch, kinds
 
 

@@ -22,8 +22,9 @@ from rxorch import (
     sequential,
 )
 from rxorch.flow import Flow
+from rxorch_operators.testing import virtual_time
 from tests.support.fake_transport import FakeTransport, Hold, api, apis, turns
-from tests.support.virtual_time import now, virtual_time
+from tests.support.virtual_time import now
 
 
 async def failure(flow: Flow, transport: FakeTransport, **settings: Any) -> Any:

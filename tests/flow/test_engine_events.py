@@ -25,8 +25,8 @@ from rxorch import (
 from rxorch.events import Event, RunFinished, RunStarted, StepFinished, StepSkipped, StepStarted
 from rxorch.flow import FlowRun, RunEvents, RunSettings, compile_flow
 from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.testing import virtual_time
 from tests.support.fake_transport import FakeTransport, Hold, api, apis, in_turn, turns
-from tests.support.virtual_time import virtual_time
 from tests.support.watch import Watch, kinds
 
 CALL = ["StepStarted", "CallStarted", "AttemptStarted", "CallFinished", "StepFinished"]

@@ -9,9 +9,9 @@ import pytest
 
 from rxorch import OrchestrationResult, Outcome, OutcomeStatus, parallel, pipeline, sequential
 from rxorch.errors import ApiDependencyError
+from rxorch_operators.testing import virtual_time
 from tests.flow.spies import run
 from tests.support.fake_transport import api, apis, in_turn
-from tests.support.virtual_time import virtual_time
 
 
 def mixed() -> OrchestrationResult:
