@@ -42,17 +42,24 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def named_floors() -> set[str]:
-    """The modules of rxorch that the layers in pyproject.toml name."""
+def named_floors(contract: int = 0) -> set[str]:
+    """The modules that the layers of a contract in pyproject.toml name; of the first: those of rxorch."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
-    return {name.strip(" ()") for layer in layers for name in layer.split(":")}
+    layers = settings["tool"]["importlinter"]["contracts"][contract]["layers"]
+    return {name.strip(" ()") for layer in layers for name in layer.replace("|", ":").split(":")}
+
+
+def named_rooms() -> set[str]:
+    """The parts of floor 0 that the last contract names."""
+    return named_floors(-1)
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """Both packages with an empty package for each floor, to plant an import in."""
-    for package in ("operators/rxorch_operators", "rxorch", *(f"rxorch/{name}" for name in named_floors())):
+    rooms = [f"operators/{room.replace('.', '/')}" for room in named_rooms()]
+    floors = [f"rxorch/{name}" for name in named_floors()]
+    for package in ("operators/rxorch_operators", "rxorch", *rooms, *floors):
         (tmp_path / package).mkdir(parents=True)
         (tmp_path / package / "__init__.py").touch()
     return tmp_path
@@ -72,6 +79,8 @@ def test_the_floors_hold() -> None:
         ("rxorch/planted.py", "'''A module that no floor names.'''"),
         ("operators/rxorch_operators/planted.py", "import rxorch.errors"),
         ("operators/rxorch_operators/planted.py", "import aiohttp"),
+        ("operators/rxorch_operators/engines/planted.py", "import rxorch_operators.core"),
+        ("operators/rxorch_operators/core/planted.py", "import rxorch_operators.testing"),
     ],
 )
 def test_a_step_upwards_is_noticed(model: Path, module: str, planted: str) -> None:

@@ -21,7 +21,7 @@ from .engines.circuit import (
     CircuitStatistics,
     Outcome3,
 )
-from .errors import CircuitOpenError
+from .errors import CircuitOpenError, is_refusal
 
 __all__ = ["CircuitBreaker", "Classify"]
 
@@ -46,7 +46,8 @@ class CircuitBreaker(ClockUser):
         policy: All the rules, in place of `threshold` and `timeout`: windows, rates, slow calls, trials.
         name: For errors and events.
         classify: What a call means for the circuit, from its exception or value. By default an `Exception` is
-            a failure, a cancellation is ignored, and a value is a success.
+            a failure and a value a success; a cancellation is ignored, and so is a call that was not made
+            because a limit or a bulkhead inside of the circuit refused it.
         on_change: Told each change of state. What it raises is logged and breaks nothing; see also `listen`.
         clock: Time to go by; that of the running loop by default.
         random: Source of the jitter, if the policy has one.
@@ -195,7 +196,7 @@ class CircuitBreaker(ClockUser):
         elif failed and not isinstance(result, Exception):
             outcome = _IGNORED  # cancelled, or the program is being stopped: no fault of the other side
         elif classify is None:
-            outcome = _FAILURE
+            outcome = _IGNORED if is_refusal(result) else _FAILURE
         else:
             try:
                 outcome = classify(result)

@@ -70,6 +70,14 @@ class _Ordering(Link, ListenedDemand):
         if not self._source_done and self.credit() > 0:
             self.grew()
 
+    def resize(self, max_concurrent: int) -> None:
+        """Sets another cap while it runs; under a lower one the inners that are alive go on to their end."""
+        self._seats_max += max_concurrent - self._slots
+        self._slots = max_concurrent
+        self._advance()
+        if not self._source_done and not self._advancing and self.credit() > 0:
+            self.grew()
+
     def on_next(self, value: Any) -> None:
         if self.upstream is not DISPOSED:
             self._queue.append(value)

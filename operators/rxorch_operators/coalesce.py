@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
+from ._keyed import Keyed
 from .core.async_call import NOBODY
 from .core.clock import LoopClock
 from .core.demand import UNBOUNDED, DemandScheduler
+from .core.per_call import Function, Operator
 from .core.stage import DISPOSED, NOTHING, Link, Stage, as_stage
 
 __all__ = ["Coalescer", "CoalescerStatistics", "coalesce"]
@@ -24,7 +26,7 @@ class CoalescerStatistics:
     """What a coalescer has seen.
 
     Args:
-        in_flight: Calls under way.
+        in_flight: Calls under way, those included that nobody may join any more.
         waiting: Subscriptions that wait for them.
         started: Calls made in all.
         joined: Subscriptions that shared the call of another, in all.
@@ -45,14 +47,16 @@ class Coalescer:
 
     def __init__(self) -> None:
         self._calls: dict[Hashable, _Call] = {}
+        self._forgotten: set[_Call] = set()
         self._started = 0
         self._joined = 0
 
     def statistics(self) -> CoalescerStatistics:
         """A snapshot."""
+        calls = [*self._calls.values(), *self._forgotten]
         return CoalescerStatistics(
-            in_flight=len(self._calls),
-            waiting=sum(len(call.waiters) for call in self._calls.values()),
+            in_flight=len(calls),
+            waiting=sum(len(call.waiters) for call in calls),
             started=self._started,
             joined=self._joined,
         )
@@ -73,14 +77,36 @@ class Coalescer:
             call.join(waiter)
         return waiter
 
-    def forget(self, key: Hashable, call: _Call) -> None:
+    def forget(self, key: Hashable) -> bool:
+        """Lets nobody join the call under a key any more; tells whether there was one.
+
+        It goes on for those who wait, and whoever comes next starts a new one: for answers that are out of
+        date from now on.
+
+        Args:
+            key: What the call was started under.
+        """
+        call = self._calls.pop(key, None)
+        if call is None:
+            return False
+        if not call.is_dead():
+            self._forgotten.add(call)
+        return True
+
+    def forget_all(self) -> int:
+        """The same for all calls under way; returns how many."""
+        return sum([self.forget(key) for key in tuple(self._calls)])
+
+    def ended(self, key: Hashable, call: _Call) -> None:
         """A call has ended; another one may have taken its place already."""
         if self._calls.get(key) is call:
             del self._calls[key]
+        else:
+            self._forgotten.discard(call)
 
 
 def coalesce(
-    group: Coalescer, key: Hashable | Callable[[], Hashable]
+    group: Coalescer | None = None, key: Hashable | Callable[..., Hashable] = None
 ) -> Callable[[Observable[T]], Observable[T]]:
     """Subscribes to the source once for all who subscribe under the same key while it runs.
 
@@ -90,9 +116,12 @@ def coalesce(
     slow consumers.
 
     Args:
-        group: Where the calls in flight are known. Keys mean the same in all operators that share it.
-        key: What makes calls equal, or a function that tells when subscribed. It must hold everything that
-            the answer depends on, the caller above all.
+        group: Where the calls in flight are known. Keys mean the same in all operators that share it. None:
+            a group of its own.
+        key: What makes calls equal, or a function that tells: when subscribed, or from the arguments of the
+            call where it guards a function. It must hold everything that the answer depends on, the caller
+            above all. None: one key for all pipelines of this operator object; with `guard`, the function
+            and its arguments.
 
     Emits: the elements of the shared call. Errors: its error, for everybody who waits then; what `key`
     raises. Disposal: leaves; the last one to leave disposes the source.
@@ -121,24 +150,44 @@ def coalesce(
     called once
     [[7], [7]]
     """
-    if not isinstance(group, Coalescer):
-        raise TypeError(f"expected a Coalescer, got {type(group).__name__}")
-
-    def operator(source: Observable[T]) -> Observable[T]:
-        return _Coalesce(as_stage(source), group, key)
-
+    if group is None:
+        group = Coalescer()
+    elif not isinstance(group, Coalescer):
+        raise TypeError(f"expected a Coalescer, got {type(group).__name__}: write coalesce(Coalescer(), key)")
+    operator = _Coalescing(key)
+    operator.group = group
     return operator
 
 
+class _Coalescing(Keyed):
+    """The operator."""
+
+    __slots__ = ("group",)
+
+    group: Coalescer
+
+    def __call__(self, source: Observable[T]) -> Observable[T]:
+        return _Coalesce(as_stage(source), self.group, self.key, self.asks)
+
+    def for_call(self, fn: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Operator:
+        """The operator for one call, whose key is known."""
+        key = self.key_of(fn, args, kwargs)
+        return lambda source: _Coalesce(as_stage(source), self.group, key, False)
+
+    def __repr__(self) -> str:
+        return "coalesce"  # as `guard` shows it
+
+
 class _Coalesce(Stage[T]):
-    def __init__(self, source: Stage[T], group: Coalescer, key: Hashable | Callable[[], Hashable]) -> None:
+    def __init__(self, source: Stage[T], group: Coalescer, key: Any, asks: bool) -> None:
         self.source = source
         self.group = group
         self.key = key
+        self.asks = asks
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         try:
-            key = self.key() if callable(self.key) else self.key
+            key = self.key() if self.asks else self.key
         except Exception as error:
             sink.on_error(error)
             return NOTHING
@@ -187,7 +236,7 @@ class _Call(Link):
         self.waiters.pop(waiter, None)
         if self.waiters or self.ended or self.upstream is DISPOSED:
             return
-        self._group.forget(self._key, self)
+        self._group.ended(self._key, self)
         for task in self._scheduler.tasks:  # whoever closes the last subscription waits for them
             scheduler.tasks.add(task)
             task.add_done_callback(scheduler.tasks.discard)
@@ -206,7 +255,7 @@ class _Call(Link):
             return
         self.ended = True
         self.release()
-        self._group.forget(self._key, self)  # first: who tries again from inside on_error gets a new call
+        self._group.ended(self._key, self)  # first: who tries again from inside on_error gets a new call
         try:
             self._tell_all()
         finally:

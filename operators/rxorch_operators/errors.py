@@ -6,6 +6,7 @@
     +-- CircuitOpenError              (.name, .retry_after)
     +-- RateLimitExceededError        (.name, .retry_after)
     +-- BulkheadFullError             (.limit, .queue)
+    +-- BufferOverflowError           (.buffer)
     +-- RetryBudgetExhaustedError     (.name, .retry_after)
     +-- TimeoutExceededError          (.limit, .kind)   also a builtin TimeoutError
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 from typing import Literal
 
 __all__ = [
+    "BufferOverflowError",
     "BulkheadFullError",
     "CircuitOpenError",
     "OperatorError",
@@ -30,6 +32,7 @@ __all__ = [
     "TimeoutKind",
     "invalid",
     "is_count",
+    "is_refusal",
 ]
 
 TimeoutKind = Literal["total", "each", "first", "queue", "attempt"]
@@ -189,6 +192,31 @@ class BulkheadFullError(OperatorError):
         return f"bulkhead is full: {self.limit} in flight{waiting}"
 
 
+class BufferOverflowError(OperatorError):
+    """A source that cannot wait sent more than the consumer takes and the buffer holds.
+
+    Args:
+        message: One line for people.
+        buffer: How many elements may wait.
+
+    Example:
+        >>> print(BufferOverflowError(buffer=256))
+        buffer is full: 256 elements wait for a slower consumer
+    """
+
+    buffer: int | None = None
+
+    def __init__(self, message: str | None = None, *, buffer: int | None = None) -> None:
+        if buffer is not None:
+            self.buffer = buffer
+        super().__init__(message)
+
+    def _describe(self) -> str:
+        if self.buffer is None:
+            return "buffer is full"
+        return f"buffer is full: {self.buffer} elements wait for a slower consumer"
+
+
 class TimeoutExceededError(OperatorError, TimeoutError):
     """A time limit ran out. `except TimeoutError` catches it too.
 
@@ -217,3 +245,20 @@ class TimeoutExceededError(OperatorError, TimeoutError):
     def _describe(self) -> str:
         within = "in time" if self.limit is None else f"within {self.limit:.6g} s"
         return f"{_TIMEOUT_VERDICTS[self.kind]} {within} ({self.kind})"
+
+
+def is_refusal(error: object) -> bool:
+    """Whether an error says that a call was not made: no permit, no room in a limit or a queue, an open circuit.
+
+    The service behind it has no part in that, and it would be refused again if it were tried at once.
+
+    Args:
+        error: Anything.
+
+    Example:
+        >>> is_refusal(BulkheadFullError()), is_refusal(TimeoutExceededError(kind="total"))
+        (True, False)
+    """
+    if isinstance(error, TimeoutExceededError):
+        return error.kind == "queue"
+    return isinstance(error, CircuitOpenError | RateLimitExceededError | BulkheadFullError)

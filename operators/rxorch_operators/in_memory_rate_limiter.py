@@ -10,7 +10,7 @@ from typing import Final
 
 from ._rate_queue import RateQueue
 from ._rate_waiter import wait_for_room
-from .core.clock import Clock
+from .core.clock import Clock, LoopClock
 from .engines.window import SlidingWindow
 from .errors import OperatorError, TimeoutExceededError, invalid, is_count
 
@@ -109,9 +109,12 @@ class _Rates:
         return max(window.peek(now, cost, ahead) for window in self.windows)
 
     def take(self, now: float, cost: int = 1, /) -> bool:
+        windows = self.windows
+        if len(windows) == 1:
+            return windows[0].take(now, cost)
         if self.peek(now, cost) > 0.0:
             return False
-        for window in self.windows:
+        for window in windows:
             window.take(now, cost)
         return True
 
@@ -178,9 +181,18 @@ class InMemoryRateLimiter:
             OperatorError: The limiter was closed, before the wait or during it.
             ValueError: The weight could never fit.
         """
-        queue = self._open_queue(name, weight)
-        if queue.try_take(queue.clock().now(), weight):
-            return
+        queue = self._queues.get(name)
+        if queue is None or type(weight) is not int or weight < 1:
+            queue = self._open_queue(name, weight)
+        clock = queue._clock  # as in RateLimiter.acquire
+        if type(clock) is not LoopClock or not clock.loop.is_running():
+            clock = queue.clock()
+        if not queue.waiting and queue.meter.take(clock.now(), weight):
+            queue.granted += 1
+        else:
+            await self._wait(queue, weight, timeout)
+
+    async def _wait(self, queue: RateQueue[_Rates], weight: int, timeout: float | None) -> None:
         patience = math.inf if timeout is None else timeout
 
         def error(wait: float) -> Exception:

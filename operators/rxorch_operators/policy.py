@@ -27,7 +27,7 @@ from .engines.budget import RetryBudget
 from .engines.faults import ChaosPolicy, FaultInjector
 from .engines.hedging import HedgePolicy, Hedger
 from .engines.ttl_cache import TtlCache
-from .errors import invalid, is_count
+from .errors import invalid, is_count, is_refusal
 from .fallback import fallback
 from .hedge import hedge
 from .rate_limit import rate_limit
@@ -82,7 +82,8 @@ def policy(
             where `guard` calls a function. By default all calls of one pipeline are equal, and guarded calls
             with equal arguments.
         retry: A policy, or how many attempts in all.
-        retry_if: Whether an error is worth another attempt; every `Exception` by default.
+        retry_if: Whether an error is worth another attempt. By default every `Exception` but a refusal (an
+            open circuit, a limit or bulkhead without room), which would only be repeated.
         budget: Retries and hedges are taken from it.
         hedge: One more call when one is late, for safe calls only: a policy, or a `Hedger` that remembers how
             late is late.
@@ -138,6 +139,10 @@ def policy(
     )
     _check(parts)
     return _Policy(parts)
+
+
+def _is_worth_it(error: Exception) -> bool:
+    return not is_refusal(error)
 
 
 def _limiters(given: RateLimiter | Sequence[RateLimiter] | None) -> tuple[RateLimiter, ...]:
@@ -229,7 +234,7 @@ def _operators(parts: _Parts, deadline: _Deadline | None) -> Iterator[Operator]:
     if parts.retry is not None:
         yield retry_backoff(
             parts.retry,
-            retry_if=parts.retry_if,
+            retry_if=parts.retry_if or _is_worth_it,
             budget=parts.budget,
             deadline=None if deadline is None else deadline.at,
             random=parts.random,

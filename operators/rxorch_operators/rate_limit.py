@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from reactivex import Observable
@@ -14,6 +13,7 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from ._rate_queue import RateQueue, Ticket
 from .core.clock import Clock
 from .core.demand import DemandScheduler
+from .core.per_call import Function
 from .core.stage import DISPOSED, NOTHING, Stage, as_stage
 from .engines.gcra import Gcra
 from .errors import invalid
@@ -29,7 +29,7 @@ _LOG: Final = logging.getLogger("rxorch_operators")
 def rate_limit(
     limiter: RateLimiter,
     *more: RateLimiter,
-    cost: int | Callable[[], int] = 1,
+    cost: int | Callable[..., int] = 1,
     max_wait: float | Callable[[], float | None] | None = None,
     on_wait: Callable[[float], None] | None = None,
     scheduler: SchedulerBase | None = None,
@@ -44,7 +44,8 @@ def rate_limit(
         limiter: The limit, shared by all calls that it is for.
         more: More limits, outermost first: `rate_limit(everything, endpoint)`. Whoever shares two limits must
             name them in the same order.
-        cost: Units that the call takes from each limit, or a function that tells when subscribed.
+        cost: Units that the call takes from each limit, or a function that tells when subscribed. Under
+            `guard` it is given the arguments of the call, otherwise none.
         max_wait: Seconds that the call may wait in all, or a function that gives them when subscribed (what
             is left of a deadline). None: the shortest of the limiters' own.
         on_wait: Told the expected seconds when a call has to wait. What it raises is logged.
@@ -80,29 +81,45 @@ def rate_limit(
         raise ValueError("a limiter was given twice: it would wait for itself")
     if max_wait is not None and not callable(max_wait) and not max_wait >= 0.0:
         raise invalid("max_wait", max_wait, "give seconds, 0 or more, or None for the limiters' own")
-    options = _Options(
-        limiters=limiters,
-        lines=tuple([one.line for one in limiters]),
-        cost=cost,
-        max_wait=max_wait,
-        on_wait=on_wait,
-        clock=None if scheduler is None else DemandScheduler.of(scheduler).clock,
-    )
-
-    def operator(source: Observable[T]) -> Observable[T]:
-        return _RateLimit(as_stage(source), options)
-
-    return operator
+    clock = None if scheduler is None else DemandScheduler.of(scheduler).clock
+    lines = tuple([one.line for one in limiters])
+    return _Operator(limiters, lines, cost, max_wait, on_wait, clock)
 
 
-@dataclass(slots=True)  # frozen would cost 1 us for each operator that is made
-class _Options:
-    limiters: tuple[RateLimiter, ...]
-    lines: tuple[RateQueue[Gcra], ...]
-    cost: int | Callable[[], int]
-    max_wait: float | Callable[[], float | None] | None
-    on_wait: Callable[[float], None] | None
-    clock: Clock | None
+class _Operator:
+    """The settings of one `rate_limit`. Made anew for every call of an endpoint, it has to cost little."""
+
+    __slots__ = ("clock", "cost", "limiters", "lines", "max_wait", "on_wait")
+
+    def __init__(
+        self,
+        limiters: tuple[RateLimiter, ...],
+        lines: tuple[RateQueue[Gcra], ...],
+        cost: int | Callable[..., int],
+        max_wait: float | Callable[[], float | None] | None,
+        on_wait: Callable[[float], None] | None,
+        clock: Clock | None,
+    ) -> None:
+        self.limiters = limiters
+        self.lines = lines
+        self.cost = cost
+        self.max_wait = max_wait
+        self.on_wait = on_wait
+        self.clock = clock
+
+    def __call__(self, source: Observable[T]) -> Observable[T]:
+        return _RateLimit(as_stage(source), self)
+
+    def for_call(self, fn: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Operator:
+        """The operator for one call of a function: its arguments may say what it costs."""
+        cost = self.cost
+        if not callable(cost):
+            return self
+
+        def cost_of_call() -> int:
+            return cost(*args, **kwargs)
+
+        return _Operator(self.limiters, self.lines, cost_of_call, self.max_wait, self.on_wait, self.clock)
 
     def patience(self) -> float:
         """Seconds that a call may wait, asked for at its start."""
@@ -112,9 +129,12 @@ class _Options:
             return min(own, default=math.inf)
         return patience
 
+    def __repr__(self) -> str:
+        return "rate_limit"
+
 
 class _RateLimit(Stage[T]):
-    def __init__(self, source: Stage[T], options: _Options) -> None:
+    def __init__(self, source: Stage[T], options: _Operator) -> None:
         self.source = source
         self.options = options
         self.innermost = options.lines[-1]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from inspect import isawaitable
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, overload
 
 from ._rate_queue import RateQueue
 from ._rate_waiter import wait_for_room
-from .core.clock import Clock
+from .core.clock import Clock, LoopClock
 from .engines.gcra import Gcra
 from .errors import RateLimitExceededError, invalid
 
 __all__ = ["RateLimiter", "RateLimiterStatistics", "exceeded"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,9 @@ class RateLimiter:
     Calls leave evenly, one every `window / rate_limit` seconds, but up to `burst` of them at once after a
     rest. No window ever sees more than `rate_limit + burst` departures. (GCRA; see `gcra.Gcra`.)
 
-    One limiter belongs to one event loop at a time. It may be made outside of any.
+    Used by the operator `rate_limit(limiter)`, by `await limiter.acquire()`, by `async with limiter:` and by
+    `await limiter.call(fn, ...)`, which stand in one line. One limiter belongs to one event loop at a time.
+    It may be made outside of any.
 
     Args:
         rate_limit: Units per window, above 0. A call costs 1 unless it says otherwise.
@@ -64,9 +72,12 @@ class RateLimiter:
     >>> limiter = RateLimiter(rate_limit=100, window=60)
     >>> async def main():
     ...     await limiter.acquire()  # the request goes here
+    ...     async with limiter:
+    ...         pass  # or here
+    ...     length = await limiter.call(len, "or this is the request")
     ...     return limiter.statistics().granted
     >>> asyncio.run(main())
-    1
+    3
     """
 
     def __init__(
@@ -98,10 +109,53 @@ class RateLimiter:
             ValueError: The cost could never pass.
         """
         line = self.line
-        if not line.try_take(line.clock().now(), cost):
-            if max_wait is None:
-                max_wait = math.inf if self.max_wait is None else self.max_wait
-            await wait_for_room(line, cost, max_wait, lambda wait: exceeded(line, wait))
+        # This is `line.try_take(line.clock().now(), cost)`, only that a line on a running loop is not asked
+        # whether it is the loop of this task: to find that out costs as much as all the rest. Who has to wait
+        # is asked.
+        clock = line._clock
+        if type(clock) is not LoopClock or not clock.loop.is_running():
+            clock = line.clock()
+        if not line.waiting and line.meter.take(clock.now(), cost):
+            line.granted += 1
+        else:
+            await self._wait(cost, max_wait)
+
+    async def _wait(self, cost: int, max_wait: float | None) -> None:
+        line = self.line
+        if max_wait is None:
+            max_wait = math.inf if self.max_wait is None else self.max_wait
+        await wait_for_room(line, cost, max_wait, lambda wait: exceeded(line, wait))
+
+    @overload
+    async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+    @overload
+    async def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+    async def call(self, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Waits as `acquire()` does, then calls a function, or awaits an async one.
+
+        Args:
+            fn: Called with the remaining arguments once the call may leave. What it does costs 1; for another
+                cost, or to retry, use `guard(rate_limit(limiter, cost=...))`.
+            *args: For the function.
+            **kwargs: For the function.
+
+        Returns what it returns and raises what it raises; `RateLimitExceededError` as `acquire`, and then the
+        function was not called.
+        """
+        await self.acquire()
+        result = fn(*args, **kwargs)
+        return await result if isawaitable(result) else result
+
+    async def __aenter__(self) -> RateLimiter:
+        await self.acquire()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing comes back: what has left counts, however it ended."""
 
     def try_acquire(self, cost: int = 1) -> bool:
         """Lets a call leave if it may leave now, before nobody who waits; tells whether it did.

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 from .core.clock import Clock, Handle
 from .core.demand import DemandScheduler, ListenedDemand
+from .core.per_call import Function, Operator, for_call
 from .core.stage import Link, Stage, as_stage
 from .engines.gcra import Gcra
 from .errors import invalid
+from .rate_limit import rate_limit
+from .rate_limiter import RateLimiter
 
 __all__ = ["throttle"]
 
@@ -32,7 +35,7 @@ def throttle(
     window: float = 1.0,
     *,
     burst: float = 1,
-    cost: Callable[[T], float] | None = None,
+    cost: Callable[..., float] | None = None,
     scheduler: SchedulerBase | None = None,
 ) -> Callable[[Observable[T]], Observable[T]]:
     """Lets `rate` elements pass per `window` seconds, in order, and none is lost (unlike `throttle_first`).
@@ -40,12 +43,16 @@ def throttle(
     Each subscription has a pace of its own. A source that can wait is asked for the next element only when
     the one before it has gone; elements that a source pushes regardless are queued here without a bound.
 
+    Under `guard` it paces calls: all that go through one `throttle(...)` share one pace and wait in one line,
+    first come, first served. A call that is cancelled while it waits gives its place to the next.
+
     Args:
         rate: Elements (or units of `cost`) per window, above 0.
         window: Seconds, above 0.
         burst: Units that may pass at once after a rest, 1 or more. With 1 the gaps are even; more also lets a
             stream catch up when the event loop was late.
-        cost: Units that an element takes, 0 up to the larger of `rate` and `burst`; 1 by default.
+        cost: Tells the units that an element takes, 0 up to the larger of `rate` and `burst`; without it 1.
+            It is given the element; under `guard` the arguments of the call.
         scheduler: Time to wait on; that of the subscription by default.
 
     Emits: the elements of the source, later. Errors and the end of the source come after the elements before
@@ -72,28 +79,58 @@ def throttle(
         raise invalid("rate", rate, "give elements per window, above 0")
     Gcra(rate, window, burst)  # refuses what cannot work now, and not at the first subscription
     clock = None if scheduler is None else DemandScheduler.of(scheduler).clock
+    return _Operator(rate, window, burst, cost, clock)
 
-    def operator(source: Observable[T]) -> Observable[T]:
-        return _Throttle(as_stage(source), lambda: Gcra(rate, window, burst), cost, clock)
 
-    return operator
+class _Operator:
+    """The settings of one `throttle`, and the pace of the calls that it guards."""
+
+    __slots__ = ("_calls", "_clock", "_cost", "_rate")
+
+    def __init__(
+        self,
+        rate: float,
+        window: float,
+        burst: float,
+        cost: Callable[..., float] | None,
+        clock: Clock | None,
+    ) -> None:
+        self._rate = (rate, window, burst)
+        self._cost = cost
+        self._clock = clock
+        self._calls: Operator | None = None
+
+    def __call__(self, source: Observable[T]) -> Observable[T]:
+        return _Throttle(as_stage(source), self._rate, self._cost, self._clock)
+
+    def for_call(self, fn: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Operator:
+        """The operator for one call of a function: it waits in the one line of all of them."""
+        if self._calls is None:
+            rate, window, burst = self._rate
+            limiter = RateLimiter(rate, window, burst=burst, clock=self._clock)
+            cost = 1 if self._cost is None else cast("Callable[..., int]", self._cost)  # parts of one will do
+            self._calls = rate_limit(limiter, cost=cost)
+        return for_call(self._calls, fn, args, kwargs)
+
+    def __repr__(self) -> str:
+        return "throttle"
 
 
 class _Throttle(Stage[T]):
     def __init__(
         self,
         source: Stage[T],
-        gate: Callable[[], Gcra],
-        cost: Callable[[Any], float] | None,
+        rate: tuple[float, float, float],
+        cost: Callable[..., float] | None,
         clock: Clock | None,
     ) -> None:
         self.source = source
-        self.gate = gate
+        self.rate = rate
         self.cost = cost
         self.clock = clock
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        link = _Pacing(sink, self.gate(), self.cost, self.clock or scheduler.clock, scheduler)
+        link = _Pacing(sink, Gcra(*self.rate), self.cost, self.clock or scheduler.clock, scheduler)
         return link.connect(self.source, scheduler.with_demand(link))
 
 
@@ -109,7 +146,7 @@ class _Pacing(Link, ListenedDemand):
         self,
         sink: ObserverBase[Any],
         gate: Gcra,
-        cost: Callable[[Any], float] | None,
+        cost: Callable[..., float] | None,
         clock: Clock,
         scheduler: DemandScheduler,
     ) -> None:

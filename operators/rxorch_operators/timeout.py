@@ -45,8 +45,8 @@ def timeout(
         scheduler: Time to measure with; that of the subscription by default.
 
     Emits: the elements of the source. Errors: those of the source; `TimeoutExceededError`, which is also a
-    `TimeoutError`, with `kind` "total" (or "attempt"), "each" or "first" and the `limit` in seconds. The source is disposed
-    before the error goes out. Disposal: stops the timers and disposes the source.
+    `TimeoutError`, with `kind` "total" (or "attempt"), "each" or "first" and the `limit` in seconds. The
+    source is disposed before the error goes out. Disposal: stops the timers and disposes the source.
 
     ::
 

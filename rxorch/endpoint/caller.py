@@ -183,11 +183,19 @@ class Caller:
         return await last_of(source)
 
     def clear_cache(self, endpoint: str) -> int:
-        """Forgets the kept answers of one endpoint; returns how many there were."""
+        """Forgets the kept answers of one endpoint; returns how many there were.
+
+        Who calls from now on does not share a call that is under way: its answer may be the one to be forgotten.
+        """
+        runtime = self._runtimes.get(endpoint)
+        if runtime is not None:
+            runtime.coalescer.forget_all()
         return self.cache.clear(tag=endpoint)
 
     def clear_all_cache(self) -> int:
-        """Forgets all kept answers; returns how many there were."""
+        """Forgets all kept answers, as `clear_cache` those of one endpoint; returns how many there were."""
+        for runtime in self._runtimes.values():
+            runtime.coalescer.forget_all()
         return self.cache.clear()
 
     def enter(self) -> None:

@@ -314,3 +314,23 @@ def test_a_call_in_flight_in_a_loop_that_was_closed_is_not_waited_for() -> None:
 
     asyncio.run(leaves_it_behind())
     assert asyncio.run(client.call(endpoint)) == {"fine": True}
+
+
+@pytest.mark.parametrize("clear", [lambda client: client.clear_cache("api"), ApiClient.clear_all_cache])
+@virtual_time
+async def test_a_call_under_way_brings_nothing_back_that_was_cleared(clear: Any) -> None:
+    before, after = Hold(), Hold()
+    client = ApiClient(transport := FakeTransport({"api": in_turn(before, after)}))
+    endpoint = api(cache_ttl=60.0)
+    outdated = asyncio.create_task(client.call(endpoint))
+    await turns()
+    clear(client)
+    fresh = asyncio.create_task(client.call(endpoint))
+    await turns()
+    assert transport.sends == 2  # it did not join the call that began before
+    after.answer({"age": "new"})
+    assert await fresh == {"age": "new"}
+    before.answer({"age": "old"})
+    assert await outdated == {"age": "old"}
+    assert await client.call(endpoint) == {"age": "new"}
+    assert transport.sends == 2

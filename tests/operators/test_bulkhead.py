@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from reactivex import operators as ops
 from reactivex.abc import DisposableBase
 
 from rxorch_operators import Bulkhead, BulkheadFullError, TimeoutExceededError, bulkhead
-from tests.operators.support import AtOnce, Boom, Manual, Recorder, Time
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Link, as_stage
+from tests.operators.support import AtOnce, Boom, Manual, Recorder, Time, Window
 
 
 def test_a_permit_is_taken_before_the_subscription() -> None:
@@ -121,6 +124,18 @@ def test_a_full_queue_refuses_at_once() -> None:
     assert shared.statistics().refused == 1
 
 
+def test_by_default_the_queue_is_bounded() -> None:
+    # Trap: an unbounded queue behind a cap (RxPY `_merge.py`).
+    shared, last = Bulkhead(), Recorder()
+    for _ in range(20 + 100):
+        reactivex.never().pipe(bulkhead(shared)).subscribe(Recorder())
+    AtOnce(1).pipe(bulkhead(shared)).subscribe(last)
+    statistics = shared.statistics()
+    assert (statistics.limit, statistics.queue) == (20, 100)
+    assert (statistics.in_flight, statistics.waiting, statistics.refused) == (20, 100, 1)
+    assert isinstance(last.error, BulkheadFullError)
+
+
 def test_the_name_is_in_the_refusal() -> None:
     shared, recorder = Bulkhead(limit=1, queue=0, name="stock"), Recorder()
     reactivex.never().pipe(bulkhead(shared)).subscribe(Recorder())
@@ -199,6 +214,101 @@ def test_an_exception_in_attach_returns_the_permit() -> None:
     assert shared.statistics().in_flight == 0
 
 
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_what_is_no_exception_returns_the_permit_and_goes_its_way(when: str) -> None:
+    class Interrupted(Manual):
+        def attach(self, sink: Any, scheduler: Any) -> DisposableBase:
+            raise KeyboardInterrupt
+
+    shared, first = Bulkhead(limit=1), Manual()
+    if when == "later":
+        first.pipe(bulkhead(shared)).subscribe(Recorder())
+        Interrupted().pipe(bulkhead(shared)).subscribe(Recorder())
+        with pytest.raises(KeyboardInterrupt):
+            first.complete()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            Interrupted().pipe(bulkhead(shared)).subscribe(Recorder())
+    assert (shared.statistics().in_flight, shared.statistics().waiting) == (0, 0)
+
+
+def test_one_who_cannot_wait_for_want_of_a_clock_does_not_stay_in_the_queue() -> None:
+    shared, recorder, source = Bulkhead(limit=1, max_wait=3.0), Recorder(), Manual()
+    first = reactivex.never().pipe(bulkhead(shared)).subscribe(Recorder())
+    source.pipe(bulkhead(shared)).subscribe(recorder)
+    assert isinstance(recorder.error, RuntimeError)
+    assert "event loop" in str(recorder.error)
+    assert shared.statistics().waiting == 0
+    first.dispose()
+    assert source.attached == 0
+
+
+@pytest.mark.parametrize("end", ["complete", "fail", "dispose"])
+def test_a_source_that_cannot_be_disposed_does_not_keep_the_permit(end: str) -> None:
+    class Stuck(Manual):
+        def _release(self) -> None:
+            raise Boom
+
+    shared, source, recorder = Bulkhead(limit=1), Stuck(), Recorder()
+    subscription = source.pipe(bulkhead(shared)).subscribe(recorder)
+    with pytest.raises(Boom):
+        if end == "complete":
+            source.complete()
+        elif end == "fail":
+            source.fail(OSError())
+        else:
+            subscription.dispose()
+    assert shared.statistics().in_flight == 0
+    assert recorder.ended is (end != "dispose")
+
+
+def test_a_cancellation_returns_the_permit_and_passes() -> None:
+    shared, source, recorder = Bulkhead(limit=1), Manual(), Recorder()
+    source.pipe(bulkhead(shared)).subscribe(recorder)
+    source.fail(asyncio.CancelledError())
+    assert isinstance(recorder.error, asyncio.CancelledError)
+    assert shared.statistics().in_flight == 0
+
+
+def test_disposal_from_inside_on_next_returns_the_permit_once() -> None:
+    shared, source, other = Bulkhead(limit=2), Manual(), Manual()
+    other.pipe(bulkhead(shared)).subscribe(Recorder())
+    recorder = Recorder()
+
+    class Once(Link):
+        def on_next(self, value: Any) -> None:
+            super().on_next(value)
+            self.dispose()
+
+    once = Once(recorder)
+    once.connect(as_stage(source.pipe(bulkhead(shared))), DemandScheduler.of(None))
+    source.send(1, 2)
+    source.complete()
+    assert recorder.events == [(0.0, 1)]
+    assert (shared.statistics().in_flight, source.disposed) == (1, 1)
+
+
+def test_nothing_comes_after_disposal_whatever_the_source_does() -> None:
+    source, recorder = Manual(), Recorder()
+    link = as_stage(source.pipe(bulkhead(Bulkhead()))).attach(recorder, DemandScheduler.of(None))
+    source.send(1)
+    link.dispose()
+    source.send(2)
+    source.fail(Boom())
+    source.complete()
+    assert recorder.events == [(0.0, 1)]
+
+
+def test_the_demand_of_the_consumer_reaches_the_source() -> None:
+    shared, source = Bulkhead(limit=1), Manual()
+    window = Window(Recorder(), room=2)
+    scheduler = DemandScheduler.of(None).with_demand(window.demand)
+    as_stage(source.pipe(bulkhead(shared))).attach(window, scheduler)
+    assert source.credit == 2
+    source.send(1)
+    assert source.credit == 1
+
+
 def test_what_the_next_one_raises_does_not_cost_us_our_end() -> None:
     shared, first, recorder = Bulkhead(limit=1), Manual(), Recorder()
     first.pipe(bulkhead(shared)).subscribe(recorder)
@@ -210,7 +320,8 @@ def test_what_the_next_one_raises_does_not_cost_us_our_end() -> None:
 
 
 def test_ten_thousand_waiters_that_end_at_once_do_not_nest() -> None:
-    shared, first, done = Bulkhead(limit=1), Manual(), []
+    shared, first = Bulkhead(limit=1, queue=None), Manual()
+    done: list[int] = []
     first.pipe(bulkhead(shared)).subscribe(Recorder())
     for number in range(10_000):
         AtOnce(number).pipe(bulkhead(shared)).subscribe(done.append)

@@ -9,6 +9,7 @@ import pytest
 from reactivex import Observable
 
 from rxorch_operators import Bulkhead, BulkheadFullError, TimeoutExceededError, bulkhead, fallback, from_async
+from rxorch_operators.guard import guard
 from tests.operators.support import AtOnce, Boom, Recorder, turns
 
 
@@ -58,7 +59,8 @@ async def test_call_never_has_more_than_the_limit_running() -> None:
 
 
 async def test_call_refuses_when_the_queue_is_full_and_calls_nothing() -> None:
-    shared, called = Bulkhead(limit=1, queue=0), []
+    shared = Bulkhead(limit=1, queue=0)
+    called: list[int] = []
     async with shared:
         with pytest.raises(BulkheadFullError):
             await shared.call(called.append, 1)
@@ -66,7 +68,8 @@ async def test_call_refuses_when_the_queue_is_full_and_calls_nothing() -> None:
 
 
 async def test_a_cancelled_waiter_leaves_the_queue() -> None:
-    shared, called = Bulkhead(limit=1), []
+    shared = Bulkhead(limit=1)
+    called: list[int] = []
     async with shared:
         waiter = asyncio.ensure_future(shared.call(called.append, 1))
         await turns()
@@ -78,7 +81,8 @@ async def test_a_cancelled_waiter_leaves_the_queue() -> None:
 
 
 async def test_a_waiter_cancelled_in_the_turn_of_its_grant_hands_the_permit_on() -> None:
-    shared, served = Bulkhead(limit=1), []
+    shared = Bulkhead(limit=1)
+    served: list[str] = []
     holder = await shared.acquire()
     first = asyncio.ensure_future(shared.call(served.append, "first"))
     second = asyncio.ensure_future(shared.call(served.append, "second"))
@@ -144,6 +148,47 @@ async def test_operator_and_calls_share_one_queue() -> None:
     await turns()
     assert order == ["a", "b", "c"]
     assert shared.statistics().in_flight == 0
+
+
+async def test_guarded_functions_share_the_permits_too() -> None:
+    shared, running, peak = Bulkhead(limit=2), 0, 0
+
+    async def work(number: int) -> int:
+        nonlocal running, peak
+        running += 1
+        peak = max(peak, running)
+        await turns(3)
+        running -= 1
+        return number
+
+    guarded = guard(bulkhead(shared))(work)
+    async with shared:
+        calls = [guarded(number) for number in range(5)]
+        results = await asyncio.gather(*calls, guard(bulkhead(shared)).call(work, 5))
+    assert results == list(range(6))
+    assert peak == 1
+    assert shared.statistics().in_flight == 0
+
+
+async def test_a_guarded_call_that_is_cancelled_while_it_waits_leaves_the_queue() -> None:
+    shared, called = Bulkhead(limit=1), []
+
+    @guard(bulkhead(shared))
+    async def work() -> None:
+        called.append(1)
+
+    async with shared:
+        call = asyncio.ensure_future(work())
+        await turns()
+        assert shared.statistics().waiting == 1
+        call.cancel()
+        await asyncio.wait([call])
+        assert shared.statistics().waiting == 0
+    assert (called, call.cancelled()) == ([], True)
+
+
+async def test_a_function_may_have_a_parameter_of_any_name() -> None:
+    assert await Bulkhead().call(dict, fn=1, self=2) == {"fn": 1, "self": 2}
 
 
 async def test_disposal_of_a_running_call_frees_its_permit_and_cancels_it() -> None:

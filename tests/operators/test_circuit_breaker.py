@@ -13,12 +13,15 @@ from reactivex import operators as ops
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch_operators import (
+    BulkheadFullError,
     CircuitBreaker,
     CircuitChange,
     CircuitOpenError,
     CircuitPolicy,
     CircuitState,
     Outcome3,
+    RateLimitExceededError,
+    TimeoutExceededError,
     circuit_breaker,
     from_async,
 )
@@ -566,3 +569,20 @@ def test_without_a_loop_the_time_is_monotonic() -> None:
     wait = breaker.retry_after
     assert wait is not None and 0 < wait <= 60.0
     assert repr(CircuitBreaker(name="shop")) == "CircuitBreaker('shop', CLOSED)"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "state"),
+    [
+        (RateLimitExceededError(retry_after=1.0), CLOSED),
+        (BulkheadFullError(), CLOSED),
+        (CircuitOpenError(), CLOSED),
+        (TimeoutExceededError(limit=1.0, kind="queue"), CLOSED),
+        (TimeoutExceededError(limit=1.0, kind="total"), OPEN),
+        (OSError("reset"), OPEN),
+    ],
+)
+def test_a_refusal_from_inside_is_no_failure_of_the_service(refusal: Exception, state: CircuitState) -> None:
+    breaker = CircuitBreaker(threshold=1)
+    reactivex.throw(refusal).pipe(circuit_breaker(breaker)).subscribe(on_error=lambda _: None)
+    assert breaker.state is state

@@ -196,7 +196,7 @@ def test_a_waiter_may_make_another_leave() -> None:
     group = Coalescer()
     source = Manual()
     others: list[DisposableBase] = []
-    source.pipe(coalesce(group, "k")).subscribe(lambda _: [other.dispose() for other in others])
+    source.pipe(coalesce(group, "k")).subscribe(lambda _: others[0].dispose())
     recorder, other = join(source, group)
     others.append(other)
     source.send(1)
@@ -392,7 +392,7 @@ def test_a_call_left_in_a_closed_loop_is_not_joined() -> None:
     async def use() -> str:
         recorder, _ = join(sources[1], group)
         sources[1].send("fresh")
-        return recorder.values[0]
+        return str(recorder.values[0])
 
     asyncio.run(leave_behind())
     assert asyncio.run(use()) == "fresh"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import pickle
 from typing import Any
 
@@ -98,6 +99,45 @@ async def test_weight() -> None:
             one.try_acquire("x", wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="weight=11: give 1 up to limit=10"):
         await one.acquire("x", 11)
+
+
+async def test_a_weight_that_cannot_be_is_refused_for_a_name_that_is_known_too() -> None:
+    class Weight(enum.IntEnum):
+        TWO = 2
+
+    clock = ManualClock()
+    one = limiter(clock, RateLimit(10, 60.0), RateLimit(2, 1.0))
+    await one.acquire("x", Weight.TWO)
+    assert one.get_status("x").current_count == 2
+    for wrong in (0, -1, 1.5, True):
+        with pytest.raises(ValueError, match="weight="):
+            await one.acquire("x", wrong)  # type: ignore[arg-type]
+    for _ in range(4):
+        clock.advance(1.0)
+        await one.acquire("x", 2)
+    with pytest.raises(ValueError, match="weight=3: give 1 up to limit=2"):
+        one.try_acquire("x", 3)  # though the larger limit is used up, and could be asked first
+    with pytest.raises(ValueError, match="weight=3: give 1 up to limit=2"):
+        await one.acquire("x", 3)
+
+
+async def test_with_room_acquire_does_not_suspend() -> None:
+    one = InMemoryRateLimiter(RateLimiterConfig([RateLimit(2, 60.0)]))
+    for _ in range(2):
+        with pytest.raises(StopIteration):
+            one.acquire("x").send(None)
+    assert not one.try_acquire("x")
+
+
+def test_in_one_loop_after_another() -> None:
+    one = InMemoryRateLimiter(RateLimiterConfig([RateLimit(1, 0.001)]))
+
+    async def use() -> None:
+        await one.acquire("x")
+        await one.acquire("x", timeout=10.0)
+
+    asyncio.run(use())
+    asyncio.run(use())
 
 
 async def test_first_come_first_served_by_name() -> None:

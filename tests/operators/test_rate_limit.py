@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -564,7 +565,12 @@ def test_a_call_that_disposes_all_others_while_it_leaves() -> None:
     one = limiter(60, clock=clock)
     one.try_acquire()
     others: list[DisposableBase] = []
-    AtOnce(1).pipe(rate_limit(one)).subscribe(lambda _: [other.dispose() for other in others])
+
+    def dispose_all(_: int) -> None:
+        for other in others:
+            other.dispose()
+
+    AtOnce(1).pipe(rate_limit(one)).subscribe(dispose_all)
     source = Manual()
     others += [source.pipe(rate_limit(one)).subscribe(Recorder()) for _ in range(3000)]
     clock.drain()
@@ -647,7 +653,7 @@ class Run:
         self.open: set[int] = set()
         self.count = 0
         for at, seconds in blocks:
-            self.clock.call_later(at, lambda seconds=seconds: self.limiters["a"].feed_retry_after(seconds))
+            self.clock.call_later(at, partial(self.limiters["a"].feed_retry_after, seconds))
 
     def arrive(
         self, pause: float, name: str, cost: int, patience: float | None, max_wait: float | None
@@ -665,8 +671,13 @@ class Run:
             self.open.add(number)
         if number in self.order[name]:
             self.open.discard(number)
+
+        def give_up() -> None:
+            subscription.dispose()
+            self.open.discard(number)
+
         if patience is not None:
-            self.clock.call_later(patience, lambda: (subscription.dispose(), self.open.discard(number)))
+            self.clock.call_later(patience, give_up)
 
     def leave(self, name: str, number: int, cost: int) -> None:
         self.open.discard(number)
@@ -696,8 +707,8 @@ class Leaving(Stage[Any]):
         self.notice = (run, name, number, cost)
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        run, *notice = self.notice
-        run.leave(*notice)
+        run, name, number, cost = self.notice
+        run.leave(name, number, cost)
         return NOTHING
 
 

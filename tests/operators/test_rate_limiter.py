@@ -101,11 +101,12 @@ async def test_the_head_keeps_the_others_waiting_however_cheap_they_are() -> Non
     tasks = [line.join("big", cost=10), line.join("small")]
     await turns()
     clock.advance(9.5)
+    tasks.append(line.join("late"))  # there is room for it, but not for those who stand before it
     await turns()
     assert line.left == [] and not line.limiter.try_acquire()
     clock.drain()
     await asyncio.gather(*tasks)
-    assert line.left == ["big", "small"]
+    assert line.left == ["big", "small", "late"]
 
 
 async def test_cancelled_after_the_grant_before_the_task_ran_gives_the_room_to_the_next() -> None:
@@ -250,6 +251,22 @@ def test_made_outside_a_loop_and_used_in_one_after_another() -> None:
     asyncio.run(use())
     asyncio.run(use())
     assert limiter.statistics().granted == 4
+
+
+def test_a_loop_that_is_over_is_not_asked_for_the_time() -> None:
+    """That of uvloop stands still when it does not run."""
+
+    class Loop(asyncio.SelectorEventLoop):
+        def time(self) -> float:
+            assert self.is_running()
+            return super().time()
+
+    limiter = RateLimiter(1000, 1.0)
+    for _ in range(2):
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(limiter.acquire())
+    asyncio.run(limiter.acquire())
+    assert limiter.statistics().granted == 3
 
 
 @pytest.mark.parametrize("looked_at", [True, False])

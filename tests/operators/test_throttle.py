@@ -234,9 +234,7 @@ def test_its_own_scheduler_is_the_time() -> None:
         ({"rate": 1, "burst": 0}, "burst"),
     ],
 )
-def test_what_cannot_work_is_refused_when_the_operator_is_made(
-    arguments: dict[str, float], field: str
-) -> None:
+def test_what_cannot_work_is_refused_when_the_operator_is_made(arguments: dict[str, Any], field: str) -> None:
     with pytest.raises(ValueError, match=field):
         throttle(**arguments)
 
@@ -307,7 +305,7 @@ async def test_a_timer_that_fires_early_is_set_again_and_does_not_spin() -> None
 
     clock, recorder = Early(), Recorder()
     scheduler = DemandScheduler.of(None)
-    scheduler.clock = clock  # type: ignore[assignment]
+    scheduler.clock = clock
     as_stage(AtOnce("a", "b").pipe(throttle(1, 1.0))).attach(recorder, scheduler)
     clock.time = 0.9999
     clock.pending.pop()()

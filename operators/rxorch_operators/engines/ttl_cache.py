@@ -1,17 +1,20 @@
 """A bounded memory with expiry: the engine of response caching.
 
-Entries leave when their time is up, when they are the least recently used and there is no room, or by hand.
-Pure: the time is passed in as monotonic seconds.
+A value is fresh for a time, and may be kept for a time after that, stale. Entries leave when their time is
+up, when they are the least recently used and there is no room, or by hand. What is removed by hand was wrong,
+and so would be the answer of a call that began before: it is refused.
+Pure: the time is passed in as monotonic seconds, and what works in the background is handed in.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Generic, TypeVar, overload
+from types import TracebackType
+from typing import Final, Generic, TypeVar, overload
 
 from ..errors import invalid, is_count
+from .ttl_cache_model import Background, TtlCacheStatistics
 
 __all__ = ["TtlCache", "TtlCacheStatistics"]
 
@@ -19,34 +22,17 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 D = TypeVar("D")
 
-
-@dataclass(frozen=True, slots=True)
-class TtlCacheStatistics:
-    """What a cache has seen.
-
-    Args:
-        entries: Entries held, those included that expired unnoticed.
-        bytes: Sum of their sizes, as given to `put`.
-        hits: Reads that found a fresh value.
-        misses: Reads that did not.
-        evictions: Fresh entries that left for want of room.
-        expirations: Entries that left because their time was up.
-    """
-
-    entries: int
-    bytes: int
-    hits: int
-    misses: int
-    evictions: int
-    expirations: int
+_MOST_MARKS: Final = 1024
+"""Discarded keys and cleared tags that are remembered one by one."""
 
 
 class _Entry(Generic[V]):
-    __slots__ = ("expires", "size", "tag", "value")
+    __slots__ = ("expires", "leaves", "size", "tag", "value")
 
-    def __init__(self, value: V, expires: float, size: int, tag: str | None) -> None:
+    def __init__(self, value: V, expires: float, leaves: float, size: int, tag: str | None) -> None:
         self.value = value
-        self.expires = expires
+        self.expires = expires  # fresh before this
+        self.leaves = leaves  # stale before this
         self.size = size
         self.tag = tag
 
@@ -54,9 +40,17 @@ class _Entry(Generic[V]):
 class TtlCache(Generic[K, V]):
     """Keeps values for a time; when there is no room, the least recently used leaves.
 
+    Where `cache` refreshes values in the background, that work belongs to the store: `aclose`, or the end of
+    `async with`, ends it and waits for it. Any other store need not be closed.
+
     Args:
         max_entries: Most entries held, 1 or more.
         max_bytes: Most bytes held, 1 or more, by the sizes given to `put`; None for no bound.
+
+    Attributes:
+        epoch: Rises with each `discard` and `clear`. Who makes a call reads it first and gives it to `put`.
+        closed: Whether nothing may be refreshed in the background any more.
+        background: Who refreshes values in the background, once somebody does.
 
     Raises:
         ValueError: A number is out of its range.
@@ -74,8 +68,15 @@ class TtlCache(Generic[K, V]):
         "_entries",
         "_evictions",
         "_expirations",
+        "_floor",
         "_hits",
+        "_marks",
         "_misses",
+        "_outdated",
+        "_stale_hits",
+        "background",
+        "closed",
+        "epoch",
         "max_bytes",
         "max_entries",
     )
@@ -91,8 +92,17 @@ class TtlCache(Generic[K, V]):
         self._bytes = 0
         self._hits = 0
         self._misses = 0
+        self._stale_hits = 0
         self._evictions = 0
         self._expirations = 0
+        self._outdated = 0
+        self.epoch = 0
+        self._floor = 0  # what began before this epoch is out of date, whatever its key
+        # The epoch of the last discard, by hash: a key that was discarded must not be kept alive here. Two
+        # keys with one hash cost one call more at worst.
+        self._marks: dict[int, int] = {}
+        self.closed = False
+        self.background: Background | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -116,19 +126,57 @@ class TtlCache(Generic[K, V]):
             self._misses += 1
             return default
         if entry.expires <= now:
-            self._remove(key)
-            self._expirations += 1
+            if entry.leaves <= now:
+                self._remove(key)
+                self._expirations += 1
             self._misses += 1
             return default
         self._entries.move_to_end(key)
         self._hits += 1
         return entry.value
 
-    def put(self, key: K, value: V, now: float, ttl: float, *, size: int = 0, tag: str | None = None) -> bool:
+    @overload
+    def get_stale(self, key: K, now: float, within: float) -> V | None: ...
+
+    @overload
+    def get_stale(self, key: K, now: float, within: float, default: D) -> V | D: ...
+
+    def get_stale(self, key: K, now: float, within: float, default: D | None = None) -> V | D | None:
+        """The value, fresh or not, as long as it is kept; for whoever did not `get` a fresh one.
+
+        Args:
+            key: What it was put under.
+            now: Monotonic seconds.
+            within: Seconds after the end of its freshness; at that time the value is too old.
+            default: Returned otherwise.
+        """
+        entry = self._entries.get(key)
+        if entry is None or entry.leaves <= now or entry.expires + within <= now:
+            return default
+        self._entries.move_to_end(key)
+        if entry.expires <= now:
+            self._stale_hits += 1
+        else:
+            self._hits += 1
+        return entry.value
+
+    def put(
+        self,
+        key: K,
+        value: V,
+        now: float,
+        ttl: float,
+        *,
+        size: int = 0,
+        tag: str | None = None,
+        keep: float = 0.0,
+        epoch: int | None = None,
+    ) -> bool:
         """Keeps a value in place of an earlier one; tells whether it was kept.
 
-        It is not kept if `ttl` is 0, or if it alone is larger than `max_bytes`; an earlier value leaves
-        nevertheless, since it is out of date.
+        It is not kept if `ttl` and `keep` are 0, or if it alone is larger than `max_bytes`; an earlier value
+        leaves nevertheless, since it is out of date. It is refused, and nothing changes, if its key or its
+        tag was discarded or cleared since `epoch`.
 
         Args:
             key: What to find it by.
@@ -137,28 +185,38 @@ class TtlCache(Generic[K, V]):
             ttl: Seconds that it stays fresh; `math.inf` for as long as there is room.
             size: Its size in bytes.
             tag: A name under which `clear` finds it, such as that of an endpoint.
+            keep: Seconds that it is kept after that, for `get_stale`.
+            epoch: What `epoch` was when the call for this value began; None: it is right whatever happened.
 
         Raises:
-            ValueError: `ttl` or `size` is negative.
+            ValueError: `ttl`, `size` or `keep` is negative.
         """
         if not ttl >= 0.0:
             raise invalid("ttl", ttl, "give seconds, 0 (keep nothing) or more")
+        if not keep >= 0.0:
+            raise invalid("keep", keep, "give seconds, 0 (nothing stale) or more")
         if size < 0:
             raise invalid("size", size, "give bytes, 0 or more")
-        self.discard(key)
-        if ttl == 0.0 or self._too_heavy(size):
+        if epoch is not None and epoch != self.epoch and self._is_outdated(key, tag, epoch):
+            self._outdated += 1
             return False
-        self._entries[key] = _Entry(value, now + ttl, size, tag)
+        if key in self._entries:
+            self._remove(key)
+        if ttl + keep == 0.0 or (size and self._too_heavy(size)):
+            return False
+        expires = now + ttl
+        self._entries[key] = _Entry(value, expires, expires + keep, size, tag)
         self._bytes += size
         self._make_room(now)
         return True
 
     def discard(self, key: K) -> bool:
-        """Removes one entry; tells whether there was one.
+        """Removes one entry; tells whether there was one. A call for it that is under way stores nothing.
 
         Args:
             key: What it was put under.
         """
+        self._outdate(hash(key))
         if key not in self._entries:
             return False
         self._remove(key)
@@ -166,6 +224,9 @@ class TtlCache(Generic[K, V]):
 
     def clear(self, tag: str | None = None, *, where: Callable[[K], bool] | None = None) -> int:
         """Removes all entries, or those that meet every condition given; returns how many.
+
+        Calls that are under way store nothing: all of them, or those with this tag. `where` is not asked
+        about them, so some may be made once more.
 
         Args:
             tag: Only those with this tag.
@@ -176,15 +237,21 @@ class TtlCache(Generic[K, V]):
             for key, entry in list(self._entries.items())
             if (tag is None or entry.tag == tag) and (where is None or where(key))
         ]
-        return sum(self.discard(key) for key in doomed)
+        self._outdate(None if tag is None else _hash_of_tag(tag))
+        removed = 0
+        for key in doomed:
+            if key in self._entries:  # else: `where` has removed it
+                self._remove(key)
+                removed += 1
+        return removed
 
     def purge(self, now: float) -> int:
-        """Removes what has expired; returns how many. Reads do so one by one, so this only frees memory.
+        """Removes what is past its time; returns how many. Reads do so one by one, so this only frees memory.
 
         Args:
             now: Monotonic seconds.
         """
-        doomed = [key for key, entry in self._entries.items() if entry.expires <= now]
+        doomed = [key for key, entry in self._entries.items() if entry.leaves <= now]
         for key in doomed:
             self._remove(key)
         self._expirations += len(doomed)
@@ -192,20 +259,64 @@ class TtlCache(Generic[K, V]):
 
     def statistics(self) -> TtlCacheStatistics:
         """A snapshot."""
+        background = self.background
         return TtlCacheStatistics(
             entries=len(self._entries),
             bytes=self._bytes,
             hits=self._hits,
             misses=self._misses,
+            stale_hits=self._stale_hits,
             evictions=self._evictions,
             expirations=self._expirations,
+            outdated=self._outdated,
+            refreshing=0 if background is None else background.running,
+            refreshes=0 if background is None else background.started,
+            refresh_errors=0 if background is None else background.failed,
+        )
+
+    def close(self) -> None:
+        """Ends what refreshes values in the background, and allows no more of it. Values stay."""
+        self.closed = True
+        if self.background is not None:
+            self.background.close()
+
+    async def aclose(self) -> None:
+        """The same, and waits until it has ended."""
+        self.closed = True
+        if self.background is not None:
+            await self.background.aclose()
+
+    async def __aenter__(self) -> TtlCache[K, V]:
+        self.closed = False
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _outdate(self, mark: int | None) -> None:
+        """Notes that calls under way bring what is wrong: those of one key or tag, or all."""
+        self.epoch += 1
+        if mark is None or len(self._marks) >= _MOST_MARKS:  # who discards so much may ask once more
+            self._marks.clear()
+            self._floor = self.epoch
+        else:
+            self._marks[mark] = self.epoch
+
+    def _is_outdated(self, key: K, tag: str | None, epoch: int) -> bool:
+        marks = self._marks
+        return (
+            epoch < self._floor
+            or epoch < marks.get(hash(key), 0)
+            or (tag is not None and epoch < marks.get(_hash_of_tag(tag), 0))
         )
 
     def _make_room(self, now: float) -> None:
         entries = self._entries
         while len(entries) > self.max_entries or self._too_heavy(self._bytes):
             oldest = next(iter(entries))
-            if entries[oldest].expires <= now:
+            if entries[oldest].leaves <= now:
                 self._expirations += 1
             else:
                 self._evictions += 1
@@ -216,3 +327,7 @@ class TtlCache(Generic[K, V]):
 
     def _remove(self, key: K) -> None:
         self._bytes -= self._entries.pop(key).size
+
+
+def _hash_of_tag(tag: str) -> int:
+    return hash(("tag", tag))  # a key may be the same text

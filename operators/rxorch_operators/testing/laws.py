@@ -2,7 +2,8 @@
 
 =============  ===================================================================================
 grammar        any number of elements, then at most one end, and nothing after it
-serial         no notification begins before the one before it has returned
+serial         no notification begins before the one before it has returned or, as its last act, asked for
+               more; and so they do not nest ever deeper
 disposal       nothing comes after the disposal
 release        at the end, however it came, every source, call, permit, task and timer is let go of
 errors         what a user's function raises is the stream's error; what a listener raises is nobody's;
@@ -76,6 +77,7 @@ class Subject:
         tells: Whether an exception of the consumer's `on_next` reaches the consumer's `on_error` (ours; stock
             RxPY leaves it to the event loop).
         passes_cancellation: Whether a cancellation of the source is the end of the stream.
+        delays_errors: Whether an error waits for the end of the stream.
         shows: Whether what a callback raised can be seen in a record; in its error by default.
     """
 
@@ -88,6 +90,7 @@ class Subject:
     ends: bool = True
     tells: bool = True
     passes_cancellation: bool = True
+    delays_errors: bool = False
     shows: Callable[[Recorder, BaseException], bool] = in_error
 
     def __str__(self) -> str:
@@ -126,7 +129,8 @@ def _errors(subject: Subject, performance: Performance) -> Iterator[str]:
                 yield f"errors: a listener's {shrugged!r} ended the stream"
         if raised and not any(error not in lab.raised for error in _planned(record)):
             yield "errors: what the consumer's on_next raised did not reach its on_error"
-    if len(records) == 1 and not performance.disposed[0] and not performance.raised[0]:
+    waits = subject.delays_errors and (lab.cancelled or not records[0].ended)
+    if len(records) == 1 and not performance.disposed[0] and not performance.raised[0] and not waits:
         for planned in lab.raised:
             if not subject.shows(records[0], planned):
                 yield f"errors: {planned!r} of a callback did not reach on_error"
@@ -167,7 +171,7 @@ def _independence(subject: Subject, performance: Performance) -> Iterator[str]:
     if not performance.case.plain:
         return
     first, second = (
-        [(event.at - start, event.kind, _comparable(event.value)) for event in record.events]
+        [(round(event.at - start, 6), event.kind, _comparable(event.value)) for event in record.events]
         for record, start in zip(performance.records, performance.starts, strict=True)
     )
     if first != second:
@@ -187,7 +191,7 @@ def _transparency(subject: Subject, performance: Performance) -> Iterator[str]:
     pushed = case.kind in ("cold", "stage")
     for record, start in zip(performance.records, performance.starts, strict=True):
         if subject.keeps == "marbles" and pushed:
-            seen = [(event.at - start, event.kind, event.value) for event in record.events]
+            seen = [(round(event.at - start, 6), event.kind, event.value) for event in record.events]
             if script.end == "never":
                 seen = seen[: len(wanted)]  # a time limit may come after it
             if seen != [(event.at, event.kind, event.value) for event in wanted]:

@@ -123,8 +123,8 @@ class _Guest:
         if number == who.dispose_in:
             self.dispose()
         elif event.kind == "next" and who.takes_more_inside:
-            self.open(1)
-        if event.kind == "next" and number == who.raises_in and not who.lean and not self.disposed:
+            self.recorder.ask(lambda: self.open(1))
+        if event.kind == "next" and number == who.raises_in and not who.lean and not self.over:
             self.raised = True
             raise Planned(f"the consumer, at its element {number}")
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from reactivex.abc import ObserverBase
 
 from .marbles import Event, Kind, write_marbles
 
 __all__ = ["Recorder"]
+
+_DEEPEST: Final = 4
+"""Notifications that may stand inside of each other, each brought about by the one before asking for more."""
 
 
 class Recorder(ObserverBase[Any]):
@@ -36,9 +39,25 @@ class Recorder(ObserverBase[Any]):
         self._now = now or (lambda: 0.0)
         self._on_event = on_event
         self._inside: str | None = None
+        self._depth = 0
         self._cut = False
         self.events: list[Event] = []
         self.offences: list[str] = []
+
+    def ask(self, more: Callable[[], object]) -> None:
+        """Asks for more from inside of a notification, as its last act: what comes then is no offence.
+
+        That is rule 3.3 of Reactive Streams: asking may bring the next element at once, but notifications
+        must not nest deeper with each one.
+
+        Args:
+            more: Asks.
+        """
+        outer, self._inside = self._inside, None
+        try:
+            more()
+        finally:
+            self._inside = outer
 
     def cut(self) -> None:
         """Says that the subscription is being disposed: nothing may come any more."""
@@ -66,9 +85,13 @@ class Recorder(ObserverBase[Any]):
         if self._on_event is None:
             return
         outer, self._inside = self._inside, word
+        self._depth += 1
+        if self._depth == _DEEPEST + 1:
+            self.offences.append(f"serial: notifications nest {self._depth} deep")
         try:
             self._on_event(event)
         finally:
+            self._depth -= 1
             self._inside = outer
 
     @property

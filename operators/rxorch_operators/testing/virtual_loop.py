@@ -41,6 +41,8 @@ class _Waiting:
 class VirtualLoop(asyncio.BaseEventLoop):
     """An event loop of asyncio with a clock of its own, and without sockets, files or threads.
 
+    It takes no time, so it may also run inside of another loop, in a notebook for one.
+
     Args:
         start: What the clock says at first, in seconds.
 
@@ -72,9 +74,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def run_instant(self) -> None:
         """Runs everything that can happen without any time passing."""
         self._stepping = True
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
         try:
             self.run_forever()
         finally:
+            asyncio._set_running_loop(outer)
             self._stepping = False
 
     def advance(self) -> bool:
@@ -128,10 +133,21 @@ def run_virtual(main: Awaitable[T], *, start: float = 0.0) -> T:
         assert not left, "left behind:\n  " + "\n  ".join(left)
         return result
 
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+    with _apart(), asyncio.Runner(loop_factory=lambda: loop) as runner:
         result = runner.run(checked())
     gc.collect()  # what was never awaited warns now, in the test that made it
     return result
+
+
+@contextlib.contextmanager
+def _apart() -> Iterator[None]:
+    """Hides a loop that is running already, a notebook's for one: a virtual loop takes no time of it."""
+    outer = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(outer)
 
 
 def _describe(context: dict[str, Any]) -> str:

@@ -32,8 +32,9 @@ def play(circuit, letters, now=0.0):
 def opened(now=0.0, **policy):
     """A circuit that has just opened."""
     circuit = Circuit(CircuitPolicy(**{"threshold": 1, **policy}), Random(1))
-    while circuit.state(now) is CLOSED:
+    for _ in range(policy.get("min_calls", 1)):
         call(circuit, FAILURE, now)
+    assert circuit.state(now) is OPEN
     return circuit
 
 

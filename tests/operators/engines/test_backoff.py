@@ -103,6 +103,7 @@ def test_a_wait_is_never_negative_and_never_above_its_ceiling(jitter, base, fact
 def test_hundreds_of_attempts_do_not_overflow(jitter):
     policy = RetryPolicy(max_attempts=2_000, base=1.0, factor=10.0, jitter=jitter, max_elapsed=None)
     assert max(waits(policy, Random(1))) <= 20.0
+    assert policy.ceiling(1_998) == 20.0
     assert RetryPolicy(base=0.0, factor=10.0, jitter=jitter).ceiling(1_000) == 0.0
 
 
@@ -154,7 +155,7 @@ def test_no_wait_ever_ends_after_the_deadline(jitter, deadline, hints, number):
 
 def test_the_first_failure_counts_as_the_start_when_nothing_else_is_known():
     state = RetryState(RetryPolicy(max_attempts=9, base=1.0, jitter="none", max_elapsed=5.0), Random(1))
-    assert state.started is None
+    assert (state.started, state.limit) == (None, None)
     assert state.next_delay(100.0) == 1.0
     assert state.started == 100.0
     assert state.next_delay(103.5) is None
@@ -187,8 +188,9 @@ def test_the_jitter_on_a_hint_is_always_positive(drawn):
     ],
 )
 def test_hints_at_the_edge(hint, expected):
-    policy = RetryPolicy(base=2.0, max_elapsed=None, max_hint=60.0)
-    assert RetryState(policy, Chance(0.5)).next_delay(0.0, hint=hint) == pytest.approx(expected)
+    state = RetryState(RetryPolicy(base=2.0, max_elapsed=None, max_hint=60.0), Chance(0.5))
+    assert state.next_delay(0.0, hint=hint) == pytest.approx(expected)
+    assert state.limit == ("hint" if expected is None else None)
 
 
 def test_a_hint_beyond_the_deadline_fails_at_once():
@@ -246,12 +248,13 @@ def test_statistics():
         ({"max_attempts": 2.0}, "max_attempts=2.0: give"),
         ({"base": -1.0}, "base=-1.0: give seconds"),
         ({"base": math.nan}, "base=nan: give seconds"),
+        ({"base": math.inf}, "base=inf: give seconds"),
         ({"factor": 0.5}, "factor=0.5: give 1"),
         ({"factor": math.inf}, "factor=inf: give 1"),
         ({"cap": 0.1}, "cap=0.1: give seconds, at least base=0.2"),
         ({"cap": math.inf}, "cap=inf: give seconds"),
         ({"jitter": "some"}, "jitter='some': give one of full, equal, decorrelated, none"),
-        ({"max_elapsed": 0.0}, "max_elapsed=0.0: give seconds above 0"),
+        ({"max_elapsed": 0.0}, "max_elapsed=0.0: give seconds above 0, or None for no limit"),
         ({"max_elapsed": math.nan}, "max_elapsed=nan: give seconds above 0"),
         ({"max_hint": -1.0}, "max_hint=-1.0: give seconds"),
     ],
@@ -260,3 +263,17 @@ def test_a_policy_that_cannot_work_is_refused(setting, text):
     with pytest.raises(ValueError) as caught:
         RetryPolicy(**setting)
     assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"base": 0.0}, {"base": 20.0}, {"factor": 1.0}, {"max_elapsed": 0.001}, {"max_hint": 0.0}]
+)
+def test_a_policy_at_the_edge_of_what_works_is_accepted(setting):
+    ((field, value),) = setting.items()
+    assert getattr(RetryPolicy(**setting), field) == value
+
+
+def test_no_hint_is_worth_a_wait_if_none_may_be_longer_than_nothing():
+    state = RetryState(RetryPolicy(max_hint=0.0), Chance(0.5))
+    assert state.next_delay(0.0, hint=0.0) == pytest.approx(0.055)
+    assert state.next_delay(0.0, hint=0.001) is None

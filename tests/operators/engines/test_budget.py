@@ -105,6 +105,7 @@ def test_statistics():
     [
         ({"ratio": -0.1}, "ratio=-0.1: give"),
         ({"ratio": math.nan}, "ratio=nan: give"),
+        ({"ratio": math.inf}, "ratio=inf: give"),
         ({"window": 0.0}, "window=0.0: give seconds above 0"),
         ({"window": math.inf}, "window=inf: give seconds"),
         ({"floor": -1}, "floor=-1: give a whole number"),
@@ -115,6 +116,13 @@ def test_a_budget_that_cannot_work_is_refused(setting, text):
     with pytest.raises(ValueError) as caught:
         RetryBudget(**setting)
     assert str(caught.value).startswith(text)
+
+
+def test_a_window_may_be_shorter_than_a_second():
+    budget = RetryBudget(window=0.5, floor=1)
+    assert budget.try_spend(0.0)
+    assert not budget.try_spend(0.45)
+    assert budget.try_spend(0.55)
 
 
 def test_the_floor_may_be_raised_later():

@@ -21,12 +21,15 @@ from tests.operators.engines.circuit_cases import (
 
 
 class CircuitMachine(RuleBasedStateMachine):
-    """Against a breaker that keeps every result of its state in a list and counts anew each time."""
+    """Against a breaker that keeps every result of its state in a list and counts anew each time.
+
+    The window in seconds slides in quarters, and all times are quarters: so it is known what is in it.
+    """
 
     outcomes = st.sampled_from([SUCCESS, SUCCESS, FAILURE, FAILURE, IGNORED])
 
     @initialize(
-        kind=st.sampled_from(["consecutive", "count"]),
+        kind=st.sampled_from(["consecutive", "count", "time"]),
         permits=st.integers(1, 3),
         rate=st.sampled_from([0.3, 0.5, 1.0]),
         slow=st.sampled_from([None, 4.0]),
@@ -36,7 +39,7 @@ class CircuitMachine(RuleBasedStateMachine):
         self.policy = CircuitPolicy(
             kind=kind,
             threshold=3,
-            size=6,
+            size=12.5 if kind == "time" else 6,
             min_calls=3,
             failure_rate=rate,
             slow_call_duration=slow,
@@ -50,10 +53,12 @@ class CircuitMachine(RuleBasedStateMachine):
         self.circuit = Circuit(self.policy)
         self.now = 0.0
         self.state = CLOSED
-        self.results = []  # (failed, slow) since the state began
+        self.results = []  # (failed, slow, when) since the state began
         self.out = []  # (permit, given in this stay in the state)
         self.until = 0.0
         self.trials_failed = 0
+        self.opened = 0
+        self.refused = 0
         if on_trial:
             self.acquire()  # its result will come late, from another state
             self.some_calls_in_a_row(FAILURE, 3)
@@ -70,14 +75,18 @@ class CircuitMachine(RuleBasedStateMachine):
 
     def open(self):
         self.until = self.now + min(30.0, 10.0 * 2.0**self.trials_failed)
+        self.opened += 1
         self.enter(OPEN)
 
     def on_trial(self):
         return [p for p, current in self.out if current and self.now - p.started < 8.0]
 
     def bad(self, results, of):
-        failed, slow = sum(f for f, _ in results), sum(s for _, s in results)
+        failed, slow = sum(f for f, _, _ in results), sum(s for _, s, _ in results)
         return failed / of >= self.policy.failure_rate or slow / of >= 0.5
+
+    def trial_is_free(self):
+        return len(self.on_trial()) + len(self.results) < self.policy.half_open_permits
 
     @rule(step=st.sampled_from([0.5, 4.0, 8.0, "almost until it may try", "until it may try"]))
     def pass_time(self, step):
@@ -90,13 +99,14 @@ class CircuitMachine(RuleBasedStateMachine):
     def acquire(self):
         if self.state is OPEN and self.now >= self.until:
             self.enter(HALF_OPEN)
-        on_trial = len(self.on_trial()) + len(self.results)
-        expected = self.state not in (OPEN, FORCED_OPEN) and not (
-            self.state is HALF_OPEN and on_trial >= self.policy.half_open_permits
+        expected = self.state not in (OPEN, FORCED_OPEN) and (
+            self.state is not HALF_OPEN or self.trial_is_free()
         )
         permit = self.circuit.try_acquire(self.now)
         assert (permit is not None) is expected
-        if permit is not None:
+        if permit is None:
+            self.refused += 1
+        else:
             self.out.append((permit, True))
 
     @precondition(lambda self: self.out)
@@ -125,8 +135,8 @@ class CircuitMachine(RuleBasedStateMachine):
         if outcome is IGNORED or self.state is DISABLED or lapsed:
             return
         limit = self.policy.slow_call_duration
-        result = (outcome is FAILURE, limit is not None and self.now - permit.started > limit)
-        self.results.append(result)
+        slow = limit is not None and self.now - permit.started > limit
+        self.results.append((outcome is FAILURE, slow, self.now))
         if self.state is HALF_OPEN:
             self.judge_trials()
         elif self.state is CLOSED:
@@ -134,7 +144,7 @@ class CircuitMachine(RuleBasedStateMachine):
 
     def judge_trials(self):
         permits = self.policy.half_open_permits
-        any_bad = any(failed or slow for failed, slow in self.results)
+        any_bad = any(failed or slow for failed, slow, _ in self.results)
         if any_bad if self.policy.kind == "consecutive" else self.bad(self.results, permits):
             self.trials_failed += 1
             self.open()
@@ -142,12 +152,19 @@ class CircuitMachine(RuleBasedStateMachine):
             self.enter(CLOSED)
 
     def judge(self):
-        if self.policy.kind == "consecutive":
-            last = self.results[-3:]
-            if len(last) == 3 and all(failed or slow for failed, slow in last):
-                self.open()
-        elif len(self.results) >= 3 and self.bad(self.results[-6:], len(self.results[-6:])):
+        seen = self.window()
+        if len(seen) >= 3 and (self.policy.kind == "consecutive" or self.bad(seen, len(seen))):
             self.open()
+
+    def window(self):
+        """What is looked back on: the bad run, the last six, or 12.5 s and the quarter now."""
+        seen = self.results
+        if self.policy.kind == "count":
+            return seen[-6:]
+        if self.policy.kind == "time":
+            return [result for result in seen if self.now - result[2] <= 12.5]
+        good = [place for place, (failed, slow, _) in enumerate(seen) if not failed and not slow]
+        return seen[good[-1] + 1 :] if good else seen
 
     @rule(
         by_hand=st.sampled_from(
@@ -171,13 +188,14 @@ class CircuitMachine(RuleBasedStateMachine):
             self.enter(state)
 
     def counts(self):
-        seen = self.results
-        if self.state is not HALF_OPEN and self.policy.kind == "count":
-            seen = seen[-6:]
-        elif self.state is not HALF_OPEN:
-            bad = [failed or slow for failed, slow in reversed(seen)]
-            seen = seen[len(seen) - (bad.index(False) if False in bad else len(bad)) :]
-        return len(seen), sum(failed for failed, _ in seen), sum(slow for _, slow in seen)
+        seen = self.results if self.state is HALF_OPEN else self.window()
+        return len(seen), sum(failed for failed, _, _ in seen), sum(slow for _, slow, _ in seen)
+
+    def wait(self):
+        if self.state is OPEN:
+            return max(0.0, self.until - self.now)
+        blocked = self.state is FORCED_OPEN or (self.state is HALF_OPEN and not self.trial_is_free())
+        return None if blocked else 0.0
 
     @invariant()
     def the_states_agree(self):
@@ -186,8 +204,8 @@ class CircuitMachine(RuleBasedStateMachine):
         assert statistics.trials <= self.policy.half_open_permits
         if self.state in (CLOSED, METRICS_ONLY, HALF_OPEN):
             assert (statistics.calls, statistics.failed, statistics.slow) == self.counts()
-        if self.state is OPEN:
-            assert statistics.retry_after == max(0.0, self.until - self.now)
+        assert (statistics.opened, statistics.refused) == (self.opened, self.refused)
+        assert statistics.retry_after == self.circuit.retry_after(self.now) == self.wait()
 
 
 TestCircuitMachine = CircuitMachine.TestCase

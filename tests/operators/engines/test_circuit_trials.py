@@ -78,6 +78,26 @@ def test_slow_trials_reopen():
     assert circuit.record(trials[1], SUCCESS, 65.0).reason == "slow_calls"
 
 
+@pytest.mark.parametrize("kind", ["consecutive", "count"])
+def test_a_trial_as_long_as_a_call_may_be_is_not_slow(kind):
+    circuit, trials = half_opened(permits=1, kind=kind, min_calls=1, slow_call_duration=1.0)
+    assert circuit.record(trials[0], SUCCESS, 61.0).new is CLOSED
+
+
+@pytest.mark.parametrize("kind", ["consecutive", "count"])
+def test_failed_trials_say_so(kind):
+    circuit, trials = half_opened(permits=1, kind=kind, min_calls=1)
+    assert circuit.record(trials[0], FAILURE, 61.0) == CircuitChange(HALF_OPEN, OPEN, 61.0, "failures", 60.0)
+
+
+def test_a_trial_that_is_free_may_leave_now():
+    circuit = opened(half_open_permits=2)
+    circuit.try_acquire(60.0)
+    assert circuit.retry_after(60.0) == 0.0
+    circuit.try_acquire(60.0)
+    assert circuit.retry_after(60.0) is None
+
+
 def test_a_recovered_circuit_starts_with_an_empty_window():
     circuit, trials = half_opened(permits=1, kind="count", size=4, min_calls=2)
     change = circuit.record(trials[0], SUCCESS, 61.0)

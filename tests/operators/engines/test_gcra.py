@@ -30,7 +30,9 @@ def depart(limiter, now, cost=1):
     ("limit", "burst"), [(100, 11), (60, 7), (10, 2), (9, 1), (1, 1), (0.5, 1), (1000, 101)]
 )
 def test_the_default_burst_is_one_and_a_tenth(limit, burst):
-    assert taken_at(Gcra(limit, 60.0), 0.0, 2_000) == burst
+    limiter = Gcra(limit, 60.0)
+    assert limiter.burst == burst
+    assert taken_at(limiter, 0.0, 2_000) == burst
 
 
 def test_ten_a_minute_with_a_burst_of_five():
@@ -189,7 +191,7 @@ def test_a_cost_of_nothing_always_passes_but_for_a_block_or_a_debt():
 def test_a_cost_that_could_never_pass_is_refused(cost):
     limiter = Gcra(limit=60, window=60.0, burst=5)
     for method in (limiter.peek, limiter.take):
-        with pytest.raises(ValueError, match="give 0 up to 60, the larger of limit and burst"):
+        with pytest.raises(ValueError, match=f"^cost={cost}: give 0 up to 60, the larger of limit and burst"):
             method(0.0, cost)
 
 
@@ -265,18 +267,18 @@ def test_trap_wall_clocks_a_step_back_lets_nothing_extra_through():
 
 
 def test_statistics():
-    limiter = Gcra(limit=60, window=60.0, burst=4)
-    assert limiter.statistics(0.0).available == 4
-    limiter.take(0.0, 2)
-    limiter.take(0.0, 2)
-    limiter.take(0.0, 2)
+    limiter = Gcra(limit=60, window=30.0, burst=6)
+    assert limiter.statistics(0.0).available == 6
+    assert taken_at(limiter, 0.0, 5, cost=2) == 3
     limiter.give_back(0.0, 2)
-    assert limiter.statistics(1.0) == GcraStatistics(
-        limit=60, window=60.0, burst=4, available=3.0, taken=2, calls=1, refused=1, blocked_until=None
+    assert limiter.statistics(0.5) == GcraStatistics(
+        limit=60, window=30.0, burst=6, available=3.0, taken=4, calls=2, refused=2, blocked_until=None
     )
     limiter.block_until(7.0)
     assert (limiter.statistics(1.0).available, limiter.statistics(1.0).blocked_until) == (0.0, 7.0)
-    assert limiter.statistics(7.0).blocked_until is None
+    assert taken_at(limiter, 6.75, 2, cost=0) == 0
+    statistics = limiter.statistics(7.0)
+    assert (statistics.blocked_until, statistics.available, statistics.refused) == (None, 1.0, 4)
 
 
 @pytest.mark.parametrize(
@@ -287,8 +289,9 @@ def test_statistics():
         ({"limit": math.nan}, "limit=nan: give units"),
         ({"window": 0.0}, "window=0.0: give seconds"),
         ({"window": math.inf}, "window=inf: give seconds"),
-        ({"burst": 0}, "burst=0: give 1"),
+        ({"burst": 0}, "burst=0: give 1 (strict pacing) or more, or None for 1 + limit // 10"),
         ({"burst": math.nan}, "burst=nan: give 1"),
+        ({"burst": math.inf}, "burst=inf: give 1"),
         ({"limit": 1e-300, "window": 1e300}, "limit=1e-300: give a rate of use"),
         ({"limit": 1e300, "window": 1e-300}, "limit=1e+300: give a rate of use"),
     ],

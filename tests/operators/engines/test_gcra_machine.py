@@ -29,6 +29,7 @@ class GcraMachine(RuleBasedStateMachine):
         self.blocked = Fraction(-1000)
         self.last = None  # when the last call left, unless a block came after it
         self.departures = []
+        self.taken = self.calls = self.refused = 0
 
     def earliest(self, cost, ahead=0):
         early = min(cost, self.burst) - self.burst
@@ -38,6 +39,8 @@ class GcraMachine(RuleBasedStateMachine):
         self.last = self.now
         self.tat = max(self.tat, self.now) + cost * self.interval
         self.departures.append((self.now, cost))
+        self.taken += cost
+        self.calls += 1
 
     @rule(eighths=st.integers(0, 5))
     def pass_time(self, eighths):
@@ -59,6 +62,8 @@ class GcraMachine(RuleBasedStateMachine):
         assert self.limiter.take(float(self.now), cost) is allowed
         if allowed:
             self.depart(cost)
+        else:
+            self.refused += 1
 
     @rule(cost=st.integers(1, 8))
     def wait_and_take(self, cost):
@@ -75,6 +80,8 @@ class GcraMachine(RuleBasedStateMachine):
         if undone:
             self.departures.remove((at, cost))
             self.tat -= cost * self.interval
+            self.taken -= cost
+            self.calls -= 1
 
     @rule(eighths=st.integers(-8, 24))
     def block(self, eighths):
@@ -84,6 +91,29 @@ class GcraMachine(RuleBasedStateMachine):
         paced = until + (self.burst - 1) * self.interval
         if paced > self.tat:
             self.tat, self.last = paced, None
+
+    @rule(wanted=st.integers(0, 7))
+    def reset(self, wanted):
+        if wanted:  # seldom
+            return
+        self.limiter.reset()
+        self.tat = self.blocked = Fraction(-1000)
+        self.last = None
+        self.departures = []
+
+    @invariant()
+    def the_statistics_agree(self):
+        statistics = self.limiter.statistics(float(self.now))
+        assert (statistics.taken, statistics.calls, statistics.refused) == (
+            self.taken,
+            self.calls,
+            self.refused,
+        )
+        if self.now < self.blocked:
+            assert (statistics.blocked_until, statistics.available) == (self.blocked, 0)
+        else:
+            unpaid = max(Fraction(0), self.tat - self.now) / self.interval
+            assert (statistics.blocked_until, statistics.available) == (None, self.burst - unpaid)
 
     @invariant()
     def no_window_sees_more(self):

@@ -1,4 +1,4 @@
-"""The pool of permits: order, bounds, re-entrancy, and a model to hold it against."""
+"""The pool of permits: order, bounds and re-entrancy."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import sys
 import weakref
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from rxorch_operators.engines.permits import Permit, PermitPool, PermitStatistics
 from rxorch_operators.errors import BulkheadFullError
@@ -237,133 +234,3 @@ def test_a_new_limit_is_checked_too():
     with pytest.raises(ValueError, match="limit=0"):
         pool.limit = 0
     assert pool.limit == 1
-
-
-class PermitMachine(RuleBasedStateMachine):
-    """Against two lists, with callbacks that use the pool while they are called.
-
-    A grant is settled before callbacks run, so the model settles all it can, then runs what is due.
-    """
-
-    @initialize(limit=st.integers(1, 3), queue=st.none() | st.integers(0, 4))
-    def start(self, limit, queue):
-        self.pool = PermitPool(limit, queue)
-        self.limit, self.queue = limit, queue
-        self.permits = {}
-        self.held, self.line, self.due = [], [], []
-        self.called, self.expected = [], []
-        self.next = 0
-        self.running = False
-
-    # What a callback does: nothing, end at once, ask again, or free another one.
-    actions = st.sampled_from(["nothing", "nothing", "end", "ask", "free"])
-
-    def real_callback(self, name, action):
-        def callback(permit):
-            assert permit.held
-            self.called.append(name)
-            if action == "end":
-                permit.release()
-            elif action == "ask":
-                self.real_acquire(f"{name}+", "nothing")
-            elif action == "free":
-                self.permits[min(self.permits)].release()
-
-        return callback
-
-    def real_acquire(self, name, action):
-        try:
-            self.permits[name] = self.pool.acquire(self.real_callback(name, action))
-        except BulkheadFullError:
-            self.called.append(f"{name} refused")
-
-    def model_acquire(self, name, action):
-        free = len(self.held) < self.limit and not self.line
-        if free:
-            self.held.append(name)
-        elif self.queue is not None and len(self.line) >= self.queue:
-            self.expected.append(f"{name} refused")
-            return
-        else:
-            self.line.append((name, action))
-        self.known.append(name)
-
-    def model_release(self, name):
-        if name in self.held:
-            self.held.remove(name)
-            self.model_settle()
-        else:
-            self.line = [entry for entry in self.line if entry[0] != name]
-
-    def model_settle(self):
-        while self.line and len(self.held) < self.limit:
-            name, action = self.line.pop(0)
-            self.held.append(name)
-            self.due.append((name, action))
-        if self.running:
-            return
-        self.running = True
-        while self.due:
-            name, action = self.due.pop(0)
-            if name in self.held:
-                self.model_call(name, action)
-        self.running = False
-
-    def model_call(self, name, action):
-        self.expected.append(name)
-        if action == "end":
-            self.model_release(name)
-        elif action == "ask":
-            self.model_acquire(f"{name}+", "nothing")
-        elif action == "free":
-            self.model_release(min(self.known))
-
-    @initialize()
-    def names(self):
-        self.known = []
-
-    @rule(action=actions)
-    def acquire(self, action):
-        name = f"{self.next:04}"
-        self.next += 1
-        self.real_acquire(name, action)
-        self.model_acquire(name, action)
-
-    @precondition(lambda self: self.known)
-    @rule(place=st.integers(0, 100))
-    def release(self, place):
-        name = self.known[place % len(self.known)]
-        self.permits[name].release()
-        self.model_release(name)
-
-    @precondition(lambda self: self.known)
-    @rule()
-    def forget_the_oldest(self):
-        name = min(self.known)
-        self.permits[name].release()
-        self.model_release(name)
-        self.known.remove(name)
-        del self.permits[name]
-
-    @rule(limit=st.integers(1, 4))
-    def resize(self, limit):
-        self.pool.limit = limit
-        self.limit = limit
-        self.model_settle()
-
-    @invariant()
-    def the_pools_agree(self):
-        assert self.called == self.expected
-        assert (self.pool.in_flight, self.pool.waiting) == (len(self.held), len(self.line))
-        assert {name for name, permit in self.permits.items() if permit.held} == set(self.held)
-        assert {name for name, permit in self.permits.items() if permit.waiting} == {n for n, _ in self.line}
-
-    @invariant()
-    def nobody_waits_beside_a_free_permit(self):
-        assert not self.pool.waiting or self.pool.in_flight >= self.pool.limit
-
-
-TestPermitMachine = PermitMachine.TestCase
-TestPermitMachine.settings = settings(
-    max_examples=80, stateful_step_count=40, deadline=None, derandomize=True
-)

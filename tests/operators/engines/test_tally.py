@@ -57,6 +57,7 @@ def _sums(entries):
 @pytest.mark.parametrize("make", [Run, lambda: LastCalls(3), lambda: LastSeconds(10.0, 5)])
 def test_a_cleared_tally_is_as_good_as_new(make):
     tally = make()
+    assert counts(tally) == (0, 0, 0)
     for _ in range(5):
         tally.add(0.0, True, True)
     tally.clear()

@@ -1,49 +1,51 @@
-"""The bounded memory with expiry, against a plain list."""
+"""The bounded memory with expiry: what is fresh, what is stale, what is refused, what leaves."""
 
 from __future__ import annotations
 
 import math
+import weakref
+from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from rxorch_operators.engines import ttl_cache
 from rxorch_operators.engines.ttl_cache import TtlCache, TtlCacheStatistics
+
+Cache = TtlCache[Any, Any]
 
 GONE = object()
 
 
-def test_a_value_is_there_until_its_time_is_up():
-    cache = TtlCache()
+def test_a_value_is_there_until_its_time_is_up() -> None:
+    cache: Cache = TtlCache()
     assert cache.put("a", 1, now=5.0, ttl=10.0)
     assert [cache.get("a", now) for now in (5.0, 14.9, 15.0, 14.0)] == [1, 1, None, None]
 
 
-def test_none_is_a_value_and_a_miss_gives_the_default():
-    cache = TtlCache()
+def test_none_is_a_value_and_a_miss_gives_the_default() -> None:
+    cache: Cache = TtlCache()
     cache.put("a", None, now=0.0, ttl=10.0)
     assert cache.get("a", 0.0, GONE) is None
     assert cache.get("b", 0.0, GONE) is GONE
 
 
-def test_reading_does_not_lengthen_the_time():
-    cache = TtlCache()
+def test_reading_does_not_lengthen_the_time() -> None:
+    cache: Cache = TtlCache()
     cache.put("a", 1, now=0.0, ttl=10.0)
     cache.get("a", 9.0)
     assert cache.get("a", 10.0) is None
 
 
-def test_putting_anew_does():
-    cache = TtlCache()
+def test_putting_anew_does() -> None:
+    cache: Cache = TtlCache()
     cache.put("a", 1, now=0.0, ttl=10.0)
     cache.put("a", 2, now=9.0, ttl=10.0)
     assert cache.get("a", 18.0) == 2
     assert len(cache) == 1
 
 
-def test_the_least_recently_used_leaves_first():
-    cache = TtlCache(max_entries=2)
+def test_the_least_recently_used_leaves_first() -> None:
+    cache: Cache = TtlCache(max_entries=2)
     cache.put("a", 1, now=0.0, ttl=99.0)
     cache.put("b", 2, now=0.0, ttl=99.0)
     cache.get("a", 1.0)
@@ -52,15 +54,15 @@ def test_the_least_recently_used_leaves_first():
     assert cache.statistics().evictions == 1
 
 
-def test_what_had_expired_and_leaves_for_room_is_no_eviction():
-    cache = TtlCache(max_entries=1)
+def test_what_had_expired_and_leaves_for_room_is_no_eviction() -> None:
+    cache: Cache = TtlCache(max_entries=1)
     cache.put("a", 1, now=0.0, ttl=1.0)
     cache.put("b", 2, now=5.0, ttl=1.0)
     assert (cache.statistics().evictions, cache.statistics().expirations) == (0, 1)
 
 
-def test_bytes_are_bounded():
-    cache = TtlCache(max_bytes=100)
+def test_bytes_are_bounded() -> None:
+    cache: Cache = TtlCache(max_bytes=100)
     for key in "abc":
         cache.put(key, key, now=0.0, ttl=9.0, size=40)
     assert [cache.get(key, 0.0) for key in "abc"] == [None, "b", "c"]
@@ -69,29 +71,29 @@ def test_bytes_are_bounded():
     assert (len(cache), cache.get("d", 0.0)) == (1, "d")
 
 
-def test_what_is_too_large_alone_is_not_kept_and_the_old_value_is_out_of_date():
-    cache = TtlCache(max_bytes=100)
+def test_what_is_too_large_alone_is_not_kept_and_the_old_value_is_out_of_date() -> None:
+    cache: Cache = TtlCache(max_bytes=100)
     cache.put("a", 1, now=0.0, ttl=9.0, size=10)
     cache.put("b", 2, now=0.0, ttl=9.0, size=10)
     assert not cache.put("a", 3, now=0.0, ttl=9.0, size=101)
     assert (cache.get("a", 0.0), cache.get("b", 0.0)) == (None, 2)
 
 
-def test_a_ttl_of_nothing_keeps_nothing():
-    cache = TtlCache()
+def test_a_ttl_of_nothing_keeps_nothing() -> None:
+    cache: Cache = TtlCache()
     cache.put("a", 1, now=0.0, ttl=9.0)
     assert not cache.put("a", 2, now=0.0, ttl=0.0)
     assert cache.get("a", 0.0) is None
 
 
-def test_a_ttl_without_end():
-    cache = TtlCache()
+def test_a_ttl_without_end() -> None:
+    cache: Cache = TtlCache()
     cache.put("a", 1, now=0.0, ttl=math.inf)
     assert cache.get("a", 1e300) == 1
 
 
-def test_discard():
-    cache = TtlCache()
+def test_discard() -> None:
+    cache: Cache = TtlCache()
     cache.put("a", 1, now=0.0, ttl=9.0, size=5)
     assert (cache.discard("a"), cache.discard("a")) == (True, False)
     assert cache.statistics().bytes == 0
@@ -107,8 +109,8 @@ def test_discard():
         ({"tag": "nobody"}, ["user/1", "user/2", "post/1", "post/2"]),
     ],
 )
-def test_clear(how, left):
-    cache = TtlCache()
+def test_clear(how: dict[str, Any], left: list[str]) -> None:
+    cache: Cache = TtlCache()
     keys = ["user/1", "user/2", "post/1", "post/2"]
     for key in keys:
         cache.put(key, key, now=0.0, ttl=9.0, size=1, tag=key.split("/")[0])
@@ -117,30 +119,48 @@ def test_clear(how, left):
     assert cache.statistics().bytes == len(left)
 
 
-def test_a_condition_of_clear_may_use_the_cache():
-    cache = TtlCache()
+def test_a_condition_of_clear_may_use_the_cache() -> None:
+    cache: Cache = TtlCache()
     for key in "abc":
         cache.put(key, key, now=0.0, ttl=9.0)
     assert cache.clear(where=lambda key: cache.discard("b") or key == "c") == 2
     assert [cache.get(key, 0.0) for key in "abc"] == [None, None, None]
 
 
-def test_purge_removes_what_has_expired():
-    cache = TtlCache()
+def test_a_condition_of_clear_may_remove_what_it_has_agreed_to() -> None:
+    cache: Cache = TtlCache()
+    for key in "ab":
+        cache.put(key, key, now=0.0, ttl=9.0, size=1)
+    assert cache.clear(where=lambda key: key == "a" or cache.discard("a")) == 1
+    assert (len(cache), cache.statistics().bytes) == (0, 0)
+
+
+def test_purge_removes_what_has_expired() -> None:
+    cache: Cache = TtlCache()
     for ttl in (1.0, 2.0, 3.0):
         cache.put(ttl, ttl, now=0.0, ttl=ttl, size=1)
     assert cache.purge(2.0) == 2
     assert (len(cache), cache.statistics().bytes, cache.statistics().expirations) == (1, 1, 2)
 
 
-def test_statistics():
-    cache = TtlCache(max_entries=2)
+def test_statistics() -> None:
+    cache: Cache = TtlCache(max_entries=2)
     for key in "abc":
         cache.put(key, key, now=0.0, ttl=9.0, size=7)
     for key, now in (("a", 0.0), ("b", 0.0), ("c", 0.0), ("b", 9.0)):
         cache.get(key, now)
     assert cache.statistics() == TtlCacheStatistics(
-        entries=1, bytes=7, hits=2, misses=2, evictions=1, expirations=1
+        entries=1,
+        bytes=7,
+        hits=2,
+        misses=2,
+        stale_hits=0,
+        evictions=1,
+        expirations=1,
+        outdated=0,
+        refreshing=0,
+        refreshes=0,
+        refresh_errors=0,
     )
 
 
@@ -152,104 +172,203 @@ def test_statistics():
         ({"max_bytes": 1.5}, "max_bytes=1.5"),
     ],
 )
-def test_a_cache_that_cannot_work_is_refused(setting, text):
+def test_a_cache_that_cannot_work_is_refused(setting: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         TtlCache(**setting)
 
 
 @pytest.mark.parametrize(
-    ("how", "text"), [({"ttl": -1.0}, "ttl=-1.0"), ({"ttl": math.nan}, "ttl=nan"), ({"size": -1}, "size=-1")]
+    ("how", "text"),
+    [
+        ({"ttl": -1.0}, "ttl=-1.0"),
+        ({"ttl": math.nan}, "ttl=nan"),
+        ({"size": -1}, "size=-1"),
+        ({"keep": -1.0}, "keep=-1.0"),
+        ({"keep": math.nan}, "keep=nan"),
+    ],
 )
-def test_an_entry_that_makes_no_sense_is_refused_and_changes_nothing(how, text):
-    cache = TtlCache()
+def test_an_entry_that_makes_no_sense_is_refused_and_changes_nothing(how: dict[str, Any], text: str) -> None:
+    cache: Cache = TtlCache()
     cache.put("a", 1, now=0.0, ttl=9.0)
     with pytest.raises(ValueError, match=text):
         cache.put("a", 2, **{"now": 0.0, "ttl": 1.0, **how})
     assert cache.get("a", 0.0) == 1
 
 
-class TtlCacheMachine(RuleBasedStateMachine):
-    """Against a list of (key, value, expires, size, tag), the least recently used first."""
-
-    keys = st.sampled_from("abcd")
-
-    @initialize(max_entries=st.integers(1, 3), max_bytes=st.none() | st.integers(9, 20))
-    def start(self, max_entries, max_bytes):
-        self.cache = TtlCache(max_entries, max_bytes)
-        self.most, self.heaviest = max_entries, max_bytes or math.inf
-        self.entries = []
-        self.now, self.value, self.hits, self.misses, self.evictions, self.expirations = 0.0, 0, 0, 0, 0, 0
-
-    def weight(self):
-        return sum(entry[3] for entry in self.entries)
-
-    def take_out(self, key):
-        self.entries = [entry for entry in self.entries if entry[0] != key]
-
-    @rule(seconds=st.integers(0, 2))
-    def pass_time(self, seconds):
-        self.now += seconds
-
-    @rule(key=keys, ttl=st.integers(0, 4), size=st.integers(0, 9), tag=st.sampled_from([None, "x", "y"]))
-    def put(self, key, ttl, size, tag):
-        self.value += 1
-        kept = ttl > 0 and size <= self.heaviest
-        assert self.cache.put(key, self.value, self.now, float(ttl), size=size, tag=tag) is kept
-        self.take_out(key)
-        if kept:
-            self.entries.append((key, self.value, self.now + ttl, size, tag))
-        while len(self.entries) > self.most or self.weight() > self.heaviest:
-            if self.entries.pop(0)[2] <= self.now:
-                self.expirations += 1
-            else:
-                self.evictions += 1
-
-    @rule(key=keys)
-    def get(self, key):
-        found = next((entry for entry in self.entries if entry[0] == key), None)
-        fresh = found is not None and found[2] > self.now
-        assert self.cache.get(key, self.now, GONE) == (found[1] if fresh else GONE)
-        self.take_out(key)
-        self.hits += fresh
-        self.misses += not fresh
-        self.expirations += found is not None and not fresh
-        if fresh:
-            self.entries.append(found)
-
-    @rule(key=keys)
-    def discard(self, key):
-        assert self.cache.discard(key) is any(entry[0] == key for entry in self.entries)
-        self.take_out(key)
-
-    @rule(tag=st.sampled_from(["x", "y"]), below=st.none() | keys)
-    def clear(self, tag, below):
-        where = None if below is None else lambda key: key < below
-        doomed = [e for e in self.entries if e[4] == tag and (below is None or e[0] < below)]
-        assert self.cache.clear(tag, where=where) == len(doomed)
-        self.entries = [entry for entry in self.entries if entry not in doomed]
-
-    @rule()
-    def purge(self):
-        expired = [entry for entry in self.entries if entry[2] <= self.now]
-        assert self.cache.purge(self.now) == len(expired)
-        self.expirations += len(expired)
-        self.entries = [entry for entry in self.entries if entry[2] > self.now]
-
-    @invariant()
-    def they_agree(self):
-        assert self.cache.statistics() == TtlCacheStatistics(
-            entries=len(self.entries),
-            bytes=self.weight(),
-            hits=self.hits,
-            misses=self.misses,
-            evictions=self.evictions,
-            expirations=self.expirations,
-        )
-        assert len(self.cache) <= self.most
-        assert self.weight() <= self.heaviest
+def test_a_stale_value_is_there_for_who_asks_for_it_until_its_window_ends() -> None:
+    cache: Cache = TtlCache()
+    cache.put("a", 1, now=0.0, ttl=10.0, keep=5.0)
+    assert [cache.get("a", now) for now in (9.0, 10.0, 14.0)] == [1, None, None]
+    assert [cache.get_stale("a", 14.0, within) for within in (5.0, 4.5, 4.0)] == [1, 1, None]
+    assert cache.get_stale("a", 15.0, 99.0, GONE) is GONE
+    assert cache.get_stale("b", 0.0, 99.0, GONE) is GONE
+    statistics = cache.statistics()
+    assert (statistics.hits, statistics.misses, statistics.stale_hits) == (1, 2, 2)
 
 
-TestTtlCacheMachine = TtlCacheMachine.TestCase
-TestTtlCacheMachine.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, derandomize=True
+def test_who_asks_for_a_stale_value_may_find_a_fresh_one() -> None:
+    cache: Cache = TtlCache()
+    cache.put("a", None, now=0.0, ttl=10.0)
+    assert cache.get_stale("a", 9.0, 0.0, GONE) is None
+    assert (cache.statistics().hits, cache.statistics().stale_hits) == (1, 0)
+    assert cache.get_stale("a", 10.0, 5.0, GONE) is GONE, "nobody asked to keep it"
+
+
+def test_stale_from_the_start() -> None:
+    cache: Cache = TtlCache()
+    assert cache.put("a", 1, now=0.0, ttl=0.0, keep=5.0)
+    assert (cache.get("a", 0.0), cache.get_stale("a", 4.0, 5.0)) == (None, 1)
+
+
+def test_what_is_stale_leaves_when_its_window_has_ended_and_not_before() -> None:
+    cache: Cache = TtlCache()
+    cache.put("a", 1, now=0.0, ttl=10.0, keep=5.0, size=7)
+    cache.get("a", 14.0)
+    assert (cache.purge(14.0), cache.statistics().bytes) == (0, 7)
+    cache.get("a", 15.0)
+    assert (len(cache), cache.statistics().bytes, cache.statistics().expirations) == (0, 0, 1)
+
+
+def test_the_bounds_hold_for_stale_values_and_reading_one_is_use() -> None:
+    cache: Cache = TtlCache(max_entries=2)
+    for key in "ab":
+        cache.put(key, key, now=0.0, ttl=1.0, keep=99.0)
+    assert cache.get("a", 5.0) is None, "which is no use of it"
+    assert cache.get_stale("a", 5.0, 99.0) == "a"
+    cache.put("c", "c", now=5.0, ttl=1.0)
+    assert [cache.get_stale(key, 5.0, 99.0) for key in "abc"] == ["a", None, "c"]
+    assert (cache.statistics().evictions, cache.statistics().expirations) == (1, 0)
+
+
+def test_what_a_call_brings_that_began_before_a_discard_is_refused() -> None:
+    cache: Cache = TtlCache()
+    epoch = cache.epoch
+    assert cache.discard("a") is False, "it was not there yet, and must not come either"
+    assert not cache.put("a", "old", now=0.0, ttl=9.0, epoch=epoch)
+    assert cache.put("b", "other", now=0.0, ttl=9.0, epoch=epoch)
+    assert cache.put("a", "new", now=0.0, ttl=9.0, epoch=cache.epoch)
+    assert not cache.put("a", "old", now=0.0, ttl=9.0, epoch=epoch)
+    assert (cache.get("a", 0.0), cache.get("b", 0.0)) == ("new", "other")
+    assert cache.statistics().outdated == 2
+
+
+@pytest.mark.parametrize(
+    ("how", "kept"),
+    [
+        ({}, [False, False, False]),
+        ({"tag": "x"}, [False, True, True]),
+        ({"where": lambda key: False}, [False, False, False]),  # it is not asked about calls
+        ({"tag": "x", "where": lambda key: False}, [False, True, True]),
+    ],
 )
+def test_what_a_call_brings_that_began_before_a_clear_is_refused(
+    how: dict[str, Any], kept: list[bool]
+) -> None:
+    cache: Cache = TtlCache()
+    epoch = cache.epoch
+    cache.clear(**how)
+    tags = ["x", "y", None]
+    assert [cache.put(tag, 1, now=0.0, ttl=9.0, tag=tag, epoch=epoch) for tag in tags] == kept
+    assert all(cache.put(tag, 1, now=0.0, ttl=9.0, tag=tag, epoch=cache.epoch) for tag in tags)
+
+
+def test_a_key_that_is_called_like_a_tag_is_another_thing() -> None:
+    cache: Cache = TtlCache()
+    epoch = cache.epoch
+    cache.discard("x")
+    assert cache.put("a", 1, now=0.0, ttl=9.0, tag="x", epoch=epoch)
+    epoch = cache.epoch
+    cache.clear("a")
+    assert cache.put("a", 1, now=0.0, ttl=9.0, epoch=epoch)
+
+
+def test_a_clear_that_fails_has_cleared_nothing() -> None:
+    cache: Cache = TtlCache()
+    cache.put("a", 1, now=0.0, ttl=9.0)
+    epoch = cache.epoch
+    with pytest.raises(ZeroDivisionError):
+        cache.clear(where=lambda key: key < 1 // 0)
+    assert cache.put("b", 1, now=0.0, ttl=9.0, epoch=epoch) and len(cache) == 2
+
+
+def test_leaving_by_itself_makes_nothing_out_of_date() -> None:
+    cache: Cache = TtlCache(max_entries=1)
+    epoch = cache.epoch
+    cache.put("a", 1, now=0.0, ttl=1.0)
+    cache.put("b", 1, now=0.0, ttl=1.0)
+    cache.get("b", 2.0)
+    cache.purge(2.0)
+    assert cache.put("a", 1, now=2.0, ttl=1.0, epoch=epoch)
+
+
+def test_discards_are_remembered_in_bounded_space_and_never_too_little(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ttl_cache, "_MOST_MARKS", 4)
+    cache: Cache = TtlCache()
+    epoch = cache.epoch
+    for key in range(4):
+        cache.discard(key)
+    assert cache.put("other", 1, now=0.0, ttl=9.0, epoch=epoch)
+    for key in range(4, 20):
+        cache.discard(key)
+        assert len(cache._marks) <= 4
+    assert not any(cache.put(key, 1, now=0.0, ttl=9.0, epoch=epoch) for key in range(20))
+    assert not cache.put("other", 1, now=0.0, ttl=9.0, epoch=epoch), "one call more, and nothing wrong"
+    assert cache.put("other", 1, now=0.0, ttl=9.0, epoch=cache.epoch)
+
+
+def test_a_discarded_key_is_not_kept_alive() -> None:
+    class Key:
+        """Something heavy, such as the arguments of a call."""
+
+    cache: Cache = TtlCache()
+    key = Key()
+    cache.put(key, 1, now=0.0, ttl=9.0)
+    held = weakref.ref(key)
+    cache.discard(key)
+    del key
+    assert held() is None
+
+
+class Work:
+    """Stands in for the refreshes of a store."""
+
+    def __init__(self) -> None:
+        self.started, self.failed = 5, 2
+        self.log: list[str] = []
+
+    @property
+    def running(self) -> int:
+        return 1
+
+    def close(self) -> None:
+        self.log.append("closed")
+
+    async def aclose(self) -> None:
+        self.log.append("waited for")
+
+
+async def test_who_works_in_the_background_ends_with_the_store() -> None:
+    cache: Cache = TtlCache()
+    cache.put("a", 1, now=0.0, ttl=9.0)
+    closed = [cache.closed]
+    cache.close()
+    closed.append(cache.closed)
+    assert cache.get("a", 0.0) == 1, "values stay"
+    async with cache:
+        closed.append(cache.closed)
+        cache.background = work = Work()
+    assert [*closed, cache.closed] == [False, True, False, True]
+    assert work.log == ["waited for"]
+    cache.close()
+    await cache.aclose()
+    assert work.log == ["waited for", "closed", "waited for"]
+    statistics = cache.statistics()
+    assert (statistics.refreshing, statistics.refreshes, statistics.refresh_errors) == (1, 5, 2)
+
+
+async def test_a_store_without_anybody_in_the_background_closes_too() -> None:
+    cache: Cache = TtlCache()
+    await cache.aclose()
+    assert cache.closed

@@ -12,6 +12,7 @@ from rxorch_operators import (
     Bulkhead,
     CircuitBreaker,
     Coalescer,
+    Failure,
     Outcome3,
     RateLimiter,
     TtlCache,
@@ -29,8 +30,9 @@ from rxorch_operators import (
     throttle,
     timeout,
     to_async_iterable,
+    with_overflow,
 )
-from rxorch_operators.testing import Lab, Subject
+from rxorch_operators.testing import Lab, Recorder, Subject
 
 Operator = Callable[[Observable[Any]], Observable[Any]]
 TRANSPARENT: dict[str, Any] = {"keeps": "marbles", "max_ahead": 0}
@@ -60,8 +62,8 @@ def resuming(lab: Lab) -> Operator:
     )
 
 
-def breaking(lab: Lab, threshold: int) -> Operator:
-    breaker = CircuitBreaker(threshold, 2.0, on_change=lab.listener())
+def breaking(lab: Lab) -> Operator:
+    breaker = CircuitBreaker(5, 2.0, on_change=lab.listener())
     lab.holds("trials", lambda: breaker.statistics().trials)
     return circuit_breaker(breaker, classify=lab.callback(_failed_if_error))
 
@@ -72,7 +74,9 @@ def _failed_if_error(result: object) -> Outcome3:
 
 def breaking_and_repeating(lab: Lab) -> Operator:
     """So that the circuit opens, refuses and tries again within one case."""
-    breaker = breaking(lab, threshold=1)
+    shared = CircuitBreaker(1, 2.0, on_change=lab.listener())
+    lab.holds("trials", lambda: shared.statistics().trials)
+    breaker = circuit_breaker(shared)
     return lambda source: source.pipe(breaker, retry_backoff(max_attempts=4, base=1.0, jitter="none"))
 
 
@@ -124,9 +128,26 @@ def async_call(lab: Lab) -> Operator:
     return lambda source: from_async(lab.call, 7)
 
 
+def keyed(lab: Lab) -> Operator:
+    key = lab.callback(lambda number: number % 2)
+    return flat_map_bounded(lab.callback(lab.call), max_concurrent=2, key=key, buffer=2)
+
+
+def in_results(lab: Lab) -> Operator:
+    return flat_map_bounded(lab.callback(lab.call), max_concurrent=2, on_error="as_result")
+
+
+def shows_as_failure(record: Recorder, raised: BaseException) -> bool:
+    return any(isinstance(value, Failure) and value.error is raised for value in record.values)
+
+
+def delaying(lab: Lab) -> Operator:
+    return flat_map_bounded(lab.callback(lab.inner), max_concurrent=2, on_error="delay")
+
+
 SUBJECTS = [
     Subject(name="retry_backoff", build=retrying, **TRANSPARENT),
-    Subject(name="retry_backoff(retry_result)", build=retrying_results, max_ahead=1),
+    Subject(name="retry_backoff(retry_result)", build=retrying_results, max_ahead=2),
     Subject(name="retry_backoff(resume)", build=resuming, independent=False),
     Subject(name="timeout(long)", build=lambda lab: timeout(500.0, each=300.0), **TRANSPARENT),
     Subject(name="timeout(short)", build=lambda lab: timeout(5.5, each=2.5, first=1.5), max_ahead=0),
@@ -138,7 +159,7 @@ SUBJECTS = [
     ),
     Subject(name="fallback", build=lambda lab: fallback(lab.callback(lambda error: 7)), **TRANSPARENT),
     Subject(name="fallback(observable)", build=substituted_later, keeps="marbles"),
-    Subject(name="circuit_breaker", build=lambda lab: breaking(lab, threshold=5), **TRANSPARENT),
+    Subject(name="circuit_breaker", build=breaking, **TRANSPARENT),
     Subject(name="circuit_breaker(trials)", build=breaking_and_repeating, independent=False),
     Subject(name="rate_limit", build=lambda lab: limited(lab, RateLimiter(100, 1.0)), **TRANSPARENT),
     Subject(name="rate_limit(waiting)", build=limited_twice, independent=False, tells=False),
@@ -176,5 +197,19 @@ SUBJECTS = [
         build=lambda lab: through_async_for,
         max_ahead=1,
         independent=False,
+    ),
+    Subject(name="flat_map_bounded(key)", build=keyed, max_ahead=4),
+    Subject(name="flat_map_bounded(as_result)", build=in_results, max_ahead=2, shows=shows_as_failure),
+    Subject(name="flat_map_bounded(delay)", build=delaying, delays_errors=True),
+    Subject(
+        name="with_overflow",
+        build=lambda lab: with_overflow("error", buffer=50, on_drop=lab.listener()),
+        keeps="values",
+        max_ahead=50,
+    ),
+    Subject(
+        name="with_overflow(latest)",
+        build=lambda lab: with_overflow("latest", on_drop=lab.listener()),
+        max_ahead=1,
     ),
 ]

@@ -53,3 +53,24 @@ def test_it_is_an_observer() -> None:
     recorder = Recorder()
     reactivex.of(1, 2).subscribe(recorder)
     assert recorder.values == [1, 2]
+
+
+def test_asking_for_more_as_the_last_act_may_bring_it_at_once() -> None:
+    def on_event(event: Event) -> None:
+        if len(recorder.events) < 3:
+            recorder.ask(lambda: recorder.on_next(event.value + 1))
+
+    recorder = Recorder(on_event=on_event)
+    recorder.on_next(0)
+    assert recorder.values == [0, 1, 2]
+    assert recorder.offences == []
+
+
+def test_but_not_ever_deeper() -> None:
+    def on_event(event: Event) -> None:
+        if event.value < 20:
+            recorder.ask(lambda: recorder.on_next(event.value + 1))
+
+    recorder = Recorder(on_event=on_event)
+    recorder.on_next(0)
+    assert recorder.offences == ["serial: notifications nest 5 deep"]

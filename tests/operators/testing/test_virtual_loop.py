@@ -118,3 +118,18 @@ async def test_call_soon_threadsafe_works_from_the_loop_itself() -> None:
     done = loop.create_future()
     loop.call_soon_threadsafe(done.set_result, 7)
     assert await done == 7
+
+
+async def test_it_runs_inside_of_another_loop_as_in_a_notebook() -> None:
+    outer, started = asyncio.get_running_loop(), asyncio.get_running_loop().time()
+
+    async def an_hour() -> float:
+        await asyncio.sleep(3600.0)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(an_hour()) == 3600.0
+    with stepped_loop() as loop:
+        loop.call_later(5.0, loop.stop)
+        assert loop.advance()
+    assert asyncio.get_running_loop() is outer
+    assert outer.time() - started < 3600.0

@@ -1,0 +1,120 @@
+"""The form of flat_map_bounded that keeps the order per key: equal keys in turn, different ones at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar, cast
+
+from reactivex.abc import DisposableBase, ObserverBase
+
+from ._flat_map_merging import Inner, Merging
+from .core.demand import DemandScheduler
+from .core.inner import Project, attach_inner
+from .core.stage import DISPOSED, Stage
+
+__all__ = ["KeyedFlatMap"]
+
+T = TypeVar("T")
+
+
+class KeyedFlatMap(Stage[T]):
+    """Each key is a lane in which one inner runs at a time."""
+
+    def __init__(
+        self,
+        source: Stage[Any],
+        project: Project,
+        key: Callable[[Any], Hashable],
+        max_concurrent: int,
+        look_ahead: int,
+    ) -> None:
+        self.source = source
+        self.project = project
+        self.key = key
+        self.max_concurrent = max_concurrent
+        self.look_ahead = look_ahead
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        link = _Keying(sink, self, scheduler)
+        return link.connect(self.source, scheduler.with_demand(link))
+
+
+class _Keying(Merging):
+    """Here `_queue` holds elements, with their keys, that could run but for a free slot.
+
+    They come there only when the source pushes unasked: a slot that is freed goes to the lane that freed it.
+    """
+
+    __slots__ = ("_key", "_lanes", "_look_ahead", "_waiting")
+
+    def __init__(self, sink: ObserverBase[Any], stage: KeyedFlatMap[Any], scheduler: DemandScheduler) -> None:
+        super().__init__(sink, stage.project, stage.max_concurrent, scheduler)
+        self._key = stage.key
+        self._look_ahead = stage.look_ahead
+        # A key is in here while an element of it runs or is in `_queue`, with those that wait behind it.
+        self._lanes: dict[Hashable, deque[Any] | None] = {}
+        self._waiting = 0
+
+    def credit(self) -> int:
+        """Elements that may be sent now: each may find its key busy, and each may find it free."""
+        slots = self._max_concurrent - self._active - len(self._queue)
+        credit = min(slots, self._look_ahead - self._waiting)
+        downstream = self._downstream.credit()
+        return credit + downstream if downstream < 0 else credit
+
+    def on_next(self, value: Any) -> None:
+        if self.upstream is DISPOSED:
+            return
+        try:
+            key = self._key(value)
+            busy = key in self._lanes
+        except Exception as error:
+            if self.is_disposed:
+                raise
+            self.fail(error)
+            return
+        if busy:
+            lane = self._lanes[key]
+            if lane is None:  # most keys never see two elements at once
+                lane = self._lanes[key] = deque()
+            lane.append(value)
+            self._waiting += 1
+            return
+        self._lanes[key] = None
+        super().on_next((key, value))
+
+    def _start(self, value: tuple[Hashable, Any]) -> None:
+        self._active += 1
+        inner = _KeyedInner(self.sink, self)
+        inner.key, element = value
+        self._inners.add(inner)
+        try:
+            attach_inner(inner, self._project(element), self._scheduler)
+        except Exception as error:
+            if self.is_disposed:
+                raise
+            self.fail(error)
+
+    def inner_completed(self, inner: Inner) -> None:
+        """Frees the slot and the key of an inner that is done; the next one of its lane is ready."""
+        if self.is_disposed:
+            return
+        key = cast("_KeyedInner", inner).key
+        lane = self._lanes[key]
+        if lane:
+            self._queue.append((key, lane.popleft()))
+            self._waiting -= 1
+        else:
+            del self._lanes[key]
+        super().inner_completed(inner)
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._lanes.clear()
+
+
+class _KeyedInner(Inner):
+    __slots__ = ("key",)
+
+    key: Hashable
