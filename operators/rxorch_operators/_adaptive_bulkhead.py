@@ -113,7 +113,7 @@ class AdaptiveBulkhead(SharedPermits):
         clock: Time to measure with; that of the running loop, or of the subscription, by default.
 
     >>> import asyncio
-    >>> from rxorch_operators.adaptive_concurrency import AdaptiveBulkhead
+    >>> from rxorch_operators import AdaptiveBulkhead
     >>> shop = AdaptiveBulkhead(on_change=lambda change: print(change.old, "->", change.new, change.reason))
     >>> async def fetch(item):
     ...     raise TimeoutError("too much to do")

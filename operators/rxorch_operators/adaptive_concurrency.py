@@ -60,7 +60,7 @@ def adaptive_concurrency(
                          --------b|
 
     >>> import reactivex
-    >>> from rxorch_operators.adaptive_concurrency import AdaptiveBulkhead, adaptive_concurrency
+    >>> from rxorch_operators import AdaptiveBulkhead, adaptive_concurrency
     >>> shop = AdaptiveBulkhead()
     >>> full = reactivex.throw(TimeoutError("too much to do")).pipe(adaptive_concurrency(shop))
     >>> _ = full.subscribe(print, lambda error: print(error, shop.limit))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import aiolimiter
@@ -93,12 +93,7 @@ def _decorated(function: Function) -> Function:
 
 
 def _guarded(function: Function) -> Function:
-    guarded = guard(retry_backoff(max_attempts=3, base=0.0))
-
-    async def through(number: int) -> Any:
-        return await guarded.call(function, number)
-
-    return through
+    return partial(guard(retry_backoff(max_attempts=3, base=0.0)).call, function)
 
 
 def _tenacity(function: Function) -> Function:
@@ -115,12 +110,8 @@ def _stamina_caller(function: Function) -> Function:
     stamina.instrumentation.set_on_retry_hooks([])
     caller = stamina.AsyncRetryingCaller(
         attempts=3, timeout=None, wait_initial=0.0, wait_max=0.0, wait_jitter=0.0
-    ).on(OSError)
-
-    async def through(number: int) -> Any:
-        return await caller(function, number)
-
-    return through
+    )
+    return partial(caller.on(OSError), function)
 
 
 def _pair(
@@ -238,12 +229,7 @@ LIMITERS: Final = (
 
 
 def _broken_ours(function: Function) -> Function:
-    breaker = CircuitBreaker()
-
-    async def through(number: int) -> Any:
-        return await breaker.call(function, number)
-
-    return through
+    return partial(CircuitBreaker().call, function)
 
 
 def _purgatory(function: Function) -> Function:
@@ -325,12 +311,7 @@ MAPS: Final = tuple(
 
 
 def _bulkhead(function: Function) -> Function:
-    permits = Bulkhead(IN_FLIGHT)
-
-    async def through(number: int) -> Any:
-        return await permits.call(function, number)
-
-    return through
+    return partial(Bulkhead(IN_FLIGHT).call, function)
 
 
 def _semaphore(function: Function) -> Function:

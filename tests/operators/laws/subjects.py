@@ -9,15 +9,25 @@ from reactivex import Observable
 from reactivex import operators as ops
 
 from rxorch_operators import (
+    AdaptiveBulkhead,
+    AimdPolicy,
     Bulkhead,
+    ChaosPolicy,
     CircuitBreaker,
     Coalescer,
     Failure,
+    HedgePolicy,
+    Hedger,
     Outcome3,
     RateLimiter,
+    RetryBudget,
+    RetryPolicy,
     TtlCache,
+    adaptive_concurrency,
+    batch,
     bulkhead,
     cache,
+    chaos,
     circuit_breaker,
     coalesce,
     fallback,
@@ -25,8 +35,11 @@ from rxorch_operators import (
     from_async,
     from_async_iterable,
     from_iterable,
+    hedge,
+    policy,
     rate_limit,
     retry_backoff,
+    tap_events,
     throttle,
     timeout,
     to_async_iterable,
@@ -145,6 +158,68 @@ def delaying(lab: Lab) -> Operator:
     return flat_map_bounded(lab.callback(lab.inner), max_concurrent=2, on_error="delay")
 
 
+def adapting(lab: Lab, shared: AdaptiveBulkhead) -> Operator:
+    lab.holds("permits", lambda: shared.statistics().in_flight)
+    lab.holds("waiting", lambda: shared.statistics().waiting)
+    return adaptive_concurrency(shared, classify=lab.callback(_failed_if_error))
+
+
+def hedged(lab: Lab, delay: float) -> Operator:
+    return hedge(
+        delay=delay,
+        max_hedges=2,
+        budget=RetryBudget(floor=5),
+        hedge_if=lab.callback(lambda error: True),
+        on_hedge=lab.listener(),
+    )
+
+
+def befallen(lab: Lab) -> Operator:
+    plan = ChaosPolicy(
+        latency_rate=0.5,
+        latency=(0.5, 2.0),
+        error_rate=0.2,
+        reset_rate=0.2,
+        reset_after=(0, 2),
+        outcome_rate=0.2,
+        outcome=lab.callback(lambda: 7),
+    )
+    return chaos(plan, enabled=lab.callback(lambda: True), random=lab.random, on_fault=lab.listener())
+
+
+def serving_stale(lab: Lab) -> Operator:
+    """Repeated, so that stale values are met; what refreshes them belongs to the store, which is closed."""
+    store: TtlCache[Any, Any] = TtlCache()
+    stale = cache(store, "key", ttl=1.5, stale_if_error=20.0, on_stale=lab.listener(), on_hit=lab.listener())
+    return lambda source: source.pipe(stale, ops.repeat(3))
+
+
+def in_batches(lab: Lab) -> Operator:
+    whole = batch(3, within=1.5, weigh=lab.callback(lambda number: 1))
+    return lambda source: source.pipe(whole, flat_map_bounded(from_iterable, max_concurrent=1))
+
+
+def whole_stack(lab: Lab) -> Operator:
+    permits, limiter = Bulkhead(limit=5), RateLimiter(100, 1.0)
+    lab.holds("permits", lambda: permits.statistics().in_flight)
+    return policy(
+        fallback=lab.callback(lambda error: 7),
+        total_timeout=400.0,
+        retry=RetryPolicy(max_attempts=2, jitter="none"),
+        hedge=Hedger(HedgePolicy(delay=300.0)),
+        circuit_breaker=CircuitBreaker(),
+        rate_limit=limiter,
+        bulkhead=permits,
+        timeout=300.0,
+        chaos=ChaosPolicy(),
+        random=lab.random,
+    )
+
+
+def plan_of_one() -> AimdPolicy:
+    return AimdPolicy(initial_limit=1, min_limit=1, max_limit=2)
+
+
 SUBJECTS = [
     Subject(name="retry_backoff", build=retrying, **TRANSPARENT),
     Subject(name="retry_backoff(retry_result)", build=retrying_results, max_ahead=2),
@@ -212,4 +287,20 @@ SUBJECTS = [
         build=lambda lab: with_overflow("latest", on_drop=lab.listener()),
         max_ahead=1,
     ),
+    Subject(name="adaptive_concurrency", build=lambda lab: adapting(lab, AdaptiveBulkhead()), **TRANSPARENT),
+    Subject(
+        name="adaptive_concurrency(queue)",
+        build=lambda lab: adapting(lab, AdaptiveBulkhead(plan_of_one(), max_wait=2.5)),
+        max_ahead=0,
+        independent=False,
+    ),
+    Subject(name="hedge(late)", build=lambda lab: hedged(lab, delay=400.0), keeps="marbles"),
+    Subject(name="hedge(soon)", build=lambda lab: hedged(lab, delay=1.5), independent=False),
+    Subject(name="hedge(at once)", build=lambda lab: hedged(lab, delay=0.0), independent=False),
+    Subject(name="chaos(off)", build=lambda lab: chaos(ChaosPolicy(error_rate=1.0)), **TRANSPARENT),
+    Subject(name="chaos(on)", build=befallen, independent=False),
+    Subject(name="cache(stale)", build=serving_stale, cold=False, independent=False, tells=False),
+    Subject(name="batch", build=in_batches, keeps="values", max_ahead=6),
+    Subject(name="tap_events", build=lambda lab: tap_events(lab.listener()), **TRANSPARENT),
+    Subject(name="policy", build=whole_stack, keeps="marbles"),
 ]
