@@ -248,7 +248,7 @@ class TimeoutExceededError(OperatorError, TimeoutError):
 
 
 def is_refusal(error: object) -> bool:
-    """Whether an error says that a call was not made: no permit, no room in a limit or a queue, an open circuit.
+    """Whether an error says that a call was not made: no permit, no room in a limit, an open circuit.
 
     The service behind it has no part in that, and it would be refused again if it were tried at once.
 

@@ -25,17 +25,17 @@ P = ParamSpec("P")
 def guard(*operators: Callable[[Observable[Any]], Observable[Any]]) -> Guard:
     """Puts operators around calls of an `async def` function: the other two shells of every policy.
 
-    Each call is one subscription of `from_async(fn, ...).pipe(*operators)`, so whatever an operator promises in a
+    Each call is one subscription of `from_async(fn, ...).pipe(*operators)`, so what an operator promises in a
     pipeline holds here: retries call the function anew, a cancelled caller cancels the call and gives every
-    permit back. Ours and stock operators mix. State that calls should share is in the objects that the operators
-    were given (`RateLimiter`, `CircuitBreaker`, ...).
+    permit back. Ours and stock operators mix. State that calls should share is in the objects that the
+    operators were given (`RateLimiter`, `CircuitBreaker`, ...).
 
     Args:
         operators: The innermost first, as in `pipe`; at least one.
 
-    Returns: a `Guard`. As a decorator it wraps an `async def` function or method; `await guard(...).call(fn, ...)`
-    is for one call. Either gives the last element and raises the error, or `LookupError` if an operator let
-    nothing through.
+    Returns: a `Guard`. As a decorator it wraps an `async def` function or method; `await guard(...).call(fn,
+    ...)` is for one call. Either gives the last element and raises the error, or `LookupError` if an operator
+    let nothing through.
 
     >>> import asyncio
     >>> from rxorch_operators import guard, retry_backoff, timeout
@@ -55,7 +55,7 @@ def guard(*operators: Callable[[Observable[Any]], Observable[Any]]) -> Guard:
         if not callable(operator):
             raise TypeError(f"guard() takes operators, got {type(operator).__name__}")
         if inspect.iscoroutinefunction(operator):
-            raise TypeError("guard() takes operators; the function comes after: guard(timeout(1.0))(function)")
+            raise TypeError("guard() takes operators; the function comes after: guard(timeout(1.0))(fn)")
     return Guard(operators)
 
 

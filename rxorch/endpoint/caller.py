@@ -185,7 +185,7 @@ class Caller:
     def clear_cache(self, endpoint: str) -> int:
         """Forgets the kept answers of one endpoint; returns how many there were.
 
-        Who calls from now on does not share a call that is under way: its answer may be the one to be forgotten.
+        Who calls from now on does not share a call that is under way: its answer may be the one to forget.
         """
         runtime = self._runtimes.get(endpoint)
         if runtime is not None:

@@ -15,6 +15,7 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import Disposable
 from reactivex.scheduler import VirtualTimeScheduler
 
+from rxorch_operators import testing
 from rxorch_operators.core.demand import BoundedDemand, DemandScheduler
 from rxorch_operators.core.stage import Link, Stage
 
@@ -26,44 +27,17 @@ class Boom(Exception):
     """What fails in these tests."""
 
 
-class Recorder(ObserverBase[Any]):
-    """Notes every event with its time, and fails on one that follows a terminal event."""
+class Recorder(testing.Recorder):
+    """The recorder of the kit, which fails at once here; it shows events as pairs of time and content."""
 
-    def __init__(self, now: Callable[[], float] | None = None) -> None:
-        self.now = now or (lambda: 0.0)
-        self.events: list[tuple[float, Any]] = []
-        self.ended = False
-
-    def _note(self, event: Any) -> None:
-        assert not self.ended, f"{event!r} after the end: {self.events}"
-        self.events.append((round(self.now(), 6), event))
-
-    def on_next(self, value: Any) -> None:
-        self._note(value)
-
-    def on_error(self, error: Exception) -> None:
-        self._note(error)
-        self.ended = True
-
-    def on_completed(self) -> None:
-        self._note(END)
-        self.ended = True
+    def _note(self, kind: testing.Kind, value: Any) -> None:
+        super()._note(kind, value)
+        assert not self.offences, f"{self.offences}: {self.events}"
 
     @property
-    def values(self) -> list[Any]:
-        """The elements, without their times and without the end."""
-        return [event for _, event in self.events if event != END and not isinstance(event, BaseException)]
-
-    @property
-    def error(self) -> BaseException | None:
-        """The error it ended with, if it did."""
-        last = self.events[-1][1] if self.events else None
-        return last if isinstance(last, BaseException) else None
-
-    @property
-    def completed(self) -> bool:
-        """Whether it ended normally."""
-        return bool(self.events) and self.events[-1][1] == END
+    def events(self) -> list[tuple[float, Any]]:  # type: ignore[override]
+        """What came: the time, and the element, the error or `END`."""
+        return [(event.at, END if event.kind == "completed" else event.value) for event in self._events]
 
 
 class Marbles(Observable[Any]):
@@ -104,21 +78,20 @@ class Marbles(Observable[Any]):
             for timer in timers:
                 timer.dispose()
 
-        def send(sign: str) -> None:
+        def send(event: testing.Event) -> None:
             if released:
                 return
-            if sign == END:
+            if event.kind == "completed":
                 release()
                 observer.on_completed()
-            elif sign == "#":
+            elif event.kind == "error":
                 release()
-                observer.on_error(self.errors.get("error", Boom()))  # type: ignore[arg-type]
+                observer.on_error(event.value)
             else:
-                observer.on_next(sign)
+                observer.on_next(event.value)
 
-        for second, sign in enumerate(self._next_run()):
-            if sign != "-":
-                timers.append(self.time.after(second, lambda sign=sign: send(sign)))
+        for event in testing.read_marbles(self._next_run(), error=self.errors.get("error", Boom())):
+            timers.append(self.time.after(event.at, lambda event=event: send(event)))
         return Disposable(release)
 
 
@@ -181,8 +154,10 @@ class Time:
 
 
 def events(text: str, **errors: Any) -> list[tuple[float, Any]]:
-    """What a recorder holds after these marbles."""
-    return [(float(at), errors.get(sign, sign)) for at, sign in enumerate(text) if sign != "-"]
+    """What a recorder holds after these marbles; `errors` says what signs stand for."""
+    sign_of = {"next": None, "error": "#", "completed": END}
+    signs = [(event.at, sign_of[event.kind] or event.value) for event in testing.read_marbles(text)]
+    return [(at, errors.get(sign, sign)) for at, sign in signs]
 
 
 class Manual(Stage[Any]):

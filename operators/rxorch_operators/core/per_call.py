@@ -1,7 +1,7 @@
 """How an operator that looks at a call's arguments gets them when it guards a function.
 
-In a pipeline nobody calls anything: a `key=` or `cost=` that is a function is asked without arguments. Around a
-function it is asked with those of the call. An operator that wants them has a method `for_call`.
+In a pipeline nobody calls anything: a `key=` or `cost=` that is a function is asked without arguments. Around
+a function it is asked with those of the call. An operator that wants them has a method `for_call`.
 """
 
 from __future__ import annotations

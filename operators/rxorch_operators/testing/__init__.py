@@ -14,7 +14,7 @@ from __future__ import annotations
 from .book import LawBook, cases
 from .lab import Lab, Planned
 from .laws import LawBroken, Subject, check_case
-from .marbles import Event, MarbleError, as_list, read_marbles, write_marbles
+from .marbles import Event, Kind, MarbleError, as_list, read_marbles, write_marbles
 from .recording import Recorder
 from .script import Case, Consumer, Script
 from .virtual_loop import VirtualLoop, run_virtual, virtual_time
@@ -23,6 +23,7 @@ __all__ = [
     "Case",
     "Consumer",
     "Event",
+    "Kind",
     "Lab",
     "LawBook",
     "LawBroken",

@@ -23,7 +23,6 @@ class Recorder(ObserverBase[Any]):
         on_event: Told each event after it was noted. May dispose, ask for more, or raise.
 
     Attributes:
-        events: What came, in order.
         offences: What broke the contract, in words.
 
     >>> import reactivex
@@ -41,7 +40,8 @@ class Recorder(ObserverBase[Any]):
         self._inside: str | None = None
         self._depth = 0
         self._cut = False
-        self.events: list[Event] = []
+        self._events: list[Event] = []
+        self._end: Event | None = None
         self.offences: list[str] = []
 
     def ask(self, more: Callable[[], object]) -> None:
@@ -81,7 +81,9 @@ class Recorder(ObserverBase[Any]):
             self.offences.append(f"grammar: {word} came after the end")
         elif self._cut:
             self.offences.append(f"disposal: {word} came after the disposal")
-        self.events.append(event)
+        self._events.append(event)
+        if event.is_end and self._end is None:
+            self._end = event
         if self._on_event is None:
             return
         outer, self._inside = self._inside, word
@@ -95,26 +97,31 @@ class Recorder(ObserverBase[Any]):
             self._inside = outer
 
     @property
+    def events(self) -> list[Event]:
+        """What came, in order."""
+        return self._events
+
+    @property
     def ended(self) -> bool:
         """Whether a terminal event has come."""
-        return any(event.is_end for event in self.events)
+        return self._end is not None
 
     @property
     def values(self) -> list[Any]:
         """The elements."""
-        return [event.value for event in self.events if event.kind == "next"]
+        return [event.value for event in self._events if event.kind == "next"]
 
     @property
     def error(self) -> BaseException | None:
         """The error it ended with, if it did."""
-        return next((event.value for event in self.events if event.kind == "error"), None)
+        return None if self._end is None or self._end.kind != "error" else self._end.value
 
     @property
     def completed(self) -> bool:
         """Whether it ended normally."""
-        return any(event.kind == "completed" for event in self.events)
+        return self._end is not None and self._end.kind == "completed"
 
     @property
     def marbles(self) -> str:
         """The events as text."""
-        return write_marbles(self.events)
+        return write_marbles(self._events)

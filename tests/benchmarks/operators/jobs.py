@@ -10,16 +10,46 @@ from typing import Any, Final
 from reactivex import Observable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
-__all__ = ["IN_FLIGHT", "call", "drain", "in_tasks", "numbers", "one_by_one", "pool", "subscribe_each"]
+__all__ = [
+    "CALLS",
+    "ELEMENTS",
+    "ENOUGH",
+    "IN_FLIGHT",
+    "SECONDS",
+    "call",
+    "drain",
+    "in_tasks",
+    "numbers",
+    "pool",
+    "subscribe_each",
+    "task_of",
+]
 
 IN_FLIGHT: Final = 100
 """Calls in flight at once, where there are several."""
+
+ELEMENTS: Final = 10_000
+"""Elements in a round."""
+
+CALLS: Final = 500
+"""Calls in a round."""
+
+ENOUGH: Final = 10**9
+"""A limit that is never met."""
+
+SECONDS: Final = 30.0
+"""A time that never runs out."""
 
 
 async def call(number: int) -> int:
     """Stands for a request: one turn of the event loop."""
     await asyncio.sleep(0)
     return number
+
+
+def task_of(number: int) -> asyncio.Task[int]:
+    """The call, under way."""
+    return asyncio.get_running_loop().create_task(call(number))
 
 
 async def numbers(count: int) -> AsyncIterator[int]:
@@ -29,7 +59,7 @@ async def numbers(count: int) -> AsyncIterator[int]:
 
 
 async def pool(function: Callable[[int], Awaitable[object]], count: int) -> None:
-    """Awaits the function for each number, with a pool of workers."""
+    """Awaits the function for each number, `IN_FLIGHT` of them at once."""
     left = iter(range(count))
 
     async def worker() -> None:
@@ -40,18 +70,16 @@ async def pool(function: Callable[[int], Awaitable[object]], count: int) -> None
 
 
 async def in_tasks(count: int) -> None:
-    """The calls alone, each in a task: what any operator that runs them has to pay."""
+    """The calls alone, each in a task: what whoever runs them has to pay."""
 
     async def in_task(number: int) -> None:
-        await asyncio.create_task(call(number))
+        await task_of(number)
 
     await pool(in_task, count)
 
 
-async def one_by_one(function: Callable[[int], Awaitable[object]], count: int) -> None:
-    """Awaits the function for each number, one after another."""
-    for number in range(count):
-        await function(number)
+def _ignore(_: object) -> None:
+    """A consumer that costs as little as a consumer can."""
 
 
 async def drain(source: Observable[Any]) -> None:
@@ -67,12 +95,8 @@ async def drain(source: Observable[Any]) -> None:
     await ended
 
 
-def _ignore(_: object) -> None:
-    """A consumer that costs as little as a consumer can."""
-
-
 async def subscribe_each(make: Callable[[int], Observable[Any]], count: int) -> None:
-    """Subscribes to an observable for each number, `IN_FLIGHT` of them at once."""
+    """The same for many observables, one for each number, `IN_FLIGHT` of them at once."""
     loop = asyncio.get_running_loop()
     scheduler = AsyncIOScheduler(loop)
 

@@ -18,8 +18,7 @@ from typing import TypeAlias
 __all__ = ["Figures", "Pair", "Side", "measure"]
 
 Side: TypeAlias = Callable[[int], Awaitable[object]]
-"""One way to do a job so many times; run on an event loop of its own."""
-
+"""One way to do a job so many times; it runs on an event loop of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

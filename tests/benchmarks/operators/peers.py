@@ -1,4 +1,4 @@
-"""Awaited calls, against the libraries made for one policy each, and against the standard library."""
+"""Awaited calls, against the libraries made for one policy each and against the standard library."""
 
 from __future__ import annotations
 
@@ -27,91 +27,30 @@ from rxorch_operators import (
     to_async_iterable,
 )
 
-from .jobs import IN_FLIGHT, call, in_tasks, numbers, pool
+from .jobs import CALLS, ELEMENTS, ENOUGH, IN_FLIGHT, SECONDS, call, in_tasks, numbers, pool
 from .measure import Pair, Side
 
-__all__ = ["BREAKERS", "LIMITERS", "MAPS", "PERMITS", "RETRIES"]
+__all__ = ["BREAKERS", "LIMITERS", "MAPS", "RETRIES", "STANDARD_LIBRARY"]
 
 Function: TypeAlias = Callable[[int], Awaitable[Any]]
 Around: TypeAlias = Callable[[Function], Function]
 """Puts a policy around a function; done once per round."""
 
-CALLS: Final = 1_000
-QUICK: Final = 10_000
-"""Calls in a round of what takes less than a microsecond."""
-
-ENOUGH: Final = 10**9
-"""A limit that is never met."""
-
-SECONDS: Final = 30.0
-"""A time that never runs out."""
-
 
 def _awaited(around: Around, make: Callable[[], Function] = lambda: call) -> Side:
+    """Awaits calls through a policy, many at once."""
+
     async def side(count: int) -> None:
         await pool(around(make()), count)
 
     return side
 
 
-def _plain(function: Function) -> Function:
+def _bare(function: Function) -> Function:
     return function
 
 
-def _failing_once() -> Function:
-    """A call that fails at the first attempt and goes well at the second."""
-    failed: set[int] = set()
-
-    async def once(number: int) -> int:
-        await asyncio.sleep(0)
-        if number not in failed:
-            failed.add(number)
-            raise OSError("reset")
-        return number
-
-    return once
-
-
-async def _failing_bare(count: int) -> None:
-    once = _failing_once()
-
-    async def by_hand(number: int) -> int:
-        try:
-            return await once(number)
-        except OSError:
-            await asyncio.sleep(0)
-            return await once(number)
-
-    await pool(by_hand, count)
-
-
-_BARE: Final = _awaited(_plain)
-
-
-def _decorated(function: Function) -> Function:
-    return guard(retry_backoff(max_attempts=3, base=0.0))(function)
-
-
-def _guarded(function: Function) -> Function:
-    return partial(guard(retry_backoff(max_attempts=3, base=0.0)).call, function)
-
-
-def _tenacity(function: Function) -> Function:
-    return tenacity.retry(stop=tenacity.stop_after_attempt(3), wait=tenacity.wait_none())(function)
-
-
-def _stamina(function: Function) -> Function:
-    stamina.instrumentation.set_on_retry_hooks([])  # it would log every retry
-    settings: dict[str, float] = {"wait_initial": 0.0, "wait_max": 0.0, "wait_jitter": 0.0}
-    return stamina.retry(on=OSError, attempts=3, timeout=None, **settings)(function)
-
-
-def _stamina_caller(function: Function) -> Function:
-    stamina.instrumentation.set_on_retry_hooks([])
-    caller = stamina.AsyncRetryingCaller(
-        attempts=3, timeout=None, wait_initial=0.0, wait_max=0.0, wait_jitter=0.0
-    )
-    return partial(caller.on(OSError), function)
+_CALLS_ALONE: Final = _awaited(_bare)
 
 
 def _pair(
@@ -120,9 +59,9 @@ def _pair(
     peer: str,
     ours: Side,
     theirs: Side,
-    bare: Side = _BARE,
+    bare: Side = _CALLS_ALONE,
     *,
-    count: int = CALLS,
+    count: int = 2 * CALLS,
     goal: bool = True,
 ) -> Pair:
     return Pair(
@@ -138,18 +77,73 @@ def _pair(
     )
 
 
+# Retries
+
+
+def _failing_once() -> Function:
+    """Calls that fail at the first attempt and go well at the second."""
+    failed: set[int] = set()
+
+    async def once(number: int) -> int:
+        await asyncio.sleep(0)
+        if number not in failed:
+            failed.add(number)
+            raise OSError("reset")
+        return number
+
+    return once
+
+
+def _again_by_hand(function: Function) -> Function:
+    async def by_hand(number: int) -> Any:
+        try:
+            return await function(number)
+        except OSError:
+            await asyncio.sleep(0)
+            return await function(number)
+
+    return by_hand
+
+
+def _decorated(function: Function) -> Function:
+    return guard(retry_backoff(max_attempts=3, base=0.0))(function)
+
+
+def _guarded(function: Function) -> Function:
+    through: Any = guard(retry_backoff(max_attempts=3, base=0.0)).call
+    return partial(through, function)
+
+
+def _tenacity(function: Function) -> Function:
+    return tenacity.retry(stop=tenacity.stop_after_attempt(3), wait=tenacity.wait_none())(function)
+
+
+def _stamina(function: Function) -> Function:
+    stamina.instrumentation.set_on_retry_hooks([])  # it would write a log line for every retry
+    settings: dict[str, Any] = {"wait_initial": 0.0, "wait_max": 0.0, "wait_jitter": 0.0}
+    return stamina.retry(on=OSError, attempts=3, timeout=None, **settings)(function)
+
+
+def _stamina_caller(function: Function) -> Function:
+    stamina.instrumentation.set_on_retry_hooks([])
+    caller = stamina.AsyncRetryingCaller(
+        attempts=3, timeout=None, wait_initial=0.0, wait_max=0.0, wait_jitter=0.0
+    )
+    through: Any = caller.on(OSError)
+    return partial(through, function)
+
+
 def _retries(operator: str, peer: str, ours: Around, theirs: Around) -> tuple[Pair, Pair]:
-    failing = _failing_once
     return (
         _pair(operator, "a call that goes well", peer, _awaited(ours), _awaited(theirs)),
         _pair(
             operator,
-            "a call that fails once",
+            "a call that fails once, no wait",
             peer,
-            _awaited(ours, failing),
-            _awaited(theirs, failing),
-            _failing_bare,
-            count=CALLS // 2,
+            _awaited(ours, _failing_once),
+            _awaited(theirs, _failing_once),
+            _awaited(_again_by_hand, _failing_once),
+            count=CALLS,
         ),
     )
 
@@ -161,74 +155,74 @@ RETRIES: Final = (
 )
 
 
-async def _nothing(number: int) -> int:
-    return number
+# Rate limiters
 
 
-_NOTHING: Final = _awaited(_plain, lambda: _nothing)
+async def _nothing(_: int) -> None:
+    """What stands in the place of an acquisition."""
 
 
-async def _acquire_ours(count: int) -> None:
-    limiter = RateLimiter(ENOUGH, 1.0)
+_POOL_ALONE: Final = _awaited(_bare, lambda: _nothing)
 
-    async def acquired(number: int) -> None:
+
+def _acquiring(limiter: RateLimiter | aiolimiter.AsyncLimiter) -> Function:
+    async def acquired(_: int) -> None:
         await limiter.acquire()
 
-    await pool(acquired, count)
-
-
-async def _acquire_aiolimiter(count: int) -> None:
-    limiter = aiolimiter.AsyncLimiter(ENOUGH, 1.0)
-
-    async def acquired(number: int) -> None:
-        await limiter.acquire()
-
-    await pool(acquired, count)
+    return acquired
 
 
 async def _acquire_pyrate(count: int) -> None:
-    rate = pyrate_limiter.Rate(ENOUGH, pyrate_limiter.Duration.SECOND)
-    limiter = pyrate_limiter.Limiter(rate)
+    limiter = pyrate_limiter.Limiter(pyrate_limiter.Rate(ENOUGH, pyrate_limiter.Duration.SECOND))
+
+    async def acquired(_: int) -> None:
+        await limiter.try_acquire_async("key")
+
     try:
-
-        async def acquired(number: int) -> None:
-            await limiter.try_acquire_async("key")
-
         await pool(acquired, count)
     finally:
-        limiter.close()  # its bucket has a thread
+        limiter.close()  # it has a thread
 
 
-PACE: Final = 20_000.0
-"""Calls per second, one by one: nearly all have to wait."""
-
-
-async def _wait_ours(count: int) -> None:
-    limiter = RateLimiter(PACE, 1.0, burst=1)
-
-    async def acquired(number: int) -> None:
-        await limiter.acquire()
-
-    await pool(acquired, count)
-
-
-async def _wait_aiolimiter(count: int) -> None:
-    limiter = aiolimiter.AsyncLimiter(1, 1.0 / PACE)
-
-    async def acquired(number: int) -> None:
-        await limiter.acquire()
-
-    await pool(acquired, count)
-
+_ACQUIRE: Final = _awaited(_bare, lambda: _acquiring(RateLimiter(ENOUGH, 1.0)))
+_RATE: Final = 20_000.0
+"""Calls per second, one by one, so that nearly all have to wait."""
 
 LIMITERS: Final = (
-    _pair("RateLimiter.acquire", "room", "aiolimiter", _acquire_ours, _acquire_aiolimiter, _NOTHING, count=QUICK),
-    _pair("RateLimiter.acquire", "room", "pyrate-limiter", _acquire_ours, _acquire_pyrate, _NOTHING, count=QUICK),
-    _pair("RateLimiter.acquire", "in line", "aiolimiter", _wait_ours, _wait_aiolimiter, _NOTHING, count=500),
+    _pair(
+        "RateLimiter.acquire",
+        "with room",
+        "aiolimiter",
+        _ACQUIRE,
+        _awaited(_bare, lambda: _acquiring(aiolimiter.AsyncLimiter(ENOUGH, 1.0))),
+        _POOL_ALONE,
+        count=ELEMENTS,
+    ),
+    _pair(
+        "RateLimiter.acquire",
+        "with room",
+        "pyrate-limiter",
+        _ACQUIRE,
+        _acquire_pyrate,
+        _POOL_ALONE,
+        count=ELEMENTS,
+    ),
+    _pair(
+        "RateLimiter.acquire",
+        "in line",
+        "aiolimiter",
+        _awaited(_bare, lambda: _acquiring(RateLimiter(_RATE, 1.0, burst=1))),
+        _awaited(_bare, lambda: _acquiring(aiolimiter.AsyncLimiter(1, 1.0 / _RATE))),
+        _POOL_ALONE,
+        count=CALLS,
+    ),
 )
 
 
-def _broken_ours(function: Function) -> Function:
+# Circuit breakers
+
+
+def _breaker(function: Function) -> Function:
     return partial(CircuitBreaker().call, function)
 
 
@@ -246,50 +240,62 @@ def _pybreaker(function: Function) -> Function:
     return through
 
 
-def _plain_call(number: int) -> int:
+def _plain(number: int) -> int:
     return number
 
 
 async def _plain_alone(count: int) -> None:
     for number in range(count):
-        _plain_call(number)
+        _plain(number)
 
 
 async def _plain_ours(count: int) -> None:
     breaker = CircuitBreaker()
     for number in range(count):
-        await breaker.call(_plain_call, number)
+        await breaker.call(_plain, number)
 
 
 async def _plain_pybreaker(count: int) -> None:
     breaker = pybreaker.CircuitBreaker()
     for number in range(count):
-        breaker.call(_plain_call, number)
+        breaker.call(_plain, number)
 
 
 BREAKERS: Final = (
-    _pair("CircuitBreaker.call", "an async call", "purgatory", _awaited(_broken_ours), _awaited(_purgatory)),
-    _pair("CircuitBreaker.call", "an async call", "pybreaker", _awaited(_broken_ours), _awaited(_pybreaker)),
-    _pair("CircuitBreaker.call", "a plain call", "pybreaker", _plain_ours, _plain_pybreaker, _plain_alone, count=QUICK),
+    _pair("CircuitBreaker.call", "an async call", "purgatory", _awaited(_breaker), _awaited(_purgatory)),
+    _pair("CircuitBreaker.call", "an async call", "pybreaker", _awaited(_breaker), _awaited(_pybreaker)),
+    _pair(
+        "CircuitBreaker.call",
+        "a plain call",
+        "pybreaker",
+        _plain_ours,
+        _plain_pybreaker,
+        _plain_alone,
+        count=ELEMENTS,
+    ),
 )
 
 
-def _map_ours(*, ordered: bool) -> Side:
+# Many calls from an async source
+
+
+def _mapped(ordered: bool) -> Side:
     async def side(count: int) -> None:
-        mapped = from_async_iterable(numbers(count)).pipe(
+        stream = from_async_iterable(numbers(count)).pipe(
             flat_map_bounded(call, max_concurrent=IN_FLIGHT, ordered=ordered)
         )
-        async with to_async_iterable(mapped) as results:
+        async with to_async_iterable(stream) as results:
             async for _ in results:
                 pass
 
     return side
 
 
-def _map_aiostream(*, ordered: bool) -> Side:
+def _mapped_by_aiostream(ordered: bool) -> Side:
     async def side(count: int) -> None:
-        mapped = aiostream.stream.map(numbers(count), call, ordered=ordered, task_limit=IN_FLIGHT)
-        async with mapped.stream() as results:
+        mapped: Any = aiostream.stream.map  # its type wants a function of any number of elements
+        stream = mapped(numbers(count), call, ordered=ordered, task_limit=IN_FLIGHT)
+        async with stream.stream() as results:
             async for _ in results:
                 pass
 
@@ -299,15 +305,18 @@ def _map_aiostream(*, ordered: bool) -> Side:
 MAPS: Final = tuple(
     _pair(
         "flat_map_bounded",
-        f"{IN_FLIGHT} calls at once" + (", ordered" if ordered else ""),
+        f"{IN_FLIGHT} calls at once, {order}",
         "aiostream map(task_limit=)",
-        _map_ours(ordered=ordered),
-        _map_aiostream(ordered=ordered),
+        _mapped(ordered),
+        _mapped_by_aiostream(ordered),
         in_tasks,
-        count=CALLS // 2,
+        count=CALLS,
     )
-    for ordered in (False, True)
+    for ordered, order in ((False, "unordered"), (True, "ordered"))
 )
+
+
+# The standard library has these in C, or does less: no goal
 
 
 def _bulkhead(function: Function) -> Function:
@@ -343,8 +352,11 @@ def _wait_for(function: Function) -> Function:
     return through
 
 
-PERMITS: Final = (
-    _pair("Bulkhead.call", "an async call", "asyncio.Semaphore", _awaited(_bulkhead), _awaited(_semaphore), goal=False),
-    _pair("@guard(timeout())", "an async call", "asyncio.timeout", _awaited(_timeout), _awaited(_asyncio_timeout), goal=False),
-    _pair("@guard(timeout())", "an async call", "asyncio.wait_for", _awaited(_timeout), _awaited(_wait_for), goal=False),
+STANDARD_LIBRARY: Final = tuple(
+    _pair(operator, "an async call", peer, _awaited(ours), _awaited(theirs), goal=False)
+    for operator, peer, ours, theirs in (
+        ("Bulkhead.call", "asyncio.Semaphore", _bulkhead, _semaphore),
+        ("@guard(timeout())", "asyncio.timeout", _timeout, _asyncio_timeout),
+        ("@guard(timeout())", "asyncio.wait_for", _timeout, _wait_for),
+    )
 )

@@ -1,16 +1,14 @@
-"""Operators against stock RxPY: on the elements of one long stream, and on one call per subscription.
+"""Operators against stock RxPY: on the elements of one long stream, and around one call per subscription.
 
 The two forms cost different things. On a stream an operator is subscribed once, and what counts is its
 `on_next`. Around a call it is subscribed, emits once and ends, for every call anew.
 
-Where stock RxPY has no such operator the counterpart is `do_action` with a function that does nothing: of the
-stock operators with a subscription of their own it is the cheapest, so whatever one composes by hand costs
-more.
+Where stock RxPY has no such operator the counterpart is `do_action` with a function that does nothing. Of the
+stock operators that one would build a policy of it is the cheapest, so what is composed by hand costs more.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -43,52 +41,20 @@ from rxorch_operators.hedge import hedge
 from rxorch_operators.tap_events import tap_events
 from rxorch_operators.with_overflow import with_overflow
 
-from .jobs import IN_FLIGHT, call, drain, subscribe_each
+from .jobs import CALLS, ELEMENTS, ENOUGH, IN_FLIGHT, SECONDS, call, drain, subscribe_each, task_of
 from .measure import Pair, Side
 
-__all__ = ["CALLS", "MIXED", "STREAMS"]
+__all__ = ["AROUND_CALLS", "BETWEEN_STOCK", "ON_STREAMS"]
 
 Operator: TypeAlias = Callable[[Observable[Any]], Observable[Any]]
 Maker: TypeAlias = Callable[[], Operator]
-"""Makes an operator for a round, with the state that it shares."""
+"""Makes an operator for one round, with the state that its subscriptions share."""
 
-ELEMENTS: Final = 10_000
-TIMES: Final = 500
-"""Calls in a round."""
-
-ENOUGH: Final = 10.0**9
-"""A limit that is never met."""
-
-SECONDS: Final = 30.0
-"""A time that never runs out."""
+_KEY: Final = "key"
 
 
 def _nothing(_: object) -> None:
-    """What `do_action` does."""
-
-
-def _breaker() -> Operator:
-    return circuit_breaker(CircuitBreaker())
-
-
-def _limit() -> Operator:
-    return rate_limit(RateLimiter(ENOUGH, 1.0))
-
-
-def _bulkhead() -> Operator:
-    return bulkhead(Bulkhead(IN_FLIGHT))
-
-
-def _adaptive() -> Operator:
-    return adaptive_concurrency(AdaptiveBulkhead(AimdPolicy(initial_limit=IN_FLIGHT)))
-
-
-def _chaos() -> Operator:
-    return chaos(ChaosPolicy(error_rate=0.5))
-
-
-def _tap() -> Operator:
-    return tap_events(_nothing)
+    """What `do_action` and `tap_events` call."""
 
 
 def _do() -> Operator:
@@ -96,36 +62,46 @@ def _do() -> Operator:
 
 
 def _recorded() -> Operator:
-    return rx.compose(ops.materialize(), ops.timestamp(), ops.do_action(_nothing), ops.pluck_attr("value"), ops.dematerialize())
+    return lambda source: source.pipe(ops.materialize(), ops.do_action(_nothing), ops.dematerialize())
 
 
-def _raced(source: Observable[Any]) -> Observable[Any]:
-    late = rx.timer(SECONDS).pipe(ops.flat_map(lambda _: source))
-    return rx.amb(source, late)
+def _raced() -> Operator:
+    def race(source: Observable[Any]) -> Observable[Any]:
+        return rx.amb(source, rx.timer(SECONDS).pipe(ops.flat_map(lambda _: source)))
+
+    return race
 
 
-def _instead(_: Exception, __: Observable[Any]) -> Observable[Any]:
-    return rx.just(None)
+def _replayed() -> Operator:
+    return rx.compose(ops.replay(), ops.ref_count())
 
 
-BOTH: Final[tuple[tuple[str, str, Maker, Maker], ...]] = (
-    ("retry_backoff", "ops.retry(3)", lambda: retry_backoff(max_attempts=3), lambda: ops.retry(3)),
+def _adaptive() -> Operator:
+    return adaptive_concurrency(AdaptiveBulkhead(AimdPolicy(initial_limit=IN_FLIGHT)))
+
+
+_EVERYWHERE: Final[tuple[tuple[str, str, Maker, Maker], ...]] = (
+    ("retry_backoff", "ops.retry", lambda: retry_backoff(max_attempts=3), lambda: ops.retry(3)),
     ("timeout(total)", "ops.timeout", lambda: timeout(SECONDS), lambda: ops.timeout(SECONDS)),
     ("timeout(each=)", "ops.timeout", lambda: timeout(each=SECONDS), lambda: ops.timeout(SECONDS)),
-    ("fallback", "ops.catch", lambda: fallback(_nothing), lambda: ops.catch(_instead)),
-    ("circuit_breaker", "ops.do_action", _breaker, _do),
-    ("rate_limit", "ops.do_action", _limit, _do),
-    ("bulkhead", "ops.do_action", _bulkhead, _do),
+    ("fallback", "ops.catch", lambda: fallback(_nothing), lambda: ops.catch(rx.just(None))),
+    ("circuit_breaker", "ops.do_action", lambda: circuit_breaker(CircuitBreaker()), _do),
+    ("rate_limit", "ops.do_action", lambda: rate_limit(RateLimiter(ENOUGH, 1.0)), _do),
+    ("bulkhead", "ops.do_action", lambda: bulkhead(Bulkhead(IN_FLIGHT)), _do),
     ("adaptive_concurrency", "ops.do_action", _adaptive, _do),
-    ("hedge", "rx.amb with a timer", lambda: hedge(delay=SECONDS), lambda: _raced),
-    ("chaos, off", "ops.do_action", _chaos, _do),
-    ("tap_events", "ops.do_action", _tap, _do),
-    ("tap_events", "ops.materialize and timestamp", _tap, _recorded),
+    ("hedge", "rx.amb, rx.timer, ops.flat_map", lambda: hedge(delay=SECONDS), _raced),
+    ("chaos, switched off", "ops.do_action", lambda: chaos(ChaosPolicy(error_rate=0.5)), _do),
+    (
+        "tap_events",
+        "ops.materialize, ops.do_action, ops.dematerialize",
+        lambda: tap_events(_nothing),
+        _recorded,
+    ),
 )
-"""Operator, counterpart, and what makes them."""
+"""Operator, counterpart, and what makes them: those that make sense on streams and around calls."""
 
 
-def _stream(make: Maker | None, source: Callable[[range], Observable[Any]]) -> Side:
+def _stream(source: Callable[[range], Observable[Any]], make: Maker | None = None) -> Side:
     async def side(count: int) -> None:
         stream = source(range(count))
         await drain(stream if make is None else stream.pipe(make()))
@@ -133,47 +109,51 @@ def _stream(make: Maker | None, source: Callable[[range], Observable[Any]]) -> S
     return side
 
 
-_OURS_STREAM: Final = _stream(None, from_iterable)
-_STOCK_STREAM: Final = _stream(None, rx.from_iterable)
+_OUR_STREAM: Final = _stream(from_iterable)
+_STOCK_STREAM: Final = _stream(rx.from_iterable)
 
 
-def _stream_pair(operator: str, peer: str, ours: Maker, theirs: Maker, count: int = ELEMENTS) -> Pair:
+def _on_stream(operator: str, peer: str, ours: Maker, theirs: Maker, *, goal: bool = True) -> Pair:
     return Pair(
         operator=operator,
         job="per element",
         peer=peer,
-        ours=_stream(ours, from_iterable),
-        theirs=_stream(theirs, rx.from_iterable),
-        ours_bare=_OURS_STREAM,
+        ours=_stream(from_iterable, ours),
+        theirs=_stream(rx.from_iterable, theirs),
+        ours_bare=_OUR_STREAM,
         theirs_bare=_STOCK_STREAM,
-        count=count,
+        count=ELEMENTS,
+        goal=goal,
     )
 
 
-STREAMS: Final = (
-    *(_stream_pair(*row) for row in BOTH),
-    _stream_pair("coalesce", "ops.share", lambda: coalesce(Coalescer(), "k"), lambda: ops.share()),
-    _stream_pair("cache", "ops.replay", lambda: cache(TtlCache(), "k", ttl=60.0), lambda: rx.compose(ops.replay(), ops.ref_count())),
-    _stream_pair("throttle, no wait", "ops.do_action", lambda: throttle(ENOUGH), _do),
-    _stream_pair("with_overflow, room", "ops.do_action", lambda: with_overflow("drop_oldest"), _do),
+ON_STREAMS: Final = (
+    *(_on_stream(*row) for row in _EVERYWHERE),
+    _on_stream("coalesce", "ops.share", lambda: coalesce(Coalescer(), _KEY), lambda: ops.share()),
+    _on_stream("cache", "ops.replay, ops.ref_count", lambda: cache(TtlCache(), _KEY, ttl=SECONDS), _replayed),
+    # Of these three `do_action` does the smaller part: it makes no record, keeps no pace and asks nobody.
+    _on_stream("tap_events", "ops.do_action", lambda: tap_events(_nothing), _do, goal=False),
+    _on_stream("throttle, no wait", "ops.do_action", lambda: throttle(ENOUGH), _do, goal=False),
+    _on_stream("with_overflow, room", "ops.do_action", lambda: with_overflow("latest"), _do, goal=False),
 )
 
 
-def _mixed_pair(operator: str, peer: str, ours: Maker, theirs: Maker) -> Pair:
-    """The same with a stock source on both sides: ours pays for the border."""
+def _between(operator: str, peer: str, ours: Maker, theirs: Maker) -> Pair:
+    """With a stock source on both sides, so that ours pays for the border to it."""
     return Pair(
         operator=operator,
         job="per element of a stock source",
         peer=peer,
-        ours=_stream(ours, rx.from_iterable),
-        theirs=_stream(theirs, rx.from_iterable),
+        ours=_stream(rx.from_iterable, ours),
+        theirs=_stream(rx.from_iterable, theirs),
         ours_bare=_STOCK_STREAM,
         theirs_bare=_STOCK_STREAM,
         count=ELEMENTS,
+        goal=False,
     )
 
 
-MIXED: Final = tuple(_mixed_pair(*row) for row in BOTH)
+BETWEEN_STOCK: Final = tuple(_between(*row) for row in _EVERYWHERE)
 
 
 def _our_call(number: int) -> Observable[int]:
@@ -181,36 +161,95 @@ def _our_call(number: int) -> Observable[int]:
 
 
 def _stock_call(number: int) -> Observable[int]:
-    loop = asyncio.get_running_loop()
-    return rx.defer(lambda _: rx.from_future(loop.create_task(call(number))))
+    return rx.defer(lambda _: rx.from_future(task_of(number)))
 
 
-def _calls(make: Maker | None, source: Callable[[int], Observable[int]]) -> Side:
+def _calls(source: Callable[[int], Observable[Any]], make: Maker | None = None) -> Side:
     async def side(count: int) -> None:
         if make is None:
             await subscribe_each(source, count)
-        else:
-            operator = make()
-            await subscribe_each(lambda number: source(number).pipe(operator), count)
+            return
+        operator = make()
+        await subscribe_each(lambda number: source(number).pipe(operator), count)
 
     return side
 
 
-_OUR_CALLS: Final = _calls(None, _our_call)
-_STOCK_CALLS: Final = _calls(None, _stock_call)
+_OUR_CALLS: Final = _calls(_our_call)
+_STOCK_CALLS: Final = _calls(_stock_call)
 
 
-def _call_pair(operator: str, peer: str, ours: Maker, theirs: Maker) -> Pair:
+def _around_call(operator: str, peer: str, ours: Side, theirs: Side) -> Pair:
     return Pair(
         operator=operator,
         job="per call",
         peer=peer,
-        ours=_calls(ours, _our_call),
-        theirs=_calls(theirs, _stock_call),
+        ours=ours,
+        theirs=theirs,
         ours_bare=_OUR_CALLS,
         theirs_bare=_STOCK_CALLS,
-        count=TIMES,
+        count=CALLS,
     )
 
 
-CALLS: Final = tuple(_call_pair(*row) for row in BOTH)
+async def _coalesced(count: int) -> None:
+    group = Coalescer()
+    await subscribe_each(lambda number: from_async(call, number).pipe(coalesce(group, number)), count)
+
+
+async def _shared(count: int) -> None:
+    await subscribe_each(lambda number: _stock_call(number).pipe(ops.share()), count)
+
+
+async def _remembered(count: int) -> None:
+    store: TtlCache[Any, Any] = TtlCache()
+    await subscribe_each(
+        lambda number: from_async(call, number).pipe(cache(store, number, ttl=SECONDS)), count
+    )
+
+
+async def _kept(count: int) -> None:
+    await subscribe_each(lambda number: _stock_call(number).pipe(_replayed()), count)
+
+
+async def _hit(count: int) -> None:
+    known = from_async(call, 0).pipe(cache(TtlCache(), _KEY, ttl=SECONDS))
+    await drain(known)
+    await subscribe_each(lambda _: known, count)
+
+
+async def _replay(count: int) -> None:
+    known = rx.from_future(task_of(0)).pipe(ops.replay())
+    known.connect()
+    await drain(known)
+    await subscribe_each(lambda _: known, count)
+
+
+async def _empty(_: int) -> None:
+    """A hit makes no call."""
+
+
+AROUND_CALLS: Final = (
+    *(
+        _around_call(operator, peer, _calls(_our_call, ours), _calls(_stock_call, theirs))
+        for operator, peer, ours, theirs in _EVERYWHERE
+    ),
+    _around_call(
+        "tap_events",
+        "ops.do_action",
+        _calls(_our_call, lambda: tap_events(_nothing)),
+        _calls(_stock_call, _do),
+    ),
+    _around_call("coalesce", "ops.share", _coalesced, _shared),
+    _around_call("cache, miss", "ops.replay, ops.ref_count", _remembered, _kept),
+    Pair(
+        operator="cache, hit",
+        job="per call",
+        peer="ops.replay",
+        ours=_hit,
+        theirs=_replay,
+        ours_bare=_empty,
+        theirs_bare=_empty,
+        count=CALLS,
+    ),
+)

@@ -69,6 +69,16 @@ def test_none_and_all_are_exact(rate: str) -> None:
         assert {plan.fault for plan in drawn} == {rate.removesuffix("_rate")}
 
 
+def test_a_throw_of_nought_is_no_fault_where_the_rate_is_nought() -> None:
+    class Nought(Random):
+        def random(self) -> float:
+            return 0.0
+
+    assert draw(ChaosPolicy(outcome=dict), Nought()) == FaultPlan()
+    assert draw(ChaosPolicy(reset_rate=0.1), Nought()).fault == "reset"
+    assert draw(ChaosPolicy(outcome_rate=0.1, outcome=dict), Nought()).fault == "outcome"
+
+
 def test_fixed_numbers_need_no_pair() -> None:
     policy = ChaosPolicy(latency_rate=1.0, latency=2.5, reset_rate=1.0, reset_after=3)
     assert set(plans(policy, 100)) == {FaultPlan(2.5, "reset", 3)}
@@ -165,8 +175,15 @@ def test_an_outcome_rate_needs_an_outcome() -> None:
         ChaosPolicy(outcome_rate=0.1)
 
 
+def test_no_latency_is_a_latency() -> None:
+    assert ChaosPolicy(latency_rate=1.0, latency=(0.0, 1.0))
+    assert plans(ChaosPolicy(latency_rate=1.0, latency=0.0), 1) == [FaultPlan()]
+
+
 def test_one_call_meets_one_end_at_most() -> None:
     assert ChaosPolicy(error_rate=0.33, reset_rate=0.56, outcome_rate=0.11, outcome=dict)
+    with pytest.raises(ValueError, match=r"1 at most, not 1\.3"):
+        ChaosPolicy(error_rate=0.4, reset_rate=0.3, outcome_rate=0.6, outcome=dict)
     with pytest.raises(ValueError, match=r"1 at most, not 1\.2"):
         ChaosPolicy(error_rate=0.6, reset_rate=0.6)
 

@@ -223,11 +223,12 @@ def test_timeout(row: TimeoutScenario) -> None:
         limited = limited.pipe(fallback(lambda _: instead, when=TimeoutExceededError))
     recorder = time.run(limited, dispose=row.dispose)
     expected = events(row.result.replace("T", ""), **({"#": boom} if "#" in row.result else {}))
+    seen = recorder.events
     if "T" in row.result:
-        at, error = recorder.events.pop()
+        at, error = seen.pop()
         assert isinstance(error, TimeoutExceededError)
         assert (at, error.kind) == (row.released, row.kind)
-    assert recorder.events == expected
+    assert seen == expected
     assert source.released == [row.released]
     assert len(instead.subscribed) == (row.instead is not None and row.result != row.marbles)
     assert time.idle
