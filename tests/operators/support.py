@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from reactivex import Observable
@@ -67,7 +68,7 @@ class Marbles(Observable[Any]):
     def play(self, observer: ObserverBase[Any]) -> DisposableBase:
         """Starts the next of the runs; the last one is repeated for ever."""
         self.subscribed.append(self.time.now)
-        timers = []
+        timers: list[DisposableBase] = []
         released = False
 
         def release() -> None:
@@ -90,8 +91,8 @@ class Marbles(Observable[Any]):
             else:
                 observer.on_next(event.value)
 
-        for event in testing.read_marbles(self._next_run(), error=self.errors.get("error", Boom())):
-            timers.append(self.time.after(event.at, lambda event=event: send(event)))
+        run = testing.read_marbles(self._next_run(), error=self.errors.get("error", Boom()))
+        timers += [self.time.after(event.at, partial(send, event)) for event in run]
         return Disposable(release)
 
 
