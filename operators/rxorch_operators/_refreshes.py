@@ -34,7 +34,9 @@ class Refresh(Remembering):
         super().__init__(NOBODY, options, key, clock)
         self._owner = owner
         # Who found the stale value has gone on with it: neither its demand nor its end is for us.
-        self._scheduler = DemandScheduler(scheduler.base, UNBOUNDED, scheduler.clock, owner.tasks)
+        self._scheduler = DemandScheduler(
+            scheduler.base, UNBOUNDED, scheduler.clock, owner.tasks, scheduler.context
+        )
         self._stale = stale
         self.overdue = clock.now() + stale.while_revalidate
 

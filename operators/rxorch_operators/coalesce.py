@@ -205,7 +205,9 @@ class _Call(Link):
         self._group = group
         self._key = key
         # Tasks of its own: the subscription that came first must not wait for them when it is closed.
-        self._scheduler = DemandScheduler(scheduler.base, UNBOUNDED, scheduler.clock, set())
+        self._scheduler = DemandScheduler(
+            scheduler.base, UNBOUNDED, scheduler.clock, set(), scheduler.context
+        )
         self.values: list[Any] = []
         self.ended = False
         self.error: Exception | None = None

@@ -49,4 +49,5 @@ class _FromAsync(Stage[T]):
         self.function = function
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        return AsyncCall(self.function(), sink, scheduler.tasks)
+        context = scheduler.context.copy()
+        return AsyncCall(context.run(self.function), sink, scheduler.tasks, context)

@@ -73,7 +73,7 @@ class _Reader(DisposableBase):
         self._room: asyncio.Future[None] | None = None
         self._demand.listen(self._on_room)
         self._task: asyncio.Task[None] | None = None
-        self._task = task = loop.create_task(self._read(iterable))
+        self._task = task = loop.create_task(self._read(iterable), context=scheduler.context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -123,8 +123,9 @@ class _Invocation(Stage[Any]):
         self.kwargs = kwargs
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        awaitable = self.fn(*self.args, **self.kwargs)
+        context = scheduler.context.copy()
+        awaitable = context.run(self.fn, *self.args, **self.kwargs)
         if not isinstance(awaitable, Awaitable):
             name = getattr(self.fn, "__qualname__", repr(self.fn))
             raise TypeError(f"{name} must be an async def: it returned {type(awaitable).__name__}")
-        return AsyncCall(awaitable, sink, scheduler.tasks)
+        return AsyncCall(awaitable, sink, scheduler.tasks, context)

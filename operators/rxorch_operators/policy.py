@@ -209,12 +209,15 @@ def _check(parts: _Parts) -> None:
         seconds = getattr(parts, name)
         if seconds is not None and not 0.0 <= seconds < math.inf:
             raise invalid(name, seconds, "give seconds, 0 or more, or None for no limit")
-    for operator in _operators(parts, None):  # each has checks of its own
-        assert callable(operator)
+    _operators(parts)  # each has checks of its own
 
 
-def _operators(parts: _Parts, deadline: _Deadline | None) -> Iterator[Operator]:
+def _operators(parts: _Parts) -> tuple[Operator, ...]:
     """The operators, innermost first."""
+    return (*_attempt(parts), *_attempts(parts, None), *_around_attempts(parts))
+
+
+def _attempt(parts: _Parts) -> Iterator[Operator]:
     time: dict[str, Any] = {"scheduler": parts.scheduler}
     if parts.chaos is not None:
         yield chaos(injector=parts.chaos, **time)
@@ -224,6 +227,11 @@ def _operators(parts: _Parts, deadline: _Deadline | None) -> Iterator[Operator]:
         yield adaptive_concurrency(parts.bulkhead, **time)
     elif parts.bulkhead is not None:
         yield bulkhead(parts.bulkhead)
+
+
+def _attempts(parts: _Parts, deadline: _Deadline | None) -> Iterator[Operator]:
+    """Those that wait, and must know until when that makes sense."""
+    time: dict[str, Any] = {"scheduler": parts.scheduler}
     if parts.rate_limit:
         yield rate_limit(*parts.rate_limit, max_wait=None if deadline is None else deadline.left, **time)
     if parts.circuit_breaker is not None:
@@ -240,10 +248,9 @@ def _operators(parts: _Parts, deadline: _Deadline | None) -> Iterator[Operator]:
             random=parts.random,
             **time,
         )
-    yield from _around_attempts(parts, deadline)
 
 
-def _around_attempts(parts: _Parts, deadline: _Deadline | None) -> Iterator[Operator]:
+def _around_attempts(parts: _Parts) -> Iterator[Operator]:
     if parts.coalesce is not None:
         yield coalesce(parts.coalesce, parts.key)
     if parts.cache is not None:
@@ -255,27 +262,32 @@ def _around_attempts(parts: _Parts, deadline: _Deadline | None) -> Iterator[Oper
 
 
 class _Policy:
-    """The operator: a stack, the same for all subscriptions unless they have a deadline."""
+    """The operator: a stack, the same for all subscriptions but for what has to know their deadline."""
 
-    __slots__ = ("_fixed", "_parts")
+    __slots__ = ("_inner", "_middle", "_outer", "_parts")
 
     def __init__(self, parts: _Parts) -> None:
         self._parts = parts
-        waits = parts.retry is not None or parts.rate_limit  # and must know when not to begin
+        self._inner = tuple(_attempt(parts))
+        self._outer = tuple(_around_attempts(parts))
+        waits = parts.retry is not None or parts.rate_limit
         has_deadline = parts.total_timeout is not None and waits
-        self._fixed = None if has_deadline else tuple(_operators(parts, None))
+        self._middle = None if has_deadline else tuple(_attempts(parts, None))
 
     def __call__(self, source: Observable[Any]) -> Observable[Any]:
-        if self._fixed is None:
-            return _Timed(source, self._parts, None)
-        return _compose(source, self._fixed, None)
+        return self._around(source, None)
 
     def for_call(self, fn: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Operator:
         """The operator for one call: its arguments may tell it from others."""
-        call = (fn, args, kwargs)
-        if self._fixed is None:
-            return lambda source: _Timed(source, self._parts, call)
-        return lambda source: _compose(source, self._fixed or (), call)
+        return lambda source: self._around(source, (fn, args, kwargs))
+
+    def _around(self, source: Observable[Any], call: _Call | None) -> Observable[Any]:
+        attempt = _compose(source, self._inner, call)
+        if self._middle is None:
+            attempts: Observable[Any] = _Timed(attempt, self._parts, call)
+        else:
+            attempts = _compose(attempt, self._middle, call)
+        return _compose(attempts, self._outer, call)
 
     def __repr__(self) -> str:
         return f"policy({', '.join(self._parts.names)})"
@@ -305,7 +317,7 @@ class _Deadline:
 
 
 class _Timed(Stage[Any]):
-    """A stack that is made for each subscription, because its deadline begins there."""
+    """The part of the stack that is made for each subscription, because its deadline begins there."""
 
     def __init__(self, source: Observable[Any], parts: _Parts, call: _Call | None) -> None:
         self.source = source
@@ -317,5 +329,5 @@ class _Timed(Stage[Any]):
         clock = scheduler.clock if parts.scheduler is None else DemandScheduler.of(parts.scheduler).clock
         assert parts.total_timeout is not None
         deadline = _Deadline(clock, parts.total_timeout)
-        stack = _compose(self.source, _operators(parts, deadline), self.call)
+        stack = _compose(self.source, _attempts(parts, deadline), self.call)
         return as_stage(stack).attach(sink, scheduler)

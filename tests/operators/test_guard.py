@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import traceback
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -12,11 +14,14 @@ from reactivex import operators as ops
 
 from rxorch_operators import (
     Bulkhead,
+    RateLimiter,
     TimeoutExceededError,
     bulkhead,
+    coalesce,
     fallback,
     from_iterable,
     guard,
+    rate_limit,
     retry_backoff,
     timeout,
 )
@@ -187,3 +192,82 @@ def test_operators_are_wanted() -> None:
 
 def test_it_shows_its_operators() -> None:
     assert repr(guard(timeout(1.0), retry_backoff())) == "guard(timeout, retry_backoff)"
+
+
+TENANT: ContextVar[str] = ContextVar("tenant", default="nobody")
+
+
+@pytest.mark.parametrize(
+    "operators",
+    [
+        lambda: [bulkhead(Bulkhead(limit=1))],
+        lambda: [rate_limit(RateLimiter(1, 1.0, burst=1))],
+        lambda: [timeout(1.5), retry_backoff(max_attempts=2, base=0.5, jitter="none")],
+    ],
+    ids=["bulkhead", "rate_limit", "timeout and retry"],
+)
+@virtual_time
+async def test_every_attempt_runs_in_the_context_of_its_caller(operators: Any) -> None:
+    seen = []
+
+    async def ask(caller: str) -> None:
+        seen.append((caller, TENANT.get()))
+        TENANT.set("whoever comes next")
+        await asyncio.sleep(1.0 if len(seen) > 3 else 2.0)
+
+    guarded = guard(*operators())
+
+    async def caller(name: str) -> None:
+        TENANT.set(name)
+        await guarded.call(ask, name)
+
+    await asyncio.gather(*map(caller, ("Ada", "Grace", "Barbara")), return_exceptions=True)
+    assert len(seen) >= 3
+    assert [pair for pair in seen if pair[0] != pair[1]] == []
+
+
+class Exit(BaseException):
+    """What is no Exception and no cancellation either, as pytest's own outcomes."""
+
+
+@pytest.mark.parametrize("exit_with", [Exit("over"), BaseExceptionGroup("two", [Exit("over")])])
+@virtual_time
+async def test_an_exit_reaches_who_waits_and_gives_the_permit_back(exit_with: BaseException) -> None:
+    shared = Bulkhead(limit=1)
+
+    async def leave() -> None:
+        raise exit_with
+
+    with pytest.raises(type(exit_with)):
+        await guard(bulkhead(shared), retry_backoff(base=0.0)).call(leave)
+    assert shared.statistics().in_flight == 0
+
+
+async def test_a_guarded_call_that_is_closed_ends_without_a_word() -> None:
+    ended = []
+
+    async def ask() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    call = guard(timeout(60.0)).call(ask)
+    call.send(None)
+    await asyncio.sleep(0)
+    call.close()
+    await asyncio.sleep(0)
+    assert ended == ["cancelled"]
+
+
+async def test_an_error_shared_by_many_does_not_collect_their_traces() -> None:
+    boom = Boom("shared")
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise boom
+
+    shared = guard(coalesce())
+    await asyncio.gather(*(shared.call(fail) for _ in range(30)), return_exceptions=True)
+    assert len(traceback.extract_tb(boom.__traceback__)) < 20

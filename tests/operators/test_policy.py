@@ -240,3 +240,15 @@ def test_it_is_an_operator_and_leaves_cold_what_is_cold() -> None:
     piped.subscribe()
     piped.subscribe()
     assert subscribed == [1, 1]
+
+
+def test_calls_of_one_pipeline_are_equal_with_a_deadline_too() -> None:
+    time = Time()
+    source = time.marbles("--a|")
+    stack = policy(cache=TtlCache(), coalesce=True, retry=2, rate_limit=RateLimiter(100), total_timeout=9.0)
+    call = source.pipe(stack)
+    first, _ = time.record(call)
+    second, _ = time.record(call)
+    time.advance(5.0)
+    assert time.run(call).values == first.values == second.values == ["a"]
+    assert len(source.subscribed) == 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any
+from contextvars import Context
+from typing import Any, Final
 
 from reactivex.abc import DisposableBase, ObserverBase
 
@@ -12,9 +13,18 @@ from .clock import running_loop
 
 __all__ = ["NOBODY", "AsyncCall"]
 
+_ENDS_THE_TASK: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+"""What a task has to end with; another `BaseException` is told to the sink and that is all."""
+
 
 class AsyncCall(DisposableBase):
     """A running awaitable whose result goes to a sink; disposing it cancels its task.
+
+    Args:
+        awaitable: What to await.
+        sink: Told the result.
+        tasks: Those of the subscription; the call is one of them while it runs.
+        context: The context variables that the task runs with; it is entered and must be nobody else's.
 
     The result is delivered from inside the task: one turn of the loop less than a done callback.
     """
@@ -22,7 +32,11 @@ class AsyncCall(DisposableBase):
     __slots__ = ("_awaitable", "_sink", "_task", "_tasks")
 
     def __init__(
-        self, awaitable: Awaitable[Any], sink: ObserverBase[Any], tasks: set[asyncio.Task[Any]]
+        self,
+        awaitable: Awaitable[Any],
+        sink: ObserverBase[Any],
+        tasks: set[asyncio.Task[Any]],
+        context: Context,
     ) -> None:
         self._sink = sink
         self._awaitable: Awaitable[Any] | None = awaitable
@@ -32,7 +46,7 @@ class AsyncCall(DisposableBase):
         if loop is None:
             self._close_unstarted()
             raise RuntimeError("an async function needs a running event loop: subscribe inside a coroutine")
-        task = loop.create_task(self._deliver(awaitable))
+        task = loop.create_task(self._deliver(awaitable), context=context)
         if not task.done():  # an eager task factory runs it at once, up to its first wait or to its end
             self._task = task
             tasks.add(task)
@@ -41,11 +55,12 @@ class AsyncCall(DisposableBase):
         self._awaitable = None
         try:
             value = await awaitable
-        except asyncio.CancelledError as error:
-            self._end().on_error(error)  # type: ignore[arg-type]
-            raise
         except Exception as error:
             self._end().on_error(error)
+        except BaseException as error:  # a cancellation, or an exit: whoever waits must hear of it
+            self._end().on_error(error)  # type: ignore[arg-type]
+            if isinstance(error, _ENDS_THE_TASK):
+                raise
         else:
             sink = self._end()
             self._sink = sink  # dispose() from inside on_next must keep on_completed from following

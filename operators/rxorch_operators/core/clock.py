@@ -13,7 +13,7 @@ from typing import Protocol
 
 from reactivex.abc import DisposableBase, SchedulerBase
 from reactivex.scheduler import CurrentThreadScheduler, VirtualTimeScheduler
-from reactivex.scheduler.eventloop import AsyncIOScheduler
+from reactivex.scheduler.eventloop import AsyncIOScheduler, AsyncIOThreadSafeScheduler
 
 
 class Handle(Protocol):
@@ -116,8 +116,13 @@ def base_scheduler(scheduler: SchedulerBase | None) -> SchedulerBase:
 
 def clock_of(scheduler: SchedulerBase) -> Clock:
     """The clock that belongs to a scheduler."""
-    if type(scheduler) is AsyncIOScheduler:
-        return LoopClock(scheduler._loop)
+    if type(scheduler) is AsyncIOScheduler or _is_kind_of_it(scheduler):
+        return LoopClock(scheduler._loop)  # type: ignore[attr-defined]
     if isinstance(scheduler, CurrentThreadScheduler):
         return _NO_CLOCK  # its timers put the thread to sleep
     return SchedulerClock(scheduler)
+
+
+def _is_kind_of_it(scheduler: SchedulerBase) -> bool:
+    """Whether it is made of the loop's scheduler; the thread-safe one is for other threads."""
+    return isinstance(scheduler, AsyncIOScheduler) and not isinstance(scheduler, AsyncIOThreadSafeScheduler)

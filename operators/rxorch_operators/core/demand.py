@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -80,15 +81,27 @@ class BoundedDemand(ListenedDemand):
 
 
 class DemandScheduler(PeriodicScheduler):
-    """A scheduler that works like its base and carries demand, clock and tasks of a subscription."""
+    """A scheduler that works like its base and carries demand, clock, tasks and context of a subscription.
+
+    Attributes:
+        tasks: Running on behalf of the subscription: who closes it waits for them.
+        context: The context variables of who subscribed. Calls run in copies of it, whoever's timer or permit
+            has them start: else one call would see the tenant or the trace of another.
+    """
 
     def __init__(
-        self, base: SchedulerBase, demand: Demand, clock: Clock, tasks: set[asyncio.Task[Any]]
+        self,
+        base: SchedulerBase,
+        demand: Demand,
+        clock: Clock,
+        tasks: set[asyncio.Task[Any]],
+        context: Context | None = None,
     ) -> None:
         self.base = base
         self.demand = demand
         self.clock = clock
-        self.tasks = tasks  # running on behalf of the subscription: who closes it waits for them
+        self.tasks = tasks
+        self.context = copy_context() if context is None else context
 
     @classmethod
     def of(cls, scheduler: SchedulerBase | None) -> DemandScheduler:
@@ -100,7 +113,7 @@ class DemandScheduler(PeriodicScheduler):
 
     def with_demand(self, demand: Demand) -> DemandScheduler:
         """The same time and tasks, another consumer."""
-        return DemandScheduler(self.base, demand, self.clock, self.tasks)
+        return DemandScheduler(self.base, demand, self.clock, self.tasks, self.context)
 
     @property
     def now(self) -> datetime:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Final, TypeVar
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 from .clock import base_scheduler, clock_of
-from .demand import BoundedDemand, DemandScheduler
+from .demand import BoundedDemand, Demand, DemandScheduler
 from .stage import DISPOSED, NOTHING, Stage, as_stage
 
 __all__ = ["Inbox", "last_of", "settle"]
@@ -42,9 +44,12 @@ class Inbox(ObserverBase[Any], DisposableBase):
         self.tasks: set[asyncio.Task[Any]] = set()
         self._capacity = capacity
         self.in_hand = False
-        self._demand = BoundedDemand(self._credit)
+        self._demand = self._own_demand()
         self._upstream = NOTHING
         self._waiter: asyncio.Future[None] | None = None
+
+    def _own_demand(self) -> Demand:
+        return BoundedDemand(self._credit)
 
     def _credit(self) -> int:
         return self._capacity - len(self.items) - self.in_hand
@@ -71,7 +76,7 @@ class Inbox(ObserverBase[Any], DisposableBase):
     def put_away(self) -> None:
         """The loop body asks for more: there is room for another."""
         self.in_hand = False
-        if not self.done:
+        if not self.done and isinstance(self._demand, BoundedDemand):
             self._demand.grew()
 
     async def arrival(self) -> None:
@@ -127,30 +132,57 @@ async def last_of(source: Observable[T], *, scheduler: SchedulerBase | None = No
     Raises the source's error, or `LookupError` when it completes without an element.
     """
     inbox = _Last()
+    closed = False
     try:
         inbox.open(as_stage(source), scheduler)
         while not inbox.done:
             await inbox.arrival()
         if inbox.error is not None:
-            raise inbox.error
+            # Several may wait for one call: each raises its error from where it was raised first.
+            raise inbox.error.with_traceback(inbox.trace)
         if not inbox.items:
             raise LookupError("the observable completed without an element")
         return inbox.items[0]  # type: ignore[no-any-return]
+    except (
+        GeneratorExit
+    ):  # the coroutine is being closed: nothing may be awaited, nor is there a loop perhaps
+        closed = True
+        raise
     finally:
-        inbox.dispose()
-        if inbox.tasks:
+        with contextlib.suppress(RuntimeError) if closed else contextlib.nullcontext():
+            inbox.dispose()
+        if inbox.tasks and not closed:
             await settle(inbox.tasks)
 
 
-class _Last(Inbox):
+class _One(Demand):
+    """Room for one element at any time: the newest replaces the one before."""
+
     __slots__ = ()
+
+    def credit(self) -> int:
+        return 1
+
+
+_ONE: Final = _One()
+
+
+class _Last(Inbox):
+    """Keeps the last element alone."""
+
+    __slots__ = ("trace",)
 
     def __init__(self) -> None:
         super().__init__(1)
+        self.trace: TracebackType | None = None
 
-    def _credit(self) -> int:
-        return 1
+    def _own_demand(self) -> Demand:
+        return _ONE  # one of its own would refer to it, and both would have to be collected
 
     def on_next(self, value: Any) -> None:
         self.items.clear()
         self.items.append(value)
+
+    def on_error(self, error: Exception) -> None:
+        self.trace = error.__traceback__
+        super().on_error(error)

@@ -24,7 +24,7 @@ def attach_inner(link: Link, inner: Observable[Any] | Awaitable[Any], scheduler:
     elif isinstance(inner, Observable):
         link.connect(Adapter(inner), scheduler)
     elif isinstance(inner, Awaitable):
-        call = AsyncCall(inner, link, scheduler.tasks)
+        call = AsyncCall(inner, link, scheduler.tasks, scheduler.context.copy())
         if link.upstream is DISPOSED:
             call.dispose()
         else:

@@ -33,13 +33,13 @@ def for_call(operator: Operator, fn: Function, args: tuple[Any, ...], kwargs: Ma
 def call_key(fn: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hashable:
     """What makes two calls equal unless somebody says otherwise: the function and all its arguments.
 
-    Types count too, so that `1` and `True` are two things.
+    Types count too, so that `1` and `True` are two things; inside of a tuple they are not looked at.
 
     Raises:
         TypeError: An argument cannot be hashed.
     """
     named = tuple(sorted(kwargs.items()))
-    types = tuple(map(type, (*args, *kwargs.values())))
+    types = (*map(type, args), *(type(value) for _, value in named))
     key = (fn, args, named, types)
     try:
         hash(key)

@@ -1,8 +1,8 @@
 """Virtual time for Rx and asyncio at once: a loop on which time passes only when nothing else is left to do.
 
 Nothing is mocked: timers, tasks and futures are those of asyncio, in their usual order, and the loop's Rx
-scheduler is `reactivex`'s own `AsyncIOScheduler`. A minute takes no time, and a test that waits for something
-that can never happen fails at once instead of hanging.
+scheduler is `reactivex`'s own `AsyncIOScheduler` with the loop's clock. A minute takes no time, and a test
+that waits for something that can never happen fails at once instead of hanging.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ import asyncio
 import contextlib
 import functools
 import gc
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
-__all__ = ["VirtualLoop", "run_virtual", "virtual_time"]
+__all__ = ["VirtualLoop", "VirtualScheduler", "run_virtual", "virtual_time"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
+_RESOLUTION = 1e-9
 _TURNS = 25
 """Turns of the loop in which cancelled tasks may finish."""
 
@@ -36,6 +39,15 @@ class _Waiting:
         if timeout is None or timeout > 0.0:
             self._loop._idle(timeout)
         return []
+
+
+class VirtualScheduler(AsyncIOScheduler):
+    """The Rx scheduler of a virtual loop; stock RxPY would ask the clock on the wall what time it is."""
+
+    @property
+    def now(self) -> datetime:
+        """The time of the loop."""
+        return self.to_datetime(self._loop.time())
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -54,14 +66,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def __init__(self, start: float = 0.0) -> None:
         super().__init__()
-        self._now = start
         self._stepping = False
         self._selector = _Waiting(self)
-        self.scheduler = AsyncIOScheduler(self)
+        self._move_to(start)
+        self.scheduler = VirtualScheduler(self)
 
     def time(self) -> float:
         """Virtual seconds."""
         return self._now
+
+    def _move_to(self, now: float) -> None:
+        self._now = now
+        # The loop runs what is due within its resolution: far from 0, less than that is no difference at all.
+        self._clock_resolution = max(_RESOLUTION, 2.0 * math.ulp(now))
 
     def _idle(self, timeout: float | None) -> None:
         if self._stepping:
@@ -69,7 +86,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         elif timeout is None:
             raise RuntimeError("nothing can happen any more: the test waits in vain")
         else:
-            self._now += timeout
+            self._move_to(self._now + timeout)
 
     def run_instant(self) -> None:
         """Runs everything that can happen without any time passing."""
@@ -87,7 +104,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         timers = self.timers()
         if not timers:
             return False
-        self._now = max(self._now, min(timer.when() for timer in timers))
+        self._move_to(max(self._now, min(timer.when() for timer in timers)))
         self.run_instant()
         return True
 

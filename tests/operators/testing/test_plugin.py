@@ -56,3 +56,36 @@ def test_short_is_two_thousand_and_long_is_fifty_thousand() -> None:
 def test_what_else_is_given_is_refused(wanted: str) -> None:
     with pytest.raises(pytest.UsageError, match="--laws="):
         size_of(wanted)
+
+
+WITHOUT_HYPOTHESIS = """
+import sys
+
+
+class Missing:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] == "hypothesis":
+            raise ModuleNotFoundError(name)
+
+
+sys.meta_path.insert(0, Missing())
+import pytest
+
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "test_mine.py"]))
+"""
+
+
+def test_it_does_no_harm_where_hypothesis_is_not_installed(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(
+        "def test_one():\n    from rxorch_operators.testing import Recorder\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_HYPOTHESIS],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 import reactivex
 from reactivex import operators as ops
 
 from rxorch_operators import from_async, last_of, timeout
-from rxorch_operators.testing import VirtualLoop, run_virtual, virtual_time
+from rxorch_operators.testing import Recorder, VirtualLoop, run_virtual, virtual_time
 from rxorch_operators.testing.virtual_loop import stepped_loop
 
 
@@ -33,7 +34,7 @@ async def test_rx_and_asyncio_share_the_time() -> None:
     seen: list[tuple[float, int]] = []
     done = loop.create_future()
     reactivex.interval(2.0).pipe(ops.take(3)).subscribe(
-        lambda number: seen.append((round(loop.time(), 3), number)),
+        lambda number: seen.append((loop.time(), number)),
         on_completed=lambda: done.set_result(None),
         scheduler=loop.scheduler,
     )
@@ -133,3 +134,27 @@ async def test_it_runs_inside_of_another_loop_as_in_a_notebook() -> None:
         assert loop.advance()
     assert asyncio.get_running_loop() is outer
     assert outer.time() - started < 3600.0
+
+
+@pytest.mark.parametrize(
+    "operator", [ops.delay(2.5), ops.throttle_first(0.5), ops.timestamp(), ops.debounce(0.5)]
+)
+def test_stock_operators_that_read_the_clock_read_that_of_the_loop(operator: Any) -> None:
+    with stepped_loop() as loop:
+        recorder = Recorder(loop.time)
+        reactivex.interval(1.0).pipe(ops.take(4), operator).subscribe(recorder, scheduler=loop.scheduler)
+        for _ in range(100):
+            if not loop.advance():
+                break
+        assert recorder.completed
+        assert len(recorder.values) == 4
+        assert loop.scheduler.now.timestamp() == loop.time()
+
+
+@pytest.mark.parametrize("start", [2.0**24, 1.7e9, 1e12])
+def test_it_runs_far_from_zero(start: float) -> None:
+    async def later() -> float:
+        await asyncio.sleep(1.0)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(later(), start=start) == start + 1.0
