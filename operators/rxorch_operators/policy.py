@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -148,7 +147,11 @@ def _is_worth_it(error: Exception) -> bool:
 def _limiters(given: RateLimiter | Sequence[RateLimiter] | None) -> tuple[RateLimiter, ...]:
     if given is None:
         return ()
-    return (given,) if isinstance(given, RateLimiter) else tuple(given)
+    if isinstance(given, RateLimiter):
+        return (given,)
+    if not isinstance(given, Sequence):
+        raise TypeError(f"rate_limit={given!r}: expected a RateLimiter, or several")
+    return tuple(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +196,20 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "circuit_breaker": (CircuitBreaker,),
     "bulkhead": (Bulkhead, AdaptiveBulkhead),
     "chaos": (FaultInjector,),
+    "random": (Random,),
+    "scheduler": (SchedulerBase,),
+}
+
+_BELONGS_TO: Mapping[str, tuple[str, ...]] = {
+    "key": ("cache", "coalesce"),
+    "retry_if": ("retry",),
+    "budget": ("retry", "hedge"),
+    "random": ("retry", "chaos"),
 }
 
 
 def _check(parts: _Parts) -> None:
-    """Refuses now what would fail at the first subscription."""
+    """Refuses now what would fail at the first subscription, or would have no effect."""
     if not parts.names:
         raise TypeError(f"policy() needs at least one of {', '.join(_ORDER)}")
     for name, kinds in _KINDS.items():
@@ -205,11 +217,24 @@ def _check(parts: _Parts) -> None:
         if value is not None and not isinstance(value, kinds):
             wanted = " or ".join(kind.__name__ for kind in kinds)
             raise TypeError(f"{name}={value!r}: expected a {wanted}")
-    for name in ("total_timeout", "timeout"):
-        seconds = getattr(parts, name)
-        if seconds is not None and not 0.0 <= seconds < math.inf:
-            raise invalid(name, seconds, "give seconds, 0 or more, or None for no limit")
+    for name in ("fallback", "retry_if"):
+        value = getattr(parts, name)
+        if value is not None and not callable(value):
+            raise TypeError(f"{name}={value!r}: expected a function of the error")
+    _check_times(parts)
+    for name, owners in _BELONGS_TO.items():
+        if getattr(parts, name) is not None and not any(owner in parts.names for owner in owners):
+            raise TypeError(f"{name}= has no effect without {' or '.join(f'{owner}=' for owner in owners)}")
     _operators(parts)  # each has checks of its own
+
+
+def _check_times(parts: _Parts) -> None:
+    for name in ("total_timeout", "timeout", "ttl"):
+        seconds = getattr(parts, name)
+        if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float)):
+            raise TypeError(f"{name}={seconds!r}: expected seconds")
+        if seconds is not None and not seconds >= 0.0:
+            raise invalid(name, seconds, "give seconds, 0 or more, or None for no limit")
 
 
 def _operators(parts: _Parts) -> tuple[Operator, ...]:

@@ -205,6 +205,7 @@ def test_nothing_given_is_a_mistake() -> None:
         policy()
     with pytest.raises(TypeError, match="at least one of"):
         policy(budget=RetryBudget())
+    assert repr(policy(timeout=float("inf"))) == "policy(timeout)"  # as the operator has it: no limit
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,17 @@ def test_nothing_given_is_a_mistake() -> None:
         ({"cache": {}}, "cache={}: expected a TtlCache"),
         ({"chaos": 0.1}, "chaos=0.1: expected a FaultInjector"),
         ({"rate_limit": [7]}, "expected RateLimiter objects, got int"),
-        ({"fallback": 7}, "handler must be a function"),
+        ({"rate_limit": 7}, "rate_limit=7: expected a RateLimiter"),
+        ({"fallback": 7}, "fallback=7: expected a function of the error"),
+        ({"retry": 3, "retry_if": 7}, "retry_if=7: expected a function of the error"),
+        ({"timeout": "5"}, "timeout='5': expected seconds"),
+        ({"total_timeout": True}, "total_timeout=True: expected seconds"),
+        ({"cache": TtlCache(), "ttl": "x"}, "ttl='x': expected seconds"),
+        ({"retry": 3, "random": 5}, "random=5: expected a Random"),
+        ({"retry": 3, "scheduler": 5}, "scheduler=5: expected a SchedulerBase"),
+        ({"timeout": 1.0, "key": "a"}, "key= has no effect without cache= or coalesce="),
+        ({"timeout": 1.0, "retry_if": bool}, "retry_if= has no effect without retry="),
+        ({"timeout": 1.0, "budget": RetryBudget()}, "budget= has no effect without retry= or hedge="),
     ],
 )
 def test_what_is_of_the_wrong_kind_is_named(given: dict[str, Any], message: str) -> None:
