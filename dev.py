@@ -6,6 +6,7 @@
     python3 dev.py lint                                      ruff, mypy and the floors, no tests
     python3 dev.py bench [pytest arguments]                  the benchmarks
     python3 dev.py docs [pytest arguments]                   the examples of README and docs, executed
+    python3 dev.py mutate [ENGINE ...]                       mutation testing of the engines, for an hour
 
 The first run makes `.venv` beside this file and installs rxorch into it, editable, with all extras. It is
 made again when pyproject.toml, this file or the Python version changes. Delete the folder to start afresh.
@@ -125,12 +126,18 @@ def docs(rest: list[str]) -> int:
     return _become(["-m", "pytest", *pages, "tests/test_docstrings.py", *rest])
 
 
+def mutate(rest: list[str]) -> int:
+    """Change the engines a little, thousands of times, and count what the tests notice."""
+    return _become(["-m", "tests.support.mutation", *rest])
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "demo": demo,
     "test": test,
     "lint": lint,
     "bench": bench,
     "docs": docs,
+    "mutate": mutate,
 }
 
 
