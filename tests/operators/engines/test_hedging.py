@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections import deque
 from random import Random
 from typing import Any
@@ -223,6 +224,28 @@ def test_it_has_a_face_for_people() -> None:
 def test_what_cannot_work_is_refused(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"^{field}="):
         HedgePolicy(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"max_hedges": 11}, "max_hedges=11: give a whole number from 0 (only measures) to 10"),
+        ({"delay": -1.0}, "delay=-1.0: give seconds, 0 (all at once) or more"),
+        ({"percentile": 95}, "percentile=95: give a share between 0 and 1, or None for a fixed delay"),
+        ({"min_samples": 0}, "min_samples=0: give a whole number, 1 or more"),
+        ({"window": 49}, "window=49: give a whole number, at least min_samples=50"),
+        ({"min_delay": -1.0}, "min_delay=-1.0: give seconds, 0 or more"),
+        ({"max_delay": 0.0}, "max_delay=0.0: give seconds, at least min_delay=0.001"),
+    ],
+)
+def test_a_refusal_names_the_field_its_value_and_the_fix(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        HedgePolicy(**given)
+
+
+def test_a_window_without_room_is_refused_with_the_fix() -> None:
+    with pytest.raises(ValueError, match=r"^size=0: give a whole number, 1 or more$"):
+        LatencyWindow(size=0)
 
 
 def test_the_ends_of_the_ranges_are_allowed() -> None:
