@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
-from .core.demand import DemandScheduler
+from .core.clock import LoopClock
+from .core.demand import UNBOUNDED, DemandScheduler
 from .core.stage import NOTHING, Stage
 
 T = TypeVar("T")
 
 _TURN: Final = 512
 """Elements emitted in one go before other work of the loop gets its turn."""
+
+_TURNS: Final = range(_TURN)
 
 
 def from_iterable(iterable: Iterable[T]) -> Observable[T]:
@@ -59,69 +63,126 @@ class _FromIterable(Stage[T]):
 class _Pump(DisposableBase):
     """Moves elements from an iterator to a sink while there is demand."""
 
-    __slots__ = ("_busy", "_iterator", "_scheduled", "_scheduler", "_sink", "_stopped")
+    __slots__ = (
+        "_busy",
+        "_credit",
+        "_handle",
+        "_iterator",
+        "_on_next",
+        "_scheduled",
+        "_scheduler",
+        "_sink",
+        "_stopped",
+        "_unbounded",
+    )
 
     def __init__(self, iterator: Iterator[Any], sink: ObserverBase[Any], scheduler: DemandScheduler) -> None:
         self._iterator = iterator
         self._sink = sink
         self._scheduler = scheduler
         self._scheduled: DisposableBase = NOTHING
+        self._handle: asyncio.Handle | None = None
+        self._on_next = sink.on_next
+        self._credit = scheduler.demand.credit
+        self._unbounded = scheduler.demand is UNBOUNDED
         self._busy = False
         self._stopped = False
-        scheduler.demand.listen(self._on_demand)
+        scheduler.demand.listen(self._pump)
 
     def resume_later(self) -> None:
         """Goes on in the loop's next turn; never inside `attach`, so that the sink can dispose us."""
         self._busy = True
-        self._scheduled = self._scheduler.schedule(self._resume)
+        clock = self._scheduler.clock
+        if isinstance(clock, LoopClock):  # a tenth of what the scheduler on it would cost
+            self._handle = clock.loop.call_soon(self._resume)
+        else:
+            self._scheduled = self._scheduler.schedule(self._resume)
 
-    def _resume(self, _: SchedulerBase, __: object = None) -> None:
+    def _resume(self, _: SchedulerBase | None = None, __: object = None) -> None:
         self._busy = False
         self._pump()
 
-    def _on_demand(self) -> None:
-        if not self._busy:  # else: the sink asks from inside our own on_next, and the loop below goes on
-            self._pump()
-
     def _pump(self) -> None:
+        if self._busy:  # the sink asks from inside our own on_next, and the loop below goes on
+            return
         self._busy = True
-        credit, iterator, on_next = self._scheduler.demand.credit, self._iterator, self._sink.on_next
-        for _ in range(_TURN):
-            if self._stopped:
-                return
+        credit, iterator, on_next = self._credit, self._iterator, self._on_next
+        if self._unbounded:
+            self._pour()
+            return
+        for _ in _TURNS:
             if credit() <= 0:
                 self._busy = False
                 return
             try:
                 value = next(iterator)
-            except StopIteration:
-                self._end()
-                self._sink.on_completed()
-                return
-            except (Exception, asyncio.CancelledError) as error:
-                self._end()
-                self._sink.on_error(error)  # type: ignore[arg-type]
+            except BaseException as error:
+                self._ended(error)
                 return
             if self._stopped:  # the iterator itself disposed us, when it could not be closed
-                self._close()  # type: ignore[unreachable]  # not seen: `next` may call anything
+                self._close()
                 return
             try:
                 on_next(value)
             except BaseException:
                 self.dispose()
                 raise
-        if not self._stopped:
+            if self._stopped:  # by the sink, from inside of its on_next
+                return  # type: ignore[unreachable]
+        self.resume_later()
+
+    def _pour(self) -> None:
+        """The same for a consumer that takes any number: there is nothing to ask, so a plain loop."""
+        iterator, on_next = self._iterator, self._on_next
+        sending = False  # whether it was the sink that raised
+        try:
+            for value in islice(iterator, _TURN - 1):
+                try:
+                    on_next(value)
+                except BaseException:
+                    sending = True
+                    raise
+                if self._stopped:
+                    self._close()  # for an iterator that disposed us itself; else it was done before
+                    return
+            value = next(iterator)  # one more, which tells whether this was the end
+            sending = True
+            if not self._stopped:
+                on_next(value)
+        except BaseException as error:
+            if sending:
+                self.dispose()
+                raise
+            self._ended(error)
+            return
+        if self._stopped:
+            self._close()
+        else:
             self.resume_later()
+
+    def _ended(self, error: BaseException) -> None:
+        """What the iterator raised: its end, or its error."""
+        if not isinstance(error, Exception | asyncio.CancelledError):
+            raise error
+        if self._stopped:
+            return
+        self._end()
+        if isinstance(error, StopIteration):
+            self._sink.on_completed()
+        else:
+            self._sink.on_error(error)  # type: ignore[arg-type]
 
     def _end(self) -> None:
         self._stopped = True
-        self._scheduler.demand.forget(self._on_demand)
+        self._scheduler.demand.forget(self._pump)
 
     def dispose(self) -> None:
         if self._stopped:
             return
         self._end()
         self._scheduled.dispose()
+        if self._handle is not None:
+            self._handle.cancel()
         if not getattr(self._iterator, "gi_running", False):
             self._close()
 

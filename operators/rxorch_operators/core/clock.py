@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from reactivex.abc import DisposableBase, SchedulerBase
 from reactivex.scheduler import CurrentThreadScheduler, VirtualTimeScheduler
@@ -34,6 +34,9 @@ class Clock(Protocol):
         """Calls a function once after so many seconds."""
 
 
+_LOOP_TIME: Final = asyncio.BaseEventLoop.time
+
+
 class LoopClock:
     """The clock of an asyncio event loop."""
 
@@ -42,6 +45,8 @@ class LoopClock:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.now = loop.time
+        if getattr(self.now, "__func__", None) is _LOOP_TIME:
+            self.now = time.monotonic  # what it calls: one call less each time
         self.call_later: Callable[[float, Callable[[], object]], Handle] = loop.call_later
 
     def same_loop(self, clock: Clock) -> bool:

@@ -139,8 +139,11 @@ class Circuit:
         if outcome is _IGNORED:
             return None
         slow = self.policy.slow_call_duration
-        self._tally.add(now, outcome is _FAILURE, slow is not None and now - permit.started > slow)
-        return self._judge(now) if state is _CLOSED else None
+        tally = self._tally
+        tally.add(now, outcome is _FAILURE, slow is not None and now - permit.started > slow)
+        if state is _CLOSED and (tally.failed or tally.slow):
+            return self._judge(now)
+        return None
 
     def state(self, now: float) -> CircuitState:
         """The state, read without taking a permit. An OPEN circuit stays so until somebody tries.
@@ -269,8 +272,6 @@ class Circuit:
     def _judge(self, now: float) -> CircuitChange | None:
         policy, tally = self.policy, self._tally
         failed, slow = tally.failed, tally.slow
-        if not failed and not slow:
-            return None
         calls = tally.calls
         if policy.kind == "consecutive":
             reason = _worst(tally) if calls >= policy.threshold else None
