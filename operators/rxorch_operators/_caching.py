@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -128,8 +129,8 @@ class Remembering(Link):
         self.release()
         try:
             self._store()
-        except Exception as error:
-            self.sink.on_error(error)
+        except (Exception, asyncio.CancelledError) as error:
+            self.sink.on_error(error)  # type: ignore[arg-type]
             return
         self.sink.on_completed()
 

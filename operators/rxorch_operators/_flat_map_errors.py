@@ -7,6 +7,7 @@ all: it is nobody's failure, and who cancels wants an end.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable
 from typing import Any, TypeAlias, cast
 
@@ -175,9 +176,9 @@ class _Sorting(_SourceLink):
         try:
             key = self._key(value)
             hash(key)
-        except Exception as broken:
+        except (Exception, asyncio.CancelledError) as broken:
             error, key = broken, object()  # a lane of its own
-        self.sink.on_next(_Keyed(value, key, error))
+        self.sink.on_next(_Keyed(value, key, error))  # type: ignore[arg-type]
 
 
 class _Attempts:
@@ -220,11 +221,11 @@ class _Attempt(Stage[Any]):
             return link
         try:
             attach_inner(link, self.project(self.value), scheduler)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             # Only a form attaches us, with a link of its own. It cannot dispose ours before it has it.
             if link.is_disposed or cast("Link", sink).is_disposed:
                 raise
-            link.on_error(error)
+            link.on_error(error)  # type: ignore[arg-type]
         return link
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
@@ -69,10 +70,10 @@ class _Keying(Merging):
         try:
             key = self._key(value)
             busy = key in self._lanes
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             if self.is_disposed:
                 raise
-            self.fail(error)
+            self.fail(error)  # type: ignore[arg-type]
             return
         if busy:
             lane = self._lanes[key]
@@ -91,10 +92,10 @@ class _Keying(Merging):
         self._inners.add(inner)
         try:
             attach_inner(inner, self._project(element), self._scheduler)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             if self.is_disposed:
                 raise
-            self.fail(error)
+            self.fail(error)  # type: ignore[arg-type]
 
     def inner_completed(self, inner: Inner) -> None:
         """Frees the slot and the key of an inner that is done; the next one of its lane is ready."""

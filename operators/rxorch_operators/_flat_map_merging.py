@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import Any, TypeVar
 
@@ -85,10 +86,10 @@ class Merging(Link, ListenedDemand):
         self._inners.add(inner)
         try:
             attach_inner(inner, self._project(value), self._scheduler)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             if self.is_disposed:
                 raise
-            self.fail(error)
+            self.fail(error)  # type: ignore[arg-type]
 
     def inner_completed(self, inner: Inner) -> None:
         """Frees the slot of an inner that is done."""

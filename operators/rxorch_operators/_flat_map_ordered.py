@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import Any, Final, TypeVar
 
@@ -100,10 +101,10 @@ class _Ordering(Link, ListenedDemand):
             if isinstance(inner, Observable):  # an awaitable has one result and asks for no demand
                 scheduler = scheduler.with_demand(seat)
             attach_inner(seat, inner, scheduler)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             if self.is_disposed:
                 raise
-            self.fail(error)
+            self.fail(error)  # type: ignore[arg-type]
 
     def seat_completed(self) -> None:
         """Frees the slot of an inner; its seat goes when all earlier ones are gone."""

@@ -249,7 +249,9 @@ class _Holding(_Retrying):
 
     def _release(self) -> None:
         held, self._held = self._held, _MISSING
-        if held is not _MISSING:
+        if (
+            held is not _MISSING and self.upstream is not DISPOSED
+        ):  # one of the user's functions may have ended it
             self._emit(held)
 
     def _again(self, error: Exception | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
@@ -188,9 +189,13 @@ class _Batching(Link, ListenedDemand):
             self.grew()
 
     def on_error(self, error: Exception) -> None:
-        if not self._source_done:
-            self._error = error
-            self.on_completed()
+        if self._source_done or self.upstream is DISPOSED:
+            return
+        self._error = error
+        self.on_completed()
+        if self.upstream is not DISPOSED and not isinstance(error, Exception):
+            self.dispose()  # type: ignore[unreachable]  # a cancellation does not wait for room
+            self.sink.on_error(error)
 
     def on_completed(self) -> None:
         if self.upstream is DISPOSED or self._source_done:
@@ -274,8 +279,10 @@ class _Weighing(_Batching):
             weight = self._weigh(value)
             if not weight >= 0.0:
                 raise invalid("weigh", weight, "the weight of an element is 0 or more")
-        except Exception as error:
-            self._break(error)
+        except (Exception, asyncio.CancelledError) as error:
+            self._break(error)  # type: ignore[arg-type]
+            return
+        if self.upstream is DISPOSED:  # by `weigh` itself
             return
         if self._open and self._weight + weight > self._max_weight:
             self._close()

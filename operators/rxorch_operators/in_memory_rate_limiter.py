@@ -119,7 +119,8 @@ class _Rates:
         return True
 
     def give_back(self, taken: float, cost: int = 1, /) -> None:
-        """Keeps it: a window has no undo. So a call that never left counts, on the safe side."""
+        for window in self.windows:
+            window.give_back(taken, cost)
 
     def status(self, name: str, now: float) -> RateLimitStatus:
         window = min(self.windows, key=lambda one: (one.remaining(now), -one.reset_after(now)))

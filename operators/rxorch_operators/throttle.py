@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -179,14 +180,19 @@ class _Pacing(Link, ListenedDemand):
             try:
                 cost = self._cost(value)
                 self._gate.peek(self._clock.now(), cost)  # refuses a cost that can never pass
-            except Exception as error:
-                self._fail(error)
+            except (Exception, asyncio.CancelledError) as error:
+                self._fail(error)  # type: ignore[arg-type]
                 return
+            if self.is_disposed:  # by `cost` itself
+                return  # type: ignore[unreachable]
         self._queue.append((value, cost))
         if self._timer is None:
             self._send_due()
 
     def on_error(self, error: Exception) -> None:
+        if not isinstance(error, Exception):  # a cancellation waits for nobody
+            self._fail(error)  # type: ignore[unreachable]
+            return
         self._error = error
         self.on_completed()
 
@@ -226,7 +232,10 @@ class _Pacing(Link, ListenedDemand):
         now = self._clock.now()
         wait = self._gate.peek(now, cost)
         if wait > _SLACK:
-            self._timer = self._clock.call_later(max(wait, least), self._on_time)
+            try:
+                self._timer = self._clock.call_later(max(wait, least), self._on_time)
+            except Exception as error:  # no event loop to wait on
+                self._fail(error)
             return False
         self._gate.take(now + wait, cost)
         self._queue.popleft()
@@ -234,8 +243,9 @@ class _Pacing(Link, ListenedDemand):
         return not self.is_disposed
 
     def _fail(self, error: Exception) -> None:
-        self.dispose()
-        self.sink.on_error(error)
+        if not self.is_disposed:
+            self.dispose()
+            self.sink.on_error(error)
 
     def dispose(self) -> None:
         if self.is_disposed:

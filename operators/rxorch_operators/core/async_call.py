@@ -13,7 +13,7 @@ from .clock import running_loop
 
 __all__ = ["NOBODY", "AsyncCall"]
 
-_ENDS_THE_TASK: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+_ENDS_THE_TASK: Final = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
 """What a task has to end with; another `BaseException` is told to the sink and that is all."""
 
 
@@ -57,6 +57,8 @@ class AsyncCall(DisposableBase):
             value = await awaitable
         except Exception as error:
             self._end().on_error(error)
+        except GeneratorExit:  # thrown away with its loop: nobody is there any more
+            raise
         except BaseException as error:  # a cancellation, or an exit: whoever waits must hear of it
             self._end().on_error(error)  # type: ignore[arg-type]
             if isinstance(error, _ENDS_THE_TASK):
