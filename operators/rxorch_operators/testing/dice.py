@@ -18,10 +18,14 @@ T = TypeVar("T")
 BYTES: Final = 64
 """Choices that the largest case takes."""
 
+_MOODS: Final = ("calm",) * 4 + ("disturbed",) * 2 + ("wild",) * 2
+"""Half of the cases are undisturbed, a quarter has one interference, the others have any number."""
 _KINDS: Final[Sequence[SourceKind]] = ("cold", "stage", "sync", "pull")
 _ENDS: Final[Sequence[End]] = ("completed", "completed", "completed", "error", "never", "cancelled")
-_INNER_ENDS: Final[Sequence[End]] = ("completed", "completed", "error")
+_INNER_ENDS: Final[Sequence[End]] = ("completed",) * 11 + ("error",) * 3 + ("cancelled", "never")
 _RARELY: Final = (None, None, None, None, 1, 2, 3, 4)
+_SOMETIMES: Final = (None, None, None, 1, None, 3)
+_AT: Final = (0, 1, 2, 3, 5, 8)
 
 
 def case_of(thrown: bytes) -> Case:
@@ -34,12 +38,13 @@ def case_of(thrown: bytes) -> Case:
     True
     """
     dice = _Dice(thrown)
+    trouble = _trouble(dice)
     kind = dice.pick(_KINDS)
     return Case(
         kind=kind,
-        fault=dice.pick(_RARELY),
-        second=dice.pick(_RARELY),
-        consumer=_consumer(dice),
+        fault=trouble.get("fault"),
+        second=dice.pick(_SOMETIMES),
+        consumer=_consumer(dice, trouble),
         seed=dice.upto(3),
         sources=tuple(_source(dice, kind) for _ in range(1 + dice.upto(2))),
         inners=tuple(_inner(dice) for _ in range(1 + dice.upto(2))),
@@ -66,25 +71,34 @@ class _Dice:
         return self._bytes[place] % (largest + 1) if place < len(self._bytes) else 0
 
 
-def _consumer(dice: _Dice) -> Consumer:
+def _trouble(dice: _Dice) -> dict[str, int | None]:
+    """Who interferes, and when."""
+    mood = dice.pick(_MOODS)
+    if mood == "calm":
+        return {}
+    if mood == "disturbed":
+        what = dice.pick(("fault", "dispose_at", "dispose_in", "raises_in"))
+        return {what: dice.pick(_AT) if what == "dispose_at" else 1 + dice.upto(3)}
+    return {
+        "fault": dice.pick(_RARELY),
+        "dispose_at": dice.pick((None,) * 5 + _AT),
+        "dispose_in": dice.pick(_RARELY),
+        "raises_in": dice.pick(_RARELY),
+    }
+
+
+def _consumer(dice: _Dice, trouble: dict[str, int | None]) -> Consumer:
     room = dice.pick((None, 0, None, 1, None, 2, None, 3))
-    plan = Consumer(
-        lean=bool(dice.upto(1)),
-        dispose_at=dice.pick((None,) * 5 + (0, 1, 2, 3, 5, 8)),
-        dispose_in=dice.pick(_RARELY),
-        raises_in=dice.pick(_RARELY),
-    )
-    if room is None:
-        return plan
-    openings = tuple((1 + dice.upto(8), 1 + dice.upto(2)) for _ in range(dice.upto(2)))
+    lean = bool(dice.upto(1))
+    bounded = room is not None
     return Consumer(
         room=room,
-        openings=openings,
-        takes_more_inside=bool(dice.upto(1)),
-        lean=plan.lean,
-        dispose_at=plan.dispose_at,
-        dispose_in=plan.dispose_in,
-        raises_in=plan.raises_in,
+        openings=tuple((1 + dice.upto(8), 1 + dice.upto(2)) for _ in range(dice.upto(2))) if bounded else (),
+        takes_more_inside=bounded and bool(dice.upto(1)),
+        lean=lean,
+        dispose_at=trouble.get("dispose_at"),
+        dispose_in=trouble.get("dispose_in"),
+        raises_in=trouble.get("raises_in"),
     )
 
 

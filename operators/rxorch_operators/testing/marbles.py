@@ -122,10 +122,12 @@ def _wrong(text: str, place: int, what: str) -> ValueError:
 def write_marbles(
     events: Iterable[Event], *, names: Mapping[Any, str] | None = None, unit: float = 1.0
 ) -> str:
-    """Prints events as marbles that `read_marbles` reads back.
+    """Prints events as marbles.
 
-    Elements that are not single letters are named a, b, c ... in order of appearance, and a legend follows.
-    What does not lie on columns, or would not fit between them, is printed by `as_list`.
+    `read_marbles` reads them back if the elements are single letters: an error comes back as a `MarbleError`
+    then. Other elements are named by letters that are not in use, in order of appearance, and a legend
+    follows, which is for people and cannot be read back; the marbles before it can, with `values`. What
+    does not lie on columns, or would not fit between them, is printed by `as_list`, for people too.
 
     Args:
         events: In the order of time.
@@ -136,11 +138,13 @@ def write_marbles(
     '-a-(b|)'
     >>> write_marbles([Event(0.0, "next", 10), Event(1.0, "next", 20), Event(2.0, "next", 10)])
     'aba   a=10 b=20'
+    >>> write_marbles([Event(0.0, "next", "a"), Event(1.0, "next", 10)])
+    'ab   b=10'
     >>> write_marbles([Event(0.0, "next", "a"), Event(0.3, "completed")])
     '0 a, 0.3 |'
     """
     listed = list(events)
-    letters = _Letters(names or {})
+    letters = _Letters(listed, names or {})
     columns: dict[int, str] = {}
     for event in listed:
         column = round(event.at / unit)
@@ -158,20 +162,26 @@ def write_marbles(
 class _Letters:
     """Gives each value a letter of its own."""
 
-    def __init__(self, names: Mapping[Any, str]) -> None:
+    def __init__(self, events: list[Event], names: Mapping[Any, str]) -> None:
         self._names = names
         self._given: list[tuple[Any, str]] = []
-        self._spare = [letter for letter in _LETTERS if letter not in names.values()]
+        self._taken = set(names.values())
+        own = {event.value for event in events if self._is_letter(event.value)}
+        self._spare = [letter for letter in _LETTERS if letter not in own | self._taken]
         self.enough = True
+
+    def _is_letter(self, value: Any) -> bool:
+        single = isinstance(value, str) and len(value) == 1 and value not in _SIGNS
+        return single and value not in self._taken
 
     def of(self, event: Event) -> str:
         if event.kind != "next":
             return "#" if event.kind == "error" else "|"
         value = event.value
-        if isinstance(value, str) and len(value) == 1 and value not in _SIGNS:
-            return value
+        if self._is_letter(value):
+            return str(value)
         for known, letter in [*self._names.items(), *self._given]:
-            if type(known) is type(value) and known == value:
+            if known is value or (type(known) is type(value) and known == value):
                 return letter
         self.enough = self.enough and bool(self._spare)
         letter = self._spare.pop(0) if self._spare else "?"

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from reactivex import Observable
-from reactivex.abc import DisposableBase
-from reactivex.scheduler.eventloop import AsyncIOScheduler
+from reactivex.abc import DisposableBase, SchedulerBase
 
 from ..core.demand import BoundedDemand, DemandScheduler
 from ..core.stage import as_stage
@@ -17,11 +16,16 @@ from .lab import Lab, Planned
 from .marbles import Event
 from .recording import Recorder
 from .script import Case, Consumer
-from .virtual_loop import VirtualLoop, stepped_loop
+from .subject import Subject
+from .virtual_loop import VirtualLoop, VirtualScheduler, stepped_loop
 
 __all__ = ["Performance", "perform"]
 
 _MANY: Final = 10**9
+_OPENS_AT: Final = 20
+"""Seconds after which a consumer can take any number."""
+_HORIZON: Final = 150.0
+"""Seconds after which everybody leaves; more than twice as long as any script takes one element at a time."""
 _INSTANTS: Final = 5_000
 """Instants after which a case counts as one that never comes to rest."""
 
@@ -35,6 +39,7 @@ class Performance:
         lab: Where it was played.
         records: What each subscriber saw.
         starts: When each subscribed, in seconds.
+        bases: The scheduler that each came with.
         disposed: Whether each was disposed by the case.
         raised: Whether the `on_next` of each has raised.
         offences: What broke a law, each beginning with the law's name.
@@ -44,28 +49,24 @@ class Performance:
     lab: Lab
     records: list[Recorder] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
+    bases: list[SchedulerBase] = field(default_factory=list)
     disposed: list[bool] = field(default_factory=list)
     raised: list[bool] = field(default_factory=list)
     offences: list[str] = field(default_factory=list)
 
 
-def perform(
-    build: Callable[[Lab], Callable[[Observable[Any]], Observable[Any]]],
-    case: Case,
-    max_ahead: int | None = None,
-) -> Performance:
+def perform(subject: Subject, case: Case) -> Performance:
     """Plays a case.
 
     Args:
-        build: Makes the operator from what the lab gives.
+        subject: The operator.
         case: What is to happen.
-        max_ahead: Elements that may be read beyond what the consumer asked for; None for any number.
     """
     with stepped_loop() as loop:
         lab = Lab(case, loop)
-        stage = _Stage(loop, lab, max_ahead)
+        stage = _Stage(loop, lab, subject)
         performance = Performance(case, lab)
-        pipeline = build(lab)(lab.source())
+        pipeline = subject.build(lab)(lab.source())
         if lab.subscribed:
             stage.offences.append("cold: the source was subscribed before anybody had subscribed")
         stage.invite(pipeline)
@@ -73,6 +74,7 @@ def perform(
         for guest in stage.guests:
             performance.records.append(guest.recorder)
             performance.starts.append(guest.started)
+            performance.bases.append(guest.base)
             performance.disposed.append(guest.disposed)
             performance.raised.append(guest.raised)
         stage.close()
@@ -85,9 +87,12 @@ def perform(
 class _Guest:
     """One subscriber, who follows the case."""
 
-    def __init__(self, lab: Lab, consumer: Consumer) -> None:
+    def __init__(self, lab: Lab, consumer: Consumer, on_event: Callable[[Event], object]) -> None:
         self.lab = lab
         self.consumer = consumer
+        self.on_event = on_event
+        self.base = VirtualScheduler(lab.loop)  # one for each: sources tell subscribers by it
+        lab.known.add(self.base)
         self.recorder = Recorder(lab.loop.time, self._on_event)
         self.room = self.granted = _MANY if consumer.room is None else consumer.room
         self.demand = BoundedDemand(lambda: self.room)
@@ -103,8 +108,7 @@ class _Guest:
 
     def subscribe(self, pipeline: Observable[Any]) -> None:
         self.started = self.lab.loop.time()
-        base = AsyncIOScheduler(self.lab.loop)  # one for each: sources tell subscribers by it
-        scheduler = DemandScheduler.of(base)
+        scheduler = DemandScheduler.of(self.base)
         if self.consumer.room is not None:
             scheduler = scheduler.with_demand(self.demand)
         if self.consumer.lean:
@@ -118,6 +122,7 @@ class _Guest:
 
     def _on_event(self, event: Event) -> None:
         who, number = self.consumer, len(self.recorder.events)
+        self.on_event(event)
         if event.kind == "next":
             self.room -= 1
         if number == who.dispose_in:
@@ -160,30 +165,30 @@ class _Ear(Recorder):
 class _Stage:
     """The loop, the guests and the clock of one case."""
 
-    def __init__(self, loop: VirtualLoop, lab: Lab, max_ahead: int | None) -> None:
+    def __init__(self, loop: VirtualLoop, lab: Lab, subject: Subject) -> None:
         self.loop = loop
         self.lab = lab
-        self.max_ahead = max_ahead
+        self.subject = subject
         self.offences: list[str] = []
         self.guests: list[_Guest] = []
         self._plan: set[asyncio.TimerHandle] = set()
         self._checked = False
         loop.set_exception_handler(self._on_lost_error)
         lab.on_read = self._on_read
-        lab.is_over = lambda: all(guest.over for guest in self.guests)
+        lab.is_over = lambda: bool(self.guests) and all(guest.over for guest in self.guests)
 
     def invite(self, pipeline: Observable[Any]) -> None:
         """Lets the subscribers come when the case says so."""
         case = self.lab.case
         offsets = [0] if case.second is None else [0, case.second]
         for offset in offsets:
-            guest = _Guest(self.lab, case.consumer)
+            guest = _Guest(self.lab, case.consumer, self._on_event)
             self.guests.append(guest)
             self._at(offset, guest.subscribe, pipeline)
             for seconds, room in case.consumer.openings:
                 self._at(offset + seconds, guest.open, room)
             if case.consumer.room is not None:
-                self._at(offset + 50, guest.open, _MANY)
+                self._at(offset + _OPENS_AT, guest.open, _MANY)
             if case.consumer.dispose_at is not None:
                 self._at(offset + case.consumer.dispose_at, guest.dispose)
 
@@ -191,10 +196,12 @@ class _Stage:
         self._plan.add(self.loop.call_at(seconds, function, *args))
 
     def run(self) -> None:
-        """Until nothing can happen any more."""
+        """Until nothing can happen any more, or everybody would have left."""
         for _ in range(_INSTANTS):
-            if not self.loop.advance():
+            timers = self.loop.timers()
+            if not timers or min(timer.when() for timer in timers) > _HORIZON:
                 return
+            self.loop.advance()
             if not self._checked and self.lab.is_over():
                 self._check()
                 if self.offences:
@@ -212,14 +219,47 @@ class _Stage:
     def _check(self) -> None:
         self._checked = True
         self.offences += [f"release: still there after the end: {what}" for what in self.lab.left()]
-        timers = [timer for timer in self.loop.timers() if timer not in self._plan]
+        timers = self._timers()
         if timers:
-            self.offences.append(f"release: timers still running after the end: {len(timers)}")
+            self.offences.append(f"release: timers still running after the end: {timers}")
+        if any(guest.demand._listeners for guest in self.guests):
+            self.offences.append("release: somebody still listens to the consumer's demand after the end")
+
+    def _timers(self) -> int:
+        return sum(timer not in self._plan for timer in self.loop.timers())
+
+    def _on_event(self, event: Event) -> None:
+        if len(self.guests) > 1:
+            return
+        if event.is_end:
+            first = self.subject.lets_go_first
+            if self.subject.tells if first is None else first:
+                self._check_end()
+        elif self.subject.max_ahead is not None and self.subject.keeps and self.lab.case.kind == "pull":
+            self._check_delivered()
+
+    def _check_end(self) -> None:
+        """Who tells the end has let go of everything; a task may still run, for one of them is telling it."""
+        lab, at_once = self.lab, self.lab.case.kind == "sync"
+        if at_once and self.guests[0].raised:
+            return  # while it is being subscribed, there is nothing that could be disposed
+        left = lab.held()
+        if lab.active and not at_once:
+            left.append(f"subscriptions: {lab.active}")
+        if not lab.running and self._timers():
+            left.append(f"timers: {self._timers()}")
+        self.offences += [f"release: still there when the end was told: {what}" for what in left]
+
+    def _check_delivered(self) -> None:
+        guest, lab = self.guests[0], self.lab
+        substituted = self.subject.handles_errors and (lab.failures or lab.cancelled)
+        if guest.room <= 0 and not substituted:  # this one is not yet counted
+            self.offences.append(f"demand: an element more came than the {guest.granted} asked for")
 
     def _on_read(self) -> None:
-        if self.max_ahead is None or len(self.guests) > 1:
+        if self.subject.max_ahead is None or len(self.guests) > 1:
             return
-        allowed = self.guests[0].granted + self.max_ahead
+        allowed = self.guests[0].granted + self.subject.max_ahead
         if self.lab.read > allowed:
             self.offences.append(f"demand: {self.lab.read} elements were read, {allowed} may be")
 

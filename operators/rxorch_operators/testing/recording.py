@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ _DEEPEST: Final = 4
 
 class Recorder(ObserverBase[Any]):
     """An observer that notes every event, and what no Observable may do.
+
+    It belongs to the thread that made it: a notification from another one is an offence.
 
     Args:
         now: Reads the time; 0 for ever by default.
@@ -37,6 +40,7 @@ class Recorder(ObserverBase[Any]):
     ) -> None:
         self._now = now or (lambda: 0.0)
         self._on_event = on_event
+        self._thread = threading.get_ident()
         self._inside: str | None = None
         self._depth = 0
         self._cut = False
@@ -75,6 +79,8 @@ class Recorder(ObserverBase[Any]):
     def _note(self, kind: Kind, value: Any) -> None:
         event = Event(round(self._now(), 6), kind, value)
         word = write_marbles([Event(0.0, kind, value)])
+        if threading.get_ident() != self._thread:
+            self.offences.append(f"serial: {word} came on another thread")
         if self._inside is not None:
             self.offences.append(f"serial: {word} came inside of {self._inside}")
         if self.ended:

@@ -40,9 +40,12 @@ class Script:
         if self.end == "completed":
             found.append(Event(float(at), "completed"))
         elif self.end != "never":
-            error = MarbleError() if self.end == "error" else asyncio.CancelledError()
-            found.append(Event(float(at), "error", error))
+            found.append(Event(float(at), "error", self.error()))
         return found
+
+    def error(self) -> BaseException:
+        """A new one, as it ends."""
+        return asyncio.CancelledError() if self.end == "cancelled" else MarbleError()
 
     def __str__(self) -> str:
         return write_marbles(self.events(), names={n: str(n) for n in range(10)}) or "(never)"
@@ -96,6 +99,11 @@ class Case:
     @property
     def plain(self) -> bool:
         """Whether nobody interferes: no disposal, no failing function, a consumer that takes all."""
+        return self.undisturbed and self.consumer.room is None
+
+    @property
+    def undisturbed(self) -> bool:
+        """Whether there is no disposal, and no function that fails."""
         who = self.consumer
-        watching = who.dispose_at is None and who.dispose_in is None and who.raises_in is None
-        return watching and who.room is None and self.fault is None
+        stays = who.dispose_at is None and who.dispose_in is None
+        return stays and who.raises_in is None and self.fault is None

@@ -7,6 +7,7 @@ RxPY has nothing for async iterables, in either direction. What stands against o
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 import reactivex as rx
@@ -17,8 +18,14 @@ from reactivex.disposable import Disposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.subject import Subject
 
-from rxorch_operators import from_async, from_async_iterable, from_iterable, last_of, to_async_iterable
-from rxorch_operators.with_overflow import with_overflow
+from rxorch_operators import (
+    from_async,
+    from_async_iterable,
+    from_iterable,
+    last_of,
+    to_async_iterable,
+    with_overflow,
+)
 
 from .jobs import CALLS, ELEMENTS, call, drain, in_tasks, numbers, subscribe_each, task_of
 from .measure import Pair, Side
@@ -84,6 +91,10 @@ async def _our_reader(count: int) -> None:
     await drain(from_async_iterable(numbers(count)))
 
 
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+
+
 async def _reader_by_hand(count: int) -> None:
     def subscribe(observer: ObserverBase[int], _: SchedulerBase | None = None) -> DisposableBase:
         async def read() -> None:
@@ -101,7 +112,7 @@ async def _reader_by_hand(count: int) -> None:
                 observer.on_completed()
 
         task = asyncio.get_running_loop().create_task(read())
-        return Disposable(lambda: task.cancel() and None)
+        return Disposable(partial(_cancel, task))
 
     await drain(rx.create(subscribe))
 
@@ -205,6 +216,7 @@ ENDS: Final = (
         _iterating(1),
         _iterating_by_hand,
         _nothing,
+        goal=False,  # the queue does not ask the source, which sends all it has at once
     ),
     _pair(
         f"to_async_iterable(buffer={_BURST})",

@@ -186,7 +186,10 @@ async def _acquire_pyrate(count: int) -> None:
 
 _ACQUIRE: Final = _awaited(_bare, lambda: _acquiring(RateLimiter(ENOUGH, 1.0)))
 _RATE: Final = 20_000.0
-"""Calls per second, one by one, so that nearly all have to wait."""
+"""Calls per second, so that nearly all have to wait."""
+
+_AT_ONCE: Final = 20
+"""Calls that may leave at once: event loops wait for whole milliseconds."""
 
 LIMITERS: Final = (
     _pair(
@@ -211,8 +214,8 @@ LIMITERS: Final = (
         "RateLimiter.acquire",
         "in line",
         "aiolimiter",
-        _awaited(_bare, lambda: _acquiring(RateLimiter(_RATE, 1.0, burst=1))),
-        _awaited(_bare, lambda: _acquiring(aiolimiter.AsyncLimiter(1, 1.0 / _RATE))),
+        _awaited(_bare, lambda: _acquiring(RateLimiter(_RATE, 1.0, burst=_AT_ONCE))),
+        _awaited(_bare, lambda: _acquiring(aiolimiter.AsyncLimiter(_AT_ONCE, _AT_ONCE / _RATE))),
         _POOL_ALONE,
         count=CALLS,
     ),

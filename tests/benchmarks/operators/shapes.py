@@ -10,9 +10,7 @@ import reactivex as rx
 from reactivex import Observable
 from reactivex import operators as ops
 
-from rxorch_operators import flat_map_bounded, from_iterable, throttle
-from rxorch_operators.batch import batch
-from rxorch_operators.results import Failure, Success
+from rxorch_operators import Failure, Success, batch, flat_map_bounded, from_iterable, throttle
 
 from .jobs import CALLS, ELEMENTS, IN_FLIGHT, SECONDS, call, drain, in_tasks, task_of
 from .measure import Pair, Side

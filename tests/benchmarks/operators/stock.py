@@ -17,29 +17,31 @@ from reactivex import Observable
 from reactivex import operators as ops
 
 from rxorch_operators import (
+    AdaptiveBulkhead,
+    AimdPolicy,
     Bulkhead,
+    ChaosPolicy,
     CircuitBreaker,
     Coalescer,
     RateLimiter,
     TtlCache,
+    adaptive_concurrency,
     bulkhead,
     cache,
+    chaos,
     circuit_breaker,
     coalesce,
     fallback,
     from_async,
     from_iterable,
+    hedge,
     rate_limit,
     retry_backoff,
+    tap_events,
     throttle,
     timeout,
+    with_overflow,
 )
-from rxorch_operators.adaptive_concurrency import AdaptiveBulkhead, adaptive_concurrency
-from rxorch_operators.chaos import ChaosPolicy, chaos
-from rxorch_operators.engines.limit_model import AimdPolicy
-from rxorch_operators.hedge import hedge
-from rxorch_operators.tap_events import tap_events
-from rxorch_operators.with_overflow import with_overflow
 
 from .jobs import CALLS, ELEMENTS, ENOUGH, IN_FLIGHT, SECONDS, call, drain, subscribe_each, task_of
 from .measure import Pair, Side
@@ -62,7 +64,10 @@ def _do() -> Operator:
 
 
 def _recorded() -> Operator:
-    return lambda source: source.pipe(ops.materialize(), ops.do_action(_nothing), ops.dematerialize())
+    def recorded(source: Observable[Any]) -> Observable[Any]:
+        return ops.dematerialize()(source.pipe(ops.materialize(), ops.do_action(_nothing)))
+
+    return recorded
 
 
 def _raced() -> Operator:

@@ -20,6 +20,7 @@ class RetryBudgetMachine(RuleBasedStateMachine):
     """
 
     tenth = Fraction(1, 2)
+    waits = st.integers(0, 12).map(lambda eighths: Fraction(eighths, 8)) | st.sampled_from([4, 5, 6, 1_000])
 
     @initialize(
         ratio=st.sampled_from(["0", "0.07", "0.1", "0.29", "0.5", "1", "2.5"]), least=st.integers(0, 3)
@@ -40,26 +41,26 @@ class RetryBudgetMachine(RuleBasedStateMachine):
     def allowance(self):
         return max(self.floor, floor(self.ratio * self.recent(self.calls)))
 
-    @rule(eighths=st.integers(1, 12))
-    def pass_time(self, eighths):
-        self.now += Fraction(eighths, 8)
-
-    @rule(seconds=st.sampled_from([4, 5, 6, 1_000]))
-    def rest(self, seconds):
-        self.now += seconds
-
-    @rule(number=st.integers(1, 30), back=st.sampled_from([0, 0, 0, 2]))
-    def call(self, number, back):
-        """Also with a time that lies before the last one, which counts as the last one."""
+    @rule(wait=waits, number=st.sampled_from([1, 2, 5, 10, 30, 100]))
+    def call(self, wait, number):
+        self.now += wait
         for _ in range(number):
-            self.budget.record_call(float(self.now - back))
+            self.budget.record_call(float(self.now))
             self.calls.append(self.now)
 
-    @rule(number=st.integers(1, 5), back=st.sampled_from([0, 0, 0, 2]))
-    def spend(self, number, back):
+    @rule(wait=waits, number=st.integers(1, 5))
+    def spend(self, wait, number):
+        self.now += wait
+        self.spend_at(self.now, number)
+
+    @rule(number=st.integers(1, 5), seconds=st.integers(1, 9))
+    def spend_by_a_clock_that_was_set_back(self, number, seconds):
+        self.spend_at(self.now - seconds, number)
+
+    def spend_at(self, now, number):
         for _ in range(number):
             granted = self.recent(self.spent) < self.allowance()
-            assert self.budget.try_spend(float(self.now - back)) is granted
+            assert self.budget.try_spend(float(now)) is granted
             if granted:
                 self.spent.append(self.now)
             else:

@@ -48,7 +48,7 @@ class CircuitMachine(RuleBasedStateMachine):
             growth=2.0,
             max_timeout=30.0,
             half_open_permits=permits,
-            lease=8.0,
+            lease=12.0,
         )
         self.circuit = Circuit(self.policy)
         self.now = 0.0
@@ -61,7 +61,7 @@ class CircuitMachine(RuleBasedStateMachine):
         self.refused = 0
         if on_trial:
             self.acquire()  # its result will come late, from another state
-            self.some_calls_in_a_row(FAILURE, 3)
+            self.some_calls_in_a_row(FAILURE, 3, took=0.0)
             self.pass_time("until it may try")
             self.acquire()
 
@@ -79,7 +79,7 @@ class CircuitMachine(RuleBasedStateMachine):
         self.enter(OPEN)
 
     def on_trial(self):
-        return [p for p, current in self.out if current and self.now - p.started < 8.0]
+        return [p for p, current in self.out if current and self.now - p.started < 12.0]
 
     def bad(self, results, of):
         failed, slow = sum(f for f, _, _ in results), sum(s for _, s, _ in results)
@@ -88,7 +88,7 @@ class CircuitMachine(RuleBasedStateMachine):
     def trial_is_free(self):
         return len(self.on_trial()) + len(self.results) < self.policy.half_open_permits
 
-    @rule(step=st.sampled_from([0.5, 4.0, 8.0, "almost until it may try", "until it may try"]))
+    @rule(step=st.sampled_from([0.25, 4.0, 12.0, "almost until it may try", "until it may try"]))
     def pass_time(self, step):
         if isinstance(step, float):
             self.now += step
@@ -122,16 +122,28 @@ class CircuitMachine(RuleBasedStateMachine):
         change = self.circuit.record(permit, outcome, self.now)
         assert (change.old, change.new) == (before, self.state) if change else before is self.state
 
-    @rule(outcome=outcomes, number=st.integers(1, 3))
-    def some_calls_in_a_row(self, outcome, number):
+    @rule(outcome=outcomes, number=st.integers(1, 3), took=st.sampled_from([0.0, 0.0, 4.25]))
+    def some_calls_in_a_row(self, outcome, number, took):
         for _ in range(number):
             known = len(self.out)
             self.acquire()
+            self.now += took
             if len(self.out) > known:
                 self.record(known, outcome, again=False)
 
+    @precondition(lambda self: self.state in (OPEN, HALF_OPEN))
+    @rule(outcomes=st.lists(outcomes, min_size=1, max_size=3), took=st.sampled_from([0.0, 4.0, 4.25]))
+    def some_trials_at_once(self, outcomes, took):
+        self.pass_time("until it may try")
+        known = len(self.out)
+        for _ in outcomes:
+            self.acquire()
+        self.now += took
+        for outcome in outcomes[: len(self.out) - known]:
+            self.record(known, outcome, again=False)
+
     def count(self, permit, outcome):
-        lapsed = self.state is HALF_OPEN and self.now - permit.started >= 8.0
+        lapsed = self.state is HALF_OPEN and self.now - permit.started >= 12.0
         if outcome is IGNORED or self.state is DISABLED or lapsed:
             return
         limit = self.policy.slow_call_duration

@@ -49,6 +49,8 @@ from rxorch_operators.testing import Lab, Recorder, Subject
 
 Operator = Callable[[Observable[Any]], Observable[Any]]
 TRANSPARENT: dict[str, Any] = {"keeps": "marbles", "max_ahead": 0}
+HANDLES: dict[str, Any] = {"handles_errors": True}
+"""Repeats or replaces what failed."""
 
 
 def retrying(lab: Lab) -> Operator:
@@ -93,9 +95,13 @@ def breaking_and_repeating(lab: Lab) -> Operator:
     return lambda source: source.pipe(breaker, retry_backoff(max_attempts=4, base=1.0, jitter="none"))
 
 
+def _one(*_: Any) -> int:
+    return 1
+
+
 def limited(lab: Lab, limiter: RateLimiter) -> Operator:
     lab.holds("waiting", lambda: limiter.statistics().waiting)
-    return rate_limit(limiter, cost=lab.callback(lambda: 1), on_wait=lab.listener())
+    return rate_limit(limiter, cost=lab.callback(_one), on_wait=lab.listener())
 
 
 def limited_twice(lab: Lab) -> Operator:
@@ -221,21 +227,23 @@ def plan_of_one() -> AimdPolicy:
 
 
 SUBJECTS = [
-    Subject(name="retry_backoff", build=retrying, **TRANSPARENT),
-    Subject(name="retry_backoff(retry_result)", build=retrying_results, max_ahead=2),
-    Subject(name="retry_backoff(resume)", build=resuming, independent=False),
+    Subject(name="retry_backoff", build=retrying, **HANDLES, **TRANSPARENT),
+    Subject(name="retry_backoff(retry_result)", build=retrying_results, max_ahead=2, **HANDLES),
+    Subject(name="retry_backoff(resume)", build=resuming, independent=False, **HANDLES),
     Subject(name="timeout(long)", build=lambda lab: timeout(500.0, each=300.0), **TRANSPARENT),
     Subject(name="timeout(short)", build=lambda lab: timeout(5.5, each=2.5, first=1.5), max_ahead=0),
     Subject(
         name="throttle",
-        build=lambda lab: throttle(1, 1.5, cost=lab.callback(lambda n: 1)),
+        build=lambda lab: throttle(1, 1.5, cost=lab.callback(_one)),
         keeps="values",
         max_ahead=1,
     ),
-    Subject(name="fallback", build=lambda lab: fallback(lab.callback(lambda error: 7)), **TRANSPARENT),
-    Subject(name="fallback(observable)", build=substituted_later, keeps="marbles"),
+    Subject(
+        name="fallback", build=lambda lab: fallback(lab.callback(lambda error: 7)), **HANDLES, **TRANSPARENT
+    ),
+    Subject(name="fallback(observable)", build=substituted_later, keeps="marbles", **HANDLES),
     Subject(name="circuit_breaker", build=breaking, **TRANSPARENT),
-    Subject(name="circuit_breaker(trials)", build=breaking_and_repeating, independent=False),
+    Subject(name="circuit_breaker(trials)", build=breaking_and_repeating, independent=False, **HANDLES),
     Subject(name="rate_limit", build=lambda lab: limited(lab, RateLimiter(100, 1.0)), **TRANSPARENT),
     Subject(name="rate_limit(waiting)", build=limited_twice, independent=False, tells=False),
     Subject(name="bulkhead", build=lambda lab: permitted(lab, Bulkhead(limit=5)), **TRANSPARENT),
@@ -250,20 +258,26 @@ SUBJECTS = [
     Subject(
         name="flat_map_bounded",
         build=lambda lab: flat_map_bounded(lab.callback(lab.call), max_concurrent=2),
+        projects="any order",
         max_ahead=2,
+        max_inners=2,
     ),
     Subject(
         name="flat_map_bounded(inner)",
         build=lambda lab: flat_map_bounded(lab.callback(lab.inner), max_concurrent=2),
+        max_inners=2,
     ),
     Subject(
         name="flat_map_bounded(ordered)",
         build=lambda lab: flat_map_bounded(lab.callback(lab.call), max_concurrent=2, ordered=True, buffer=1),
+        projects="in order",
         max_ahead=3,
+        max_inners=2,
     ),
     Subject(
         name="flat_map_bounded(ordered inner)",
         build=lambda lab: flat_map_bounded(lab.callback(lab.inner), max_concurrent=2, ordered=True),
+        max_inners=2,
     ),
     Subject(name="from_iterable", build=lambda lab: lambda source: from_iterable([1, 2, 3]), cold=False),
     Subject(name="from_async", build=async_call, cold=False, independent=False, passes_cancellation=False),
@@ -272,10 +286,17 @@ SUBJECTS = [
         build=lambda lab: through_async_for,
         max_ahead=1,
         independent=False,
+        lets_go_first=False,  # its task lets go of the source, in its next turn
     ),
-    Subject(name="flat_map_bounded(key)", build=keyed, max_ahead=4),
-    Subject(name="flat_map_bounded(as_result)", build=in_results, max_ahead=2, shows=shows_as_failure),
-    Subject(name="flat_map_bounded(delay)", build=delaying, delays_errors=True),
+    Subject(name="flat_map_bounded(key)", build=keyed, projects="any order", max_ahead=4, max_inners=2),
+    Subject(
+        name="flat_map_bounded(as_result)",
+        build=in_results,
+        max_ahead=2,
+        max_inners=2,
+        shows=shows_as_failure,
+    ),
+    Subject(name="flat_map_bounded(delay)", build=delaying, max_inners=2, delays_errors=True),
     Subject(
         name="with_overflow",
         build=lambda lab: with_overflow("error", buffer=50, on_drop=lab.listener()),
@@ -294,13 +315,13 @@ SUBJECTS = [
         max_ahead=0,
         independent=False,
     ),
-    Subject(name="hedge(late)", build=lambda lab: hedged(lab, delay=400.0), keeps="marbles"),
-    Subject(name="hedge(soon)", build=lambda lab: hedged(lab, delay=1.5), independent=False),
-    Subject(name="hedge(at once)", build=lambda lab: hedged(lab, delay=0.0), independent=False),
+    Subject(name="hedge(late)", build=lambda lab: hedged(lab, delay=400.0), keeps="marbles", **HANDLES),
+    Subject(name="hedge(soon)", build=lambda lab: hedged(lab, delay=1.5), independent=False, **HANDLES),
+    Subject(name="hedge(at once)", build=lambda lab: hedged(lab, delay=0.0), independent=False, **HANDLES),
     Subject(name="chaos(off)", build=lambda lab: chaos(ChaosPolicy(error_rate=1.0)), **TRANSPARENT),
-    Subject(name="chaos(on)", build=befallen, independent=False),
-    Subject(name="cache(stale)", build=serving_stale, cold=False, independent=False, tells=False),
+    Subject(name="chaos(on)", build=befallen, independent=False, **HANDLES),
+    Subject(name="cache(stale)", build=serving_stale, cold=False, independent=False, tells=False, **HANDLES),
     Subject(name="batch", build=in_batches, keeps="values", max_ahead=6),
     Subject(name="tap_events", build=lambda lab: tap_events(lab.listener()), **TRANSPARENT),
-    Subject(name="policy", build=whole_stack, keeps="marbles"),
+    Subject(name="policy", build=whole_stack, keeps="marbles", **HANDLES),
 ]

@@ -88,6 +88,13 @@ def test_other_values_get_letters_and_a_legend() -> None:
     assert write_marbles(many) == as_list(many)
 
 
+def test_a_letter_in_use_is_given_to_nothing_else() -> None:
+    assert write_marbles([Event(0.0, "next", 10), Event(1.0, "next", "a")]) == "ba   b=10"
+    named = [Event(0.0, "next", 10), Event(1.0, "next", "a")]
+    assert write_marbles(named, names={10: "a"}) == "ab   b='a'"
+    assert write_marbles([Event(0.0, "next", float("nan"))]) == "a   a=nan"
+
+
 def test_a_sign_of_the_alphabet_is_no_letter() -> None:
     assert write_marbles([Event(0.0, "next", "-"), Event(1.0, "next", "|")]) == "ab   a='-' b='|'"
 

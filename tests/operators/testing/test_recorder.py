@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import reactivex
 
 from rxorch_operators.testing import Event, Recorder
@@ -74,3 +76,11 @@ def test_but_not_ever_deeper() -> None:
     recorder = Recorder(on_event=on_event)
     recorder.on_next(0)
     assert recorder.offences == ["serial: notifications nest 5 deep"]
+
+
+def test_it_names_what_comes_on_another_thread() -> None:
+    recorder = Recorder()
+    thread = threading.Thread(target=recorder.on_next, args=("a",))
+    thread.start()
+    thread.join()
+    assert recorder.offences == ["serial: a came on another thread"]
