@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
@@ -59,6 +60,8 @@ class _Keying(Merging):
 
     def credit(self) -> int:
         """Elements that may be sent now: each may find its key busy, and each may find it free."""
+        if self.upstream is DISPOSED:
+            return sys.maxsize  # `share` may keep the source for others
         slots = self._max_concurrent - self._active - len(self._queue)
         credit = min(slots, self._look_ahead - self._waiting)
         downstream = self._downstream.credit()

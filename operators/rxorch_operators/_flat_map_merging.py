@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from typing import Any, TypeVar
 
@@ -56,6 +57,8 @@ class Merging(Link, ListenedDemand):
 
     def credit(self) -> int:
         """Elements that may be sent now."""
+        if self.upstream is DISPOSED:
+            return sys.maxsize  # `share` may keep the source for others
         credit = self._max_concurrent - self._active - len(self._queue)
         downstream = self._downstream.credit()
         return credit + downstream if downstream < 0 else credit
@@ -143,6 +146,8 @@ class Merging(Link, ListenedDemand):
         inners, self._inners = self._inners, set()
         for inner in inners:
             inner.dispose()
+        if self._listeners:  # a source that others share went by our demand
+            self.grew()
 
 
 class Inner(Link):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from typing import Any, Final, TypeVar
 
@@ -61,6 +62,8 @@ class _Ordering(Link, ListenedDemand):
 
     def credit(self) -> int:
         """Elements that may be sent now."""
+        if self.upstream is DISPOSED:
+            return sys.maxsize  # `share` may keep the source for others
         credit = self._free() - len(self._queue)
         downstream = self._downstream.credit()
         return credit + downstream if downstream < 0 else credit
@@ -176,6 +179,8 @@ class _Ordering(Link, ListenedDemand):
         seats, self._seats = self._seats, deque()
         for seat in seats:
             seat.dispose()
+        if self._listeners:  # a source that others share went by our demand
+            self.grew()
 
 
 class _Seat(Link, ListenedDemand):

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from .core.clock import Clock, Handle
@@ -20,6 +21,9 @@ __all__ = ["Meter", "RateQueue", "Ticket"]
 
 SLACK: Final = 2e-9
 """Seconds that count as no wait: an event loop fires its timers early by as much."""
+
+_GRAIN: Final = 1e-6
+"""Seconds by which a timer may fire before its time: virtual clocks tick in microseconds."""
 
 EARLY: Final = 1e-3
 """Least delay after a timer that fired too early: uvloop rounds to milliseconds, and would spin."""
@@ -159,7 +163,10 @@ class RateQueue(ClockUser, Generic[MeterT]):
         self._timer: Handle | None = None
         self._due = math.inf  # when the timer fires
         self._head_due = math.inf
-        self._soonest = math.inf  # no deadline in the queue is earlier
+        self._deadlines: list[
+            tuple[float, int, Ticket]
+        ] = []  # a heap; tickets that have left are still in it
+        self._joined = 0
         self._pumping = False
 
     def try_take(self, now: float, cost: int) -> bool:
@@ -192,8 +199,9 @@ class RateQueue(ClockUser, Generic[MeterT]):
         """Empties the queue without a word to those who waited; returns them."""
         left = list(self.waiting)
         self.waiting.clear()
+        self._deadlines.clear()
         self.cost_waiting = 0
-        self._head_due = self._soonest = math.inf
+        self._head_due = math.inf
         self._arm()
         return left
 
@@ -201,8 +209,9 @@ class RateQueue(ClockUser, Generic[MeterT]):
         """Adds a ticket at the tail."""
         self.waiting[ticket] = None
         self.cost_waiting += ticket.cost
-        if ticket.deadline < self._soonest:
-            self._soonest = ticket.deadline
+        if ticket.deadline < math.inf:
+            self._joined += 1  # ties are broken by it: tickets cannot be compared
+            heappush(self._deadlines, (ticket.deadline, self._joined, ticket))
         if len(self.waiting) == 1:
             self.pump()
         else:
@@ -233,7 +242,8 @@ class RateQueue(ClockUser, Generic[MeterT]):
     def _step(self) -> bool:
         """Moves the head if it can move. Decides first; the callbacks come last."""
         if not self.waiting:
-            self._head_due = self._soonest = math.inf
+            self._head_due = math.inf
+            self._deadlines.clear()
             return False
         self._head_due = -math.inf  # should a callback raise, the timer goes on with the next one
         head = next(iter(self.waiting))
@@ -257,15 +267,49 @@ class RateQueue(ClockUser, Generic[MeterT]):
         if not self.waiting or self._clock is None:
             return
         now = self._clock.now()
-        ahead, soonest, late = 0, math.inf, []
+        ahead, late = 0, []
         for ticket in self.waiting:
             wait = self.meter.peek(now, ticket.cost, ahead) if ticket.deadline < math.inf else 0.0
             if now + wait > ticket.deadline + SLACK:
                 late.append((ticket, wait))
             else:
                 ahead += ticket.cost
-                soonest = min(soonest, ticket.deadline)
-        self._soonest = soonest
+        self._refuse(late)
+
+    def _expire(self, now: float) -> None:
+        """Refuses those whose deadline has come, and looks at nobody else: the line may be long."""
+        late: dict[Ticket, float] = {}
+        kept = []
+        while self._soonest() <= now + _GRAIN:
+            entry = heappop(self._deadlines)
+            ticket = entry[2]
+            wait = self.meter.peek(now, ticket.cost, self._cost_before(ticket, late))
+            if now + wait > ticket.deadline + SLACK:
+                late[ticket] = wait
+            else:
+                kept.append(entry)  # it may leave at this very instant
+        for entry in kept:
+            heappush(self._deadlines, entry)
+        self._refuse(late.items())
+
+    def _cost_before(self, ticket: Ticket, late: dict[Ticket, float]) -> int:
+        """What leaves before a ticket. Who waits longest is late first, so it is not far to the head."""
+        ahead = 0
+        for other in self.waiting:
+            if other is ticket:
+                break
+            if other not in late:
+                ahead += other.cost
+        return ahead
+
+    def _soonest(self) -> float:
+        """The earliest deadline of those who wait."""
+        deadlines = self._deadlines
+        while deadlines and deadlines[0][2] not in self.waiting:
+            heappop(deadlines)
+        return deadlines[0][0] if deadlines else math.inf
+
+    def _refuse(self, late: Iterable[tuple[Ticket, float]]) -> None:
         broken: BaseException | None = None
         for ticket, wait in late:
             if ticket in self.waiting:  # a callback may have ended others
@@ -284,14 +328,15 @@ class RateQueue(ClockUser, Generic[MeterT]):
         self._timer, self._due = None, math.inf
         assert self._clock is not None
         before = self.granted + self.refused
-        if self._clock.now() + 1e-6 >= self._soonest:
-            self.review()
+        now = self._clock.now()
+        if self._soonest() <= now + _GRAIN:
+            self._expire(now)
         self.pump()
         if self._due < math.inf and self.granted + self.refused == before:
             self._arm(EARLY)
 
     def _arm(self, least: float = 0.0) -> None:
-        due = min(self._head_due, self._soonest)
+        due = min(self._head_due, self._soonest())
         if due == self._due and not least:
             return
         if self._timer is not None:

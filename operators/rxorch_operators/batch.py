@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
@@ -226,6 +227,8 @@ class _Batching(Link, ListenedDemand):
         self._full.clear()
         self._open = []
         self._stop_timer()
+        if self._listeners:  # a source that others share went by our demand
+            self.grew()
 
 
 class _Counting(_Batching):
@@ -237,6 +240,8 @@ class _Counting(_Batching):
 
     def credit(self) -> int:
         """Elements that may be sent now: as many as fill the lists that downstream can take, and one more."""
+        if self.upstream is DISPOSED:
+            return sys.maxsize  # `share` may keep the source for others
         lists = self._downstream.credit() + 1 - len(self._full)
         return lists * self._size - len(self._open)
 
@@ -270,6 +275,8 @@ class _Weighing(_Batching):
 
     def credit(self) -> int:
         """Elements that may be sent now: what they weigh is not known, so each counts as a whole list."""
+        if self.upstream is DISPOSED:
+            return sys.maxsize  # `share` may keep the source for others
         return self._downstream.credit() + 1 - len(self._full)
 
     def on_next(self, value: Any) -> None:

@@ -66,7 +66,7 @@ class Coalescer:
     ) -> DisposableBase:
         """Adds a subscription to the call in flight under the key, or starts it."""
         call = self._calls.get(key)
-        if call is None or call.is_dead():
+        if call is None or not call.may_be_joined(scheduler):
             call = self._calls[key] = _Call(self, key, scheduler)
             waiter = _Waiter(call, sink, scheduler)
             self._started += 1
@@ -217,6 +217,11 @@ class _Call(Link):
         """Whether its event loop was closed under it: it will never end."""
         clock = self._scheduler.clock
         return isinstance(clock, LoopClock) and clock.loop.is_closed()
+
+    def may_be_joined(self, scheduler: DemandScheduler) -> bool:
+        """Whether it will tell the end: not one of a loop that was closed, or runs elsewhere if at all."""
+        clock = self._scheduler.clock
+        return not isinstance(clock, LoopClock) or clock.same_loop(scheduler.clock)
 
     def start(self, source: Stage[Any], waiter: _Waiter) -> None:
         """Subscribes to the source, for a first waiter."""

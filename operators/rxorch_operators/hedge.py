@@ -208,6 +208,7 @@ class _Race(DisposableBase):
             self._arm()
         else:  # the source may not emit now: it is not slow, and a second one may not emit either
             self._held_up = True
+            demand.forget(self._on_room)  # a failure may have set the timer anew while we listened already
             demand.listen(self._on_room)
 
     def _on_room(self) -> None:

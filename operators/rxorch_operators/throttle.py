@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
@@ -14,7 +15,7 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from .core.clock import Clock, Handle
 from .core.demand import DemandScheduler, ListenedDemand
 from .core.per_call import Function, Operator, for_call
-from .core.stage import Link, Stage, as_stage
+from .core.stage import DISPOSED, Link, Stage, as_stage
 from .engines.gcra import Gcra
 from .errors import invalid
 from .rate_limit import rate_limit
@@ -166,6 +167,8 @@ class _Pacing(Link, ListenedDemand):
 
     def credit(self) -> int:
         """Elements that may be sent now."""
+        if self.upstream is DISPOSED:
+            return sys.maxsize  # `share` may keep the source for others
         return min(1, self._downstream.credit()) - len(self._queue)
 
     def _on_downstream_room(self) -> None:
@@ -256,3 +259,5 @@ class _Pacing(Link, ListenedDemand):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._listeners:  # a source that others share went by our demand
+            self.grew()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -146,6 +147,8 @@ class _Overflowing(Link, ListenedDemand):
 
     def credit(self) -> int:
         """Elements that may be sent now: a source that can wait has no need of the buffer."""
+        if self.upstream is DISPOSED:
+            return sys.maxsize  # `share` may keep the source for others
         return self._downstream.credit() - self._buffer.waiting
 
     def on_next(self, value: Any) -> None:
@@ -220,3 +223,5 @@ class _Overflowing(Link, ListenedDemand):
         super().dispose()
         self._downstream.forget(self._on_room)
         self._buffer.clear()
+        if self._listeners:  # a source that others share went by our demand
+            self.grew()

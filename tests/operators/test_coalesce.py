@@ -398,3 +398,23 @@ def test_a_call_left_in_a_closed_loop_is_not_joined() -> None:
     assert asyncio.run(use()) == "fresh"
     sources[0].complete()  # late, and in nobody's way
     assert group.statistics().in_flight == 1
+
+
+def test_a_call_of_another_loop_is_not_joined() -> None:
+    """Its result would come from another thread, or never, if that loop is stopped."""
+    group, made = Coalescer(), []
+
+    async def call() -> int:
+        made.append(1)
+        await asyncio.sleep(0 if len(made) > 1 else 3600.0)
+        return len(made)
+
+    shared = from_async(call).pipe(coalesce(group, "key"))
+    stopped = asyncio.new_event_loop()
+    first = stopped.create_task(last_of(shared))
+    stopped.run_until_complete(asyncio.sleep(0))
+    assert asyncio.run(asyncio.wait_for(last_of(shared), 60.0)) == 2
+    first.cancel()
+    stopped.run_until_complete(asyncio.gather(first, return_exceptions=True))
+    stopped.close()
+    assert group.statistics().in_flight == 0

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from typing import Any
 
 import pytest
+import reactivex
 from reactivex.scheduler import VirtualTimeScheduler
 
 from rxorch_operators import RateLimiter, RateLimitExceededError, rate_limit
+from rxorch_operators._rate_queue import Ticket
 from tests.operators.manual_clock import ManualClock
 from tests.operators.support import Manual, Recorder, turns
 
@@ -298,3 +301,59 @@ async def test_two_times_at_once_are_refused() -> None:
     assert limiter.statistics().waiting == 1
     waiting.cancel()
     await asyncio.wait([waiting])
+
+
+def test_a_long_line_with_deadlines_is_looked_at_only_where_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each timer used to go over the whole line, and 10,000 waiters took more than all the time."""
+    clock = ManualClock()
+    limiter = RateLimiter(100, 1.0, burst=1, clock=clock)
+    line, ended = limiter.line, []
+
+    def granted() -> None:
+        ended.append("granted")
+
+    def refused(*_: object) -> None:
+        ended.append("refused")
+
+    looked_at = 0
+    peek = limiter.line.meter.__class__.peek
+
+    def counting(*args: Any, **kwargs: Any) -> float:
+        nonlocal looked_at
+        looked_at += 1
+        return peek(*args, **kwargs)
+
+    monkeypatch.setattr(limiter.line.meter.__class__, "peek", counting)
+    for number in range(3_000):
+        line.clock(clock)
+        ticket = Ticket((line,), 1, clock.now() + 40.0 - number * 1e-6, granted, refused)
+        ticket.join_next(clock.now())
+    clock.advance(10.0)
+    assert ended in (["granted"] * 1_000, ["granted"] * 1_001)
+    assert looked_at < 20_000
+
+
+def test_a_plain_thread_does_not_take_the_clock_from_those_who_wait() -> None:
+    limiter = RateLimiter(1, 60.0, burst=1)
+    errors: list[BaseException] = []
+
+    def subscribe() -> None:
+        try:
+            reactivex.just(1).pipe(rate_limit(limiter)).subscribe(on_error=errors.append)
+        except RuntimeError as error:
+            errors.append(error)
+
+    async def main() -> str:
+        await limiter.acquire()
+        waiting = asyncio.ensure_future(limiter.acquire())
+        await asyncio.sleep(0)
+        thread = threading.Thread(target=subscribe)
+        thread.start()
+        thread.join()
+        limiter.reset()
+        await asyncio.wait_for(waiting, 60.0)
+        return "left"
+
+    assert asyncio.run(main()) == "left"
+    assert len(errors) == 1
+    assert "another event loop" in str(errors[0])

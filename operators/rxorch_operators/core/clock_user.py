@@ -58,9 +58,12 @@ class ClockUser:
         if isinstance(current, LoopClock) and current.loop.is_closed():
             self._abandon()  # the loop was closed under them: nobody waits any more
             return
-        old, new = _origin(current), _origin(wanted)
-        if old is not None and new is not None and old is not new:
-            raise RuntimeError(f"{self!r} has calls waiting on another event loop: use one object per loop")
+        # Real time is one time, but not every clock has timers: where the line waits, it must go on waiting.
+        if _origin(current) is not _origin(wanted):
+            raise RuntimeError(
+                f"{self!r} has calls waiting on another event loop: use one object per loop, "
+                "and subscribe inside of a coroutine"
+            )
 
     def _is_waiting(self) -> bool:
         """Whether calls wait on the current clock."""
@@ -71,9 +74,9 @@ class ClockUser:
 
 
 def _origin(clock: object) -> object:
-    """What the clock's time comes from; None for real time on any loop."""
+    """What the clock's timers run on; None for an Rx scheduler in real time."""
     if isinstance(clock, LoopClock):
         return clock.loop
     if isinstance(clock, SchedulerClock) and isinstance(clock._scheduler, VirtualTimeScheduler):
         return clock._scheduler
-    return None
+    return None if isinstance(clock, SchedulerClock) else clock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections import deque
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -52,6 +53,8 @@ class Inbox(ObserverBase[Any], DisposableBase):
         return BoundedDemand(self._credit)
 
     def _credit(self) -> int:
+        if self.done:
+            return sys.maxsize  # `share` may keep the source for others
         return self._capacity - len(self.items) - self.in_hand
 
     def open(self, source: Stage[Any], scheduler: SchedulerBase | None) -> None:
@@ -112,6 +115,8 @@ class Inbox(ObserverBase[Any], DisposableBase):
         upstream, self._upstream = self._upstream, DISPOSED
         self._wake()
         upstream.dispose()
+        if isinstance(self._demand, BoundedDemand):
+            self._demand.grew()
 
     def dispose(self) -> None:
         self.items.clear()

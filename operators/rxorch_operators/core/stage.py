@@ -16,8 +16,10 @@ where one of ours subscribes to a stock observable, `Adapter` brings it onto our
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
@@ -236,22 +238,30 @@ class Adapter(Stage[T_out]):
 class _Inward(Link):
     """Brings the events of a stock observable in: grammar checked, other threads led onto the loop."""
 
-    __slots__ = ("_call_soon_threadsafe", "_thread", "is_stopped")
+    __slots__ = ("_call_soon_threadsafe", "_hops", "_thread", "is_stopped")
 
     def __init__(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> None:
         super().__init__(sink)
         clock = scheduler.clock
         self._thread = threading.get_ident()
         self._call_soon_threadsafe = clock.loop.call_soon_threadsafe if isinstance(clock, LoopClock) else None
+        self._hops: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self.is_stopped = False
 
     def _send(self, function: Callable[..., None], *args: Any) -> None:
-        # An on_next from a foreign thread would race with everything else on the loop.
+        # An on_next from a foreign thread would race with everything else on the loop, so it hops onto it.
+        # What the loop's own thread sends while others are on their way must not overtake them.
         hop = self._call_soon_threadsafe
-        if hop is None or threading.get_ident() == self._thread:
+        if hop is None or (not self._hops and threading.get_ident() == self._thread):
             function(*args)
-        else:
-            hop(function, *args)
+            return
+        self._hops.append((function, args))
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody listens any more
+            hop(self._arrive)
+
+    def _arrive(self) -> None:
+        function, args = self._hops.popleft()
+        function(*args)
 
     def on_next(self, value: Any) -> None:
         self._send(self._next, value)

@@ -18,12 +18,16 @@ from reactivex.scheduler import CurrentThreadScheduler, VirtualTimeScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.subject import BehaviorSubject
 
+from rxorch_operators.batch import batch
 from rxorch_operators.core.clock import LoopClock
 from rxorch_operators.core.demand import UNBOUNDED, BoundedDemand, DemandScheduler
 from rxorch_operators.core.stage import as_stage
 from rxorch_operators.flat_map_bounded import flat_map_bounded
 from rxorch_operators.from_async_iterable import from_async_iterable
 from rxorch_operators.from_iterable import from_iterable
+from rxorch_operators.throttle import throttle
+from rxorch_operators.to_async_iterable import to_async_iterable
+from rxorch_operators.with_overflow import with_overflow
 from tests.operators.support import Boom, Counting, Manual, Recorder, Time, Window, turns
 
 CAP = 5
@@ -290,3 +294,41 @@ async def test_a_failing_source_leaves_no_listener_behind() -> None:
     await turns()
     assert isinstance(recorder.error, Boom)
     assert window.demand._listeners == []
+
+
+@pytest.mark.parametrize(
+    "bounded",
+    [
+        flat_map_bounded(reactivex.just, max_concurrent=2),
+        flat_map_bounded(reactivex.just, max_concurrent=2, ordered=True),
+        flat_map_bounded(reactivex.just, max_concurrent=2, key=lambda number: number),
+        throttle(1, 1.0),
+        batch(3),
+        with_overflow("drop_oldest", buffer=2),
+    ],
+    ids=["flat_map", "ordered", "keyed", "throttle", "batch", "with_overflow"],
+)
+def test_a_shared_source_goes_on_for_the_others_when_the_first_subscriber_leaves(bounded: Any) -> None:
+    """`share` subscribes with the demand of whoever came first, and that one may go."""
+    time = Time()
+    shared = from_iterable(range(50)).pipe(ops.share())
+    window = Window(Recorder(), room=0)
+    first = DemandScheduler.of(time.scheduler).with_demand(window.demand)
+    leaving = shared.pipe(bounded).subscribe(window, scheduler=first)
+    staying, _ = time.record(shared)
+    time.advance(5.0)
+    assert len(staying.values) < 50
+    leaving.dispose()
+    time.advance(5.0)
+    assert staying.completed
+    assert staying.values[-1] == 49
+
+
+async def test_a_shared_source_goes_on_when_an_async_for_is_left() -> None:
+    shared = from_iterable(range(50)).pipe(ops.share())
+    staying = Recorder()
+    async with to_async_iterable(shared) as numbers:
+        assert await anext(numbers) == 0
+        shared.subscribe(staying)
+    await turns(20)
+    assert staying.completed

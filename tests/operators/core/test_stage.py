@@ -17,6 +17,7 @@ from reactivex.subject import Subject
 
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import DISPOSED, Link, Stage, as_stage
+from rxorch_operators.fallback import fallback
 from rxorch_operators.from_iterable import from_iterable
 from tests.operators.support import AtOnce, Boom, Counting, Manual, Recorder, turns
 
@@ -284,3 +285,38 @@ def test_a_stage_runs_in_a_blocking_script() -> None:
         yield from range(3)
 
     assert Pass(as_stage(from_iterable(numbers()))).run() == 2
+
+
+async def test_events_of_a_thread_are_not_overtaken_by_those_of_the_loop() -> None:
+    subject: Subject[Any] = Subject()
+    recorder = Recorder()
+    subject.pipe(fallback(lambda _: None)).subscribe(recorder)
+    thread = threading.Thread(target=lambda: [subject.on_next(number) for number in range(5)])
+    thread.start()
+    thread.join()
+    subject.on_next("main")
+    subject.on_completed()
+    await turns()
+    assert recorder.values == [0, 1, 2, 3, 4, "main"]
+    assert recorder.completed
+
+
+def test_a_thread_that_outlives_the_loop_meets_no_error() -> None:
+    subject: Subject[Any] = Subject()
+
+    async def listen() -> None:
+        subject.pipe(fallback(lambda _: None)).subscribe()
+
+    asyncio.run(listen())
+    failed: list[BaseException] = []
+
+    def push() -> None:
+        try:
+            subject.on_next(1)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=push)
+    thread.start()
+    thread.join()
+    assert failed == []
