@@ -58,7 +58,8 @@ def flat_map_bounded(
 ) -> Callable[[Observable[Any]], Observable[Any]]:
     """Maps each element to an observable, or to an `async def` call, and merges at most so many at once.
 
-    The source is asked for an element only when there is a free slot and room downstream. Sources that
+    The source is asked for an element only when there is a free slot; what comes out beyond the room
+    downstream keeps as many slots empty. Sources that
     can wait (`from_iterable`, `from_async_iterable`, this operator) do wait, also through stock operators
     in between that do not buffer; so no queue grows. What a source pushes without being asked is queued
     here without a bound: put `with_overflow` behind a source that cannot wait.

@@ -36,7 +36,7 @@ def with_overflow(
     on; then up to `buffer` of them wait, and with one more the policy decides. A consumer that takes any
     number gets everything at once, as in RxPY.
 
-    A source that can wait loses nothing here: it is asked for an element only when it can go straight on.
+    A source that can wait for each element loses nothing here: it is asked only when that can go straight on.
 
     Args:
         policy: "error" ends the stream with `BufferOverflowError`. "drop_oldest" drops the element that has

@@ -234,7 +234,7 @@ SUBJECTS = [
     Subject(name="timeout(short)", build=lambda lab: timeout(5.5, each=2.5, first=1.5), max_ahead=0),
     Subject(
         name="throttle",
-        build=lambda lab: throttle(1, 1.5, cost=lab.callback(_one)),
+        build=lambda lab: throttle(1, 1.37, cost=lab.callback(_one)),
         keeps="values",
         max_ahead=1,
     ),
