@@ -225,6 +225,7 @@ class _Paced(_Limited):
         super().arm(total, clock, shared)
         if self._demand is not UNBOUNDED:
             self._demand.listen(self._on_room)
+            self._closed = self._demand.credit() <= 0
         self._arm_gap()
 
     def _arm_gap(self) -> None:

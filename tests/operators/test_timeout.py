@@ -367,3 +367,17 @@ async def test_no_timer_is_left_on_the_loop() -> None:
     disposed.dispose()
     await turns()  # the check after each test looks for timers
     assert recorder.values == [0, 1, 2]
+
+
+def test_time_before_the_consumer_asks_for_anything_does_not_count() -> None:
+    time = Time()
+    window = Window(Recorder(lambda: time.now), room=0)
+    source = Manual()
+    scheduler = DemandScheduler.of(time.scheduler).with_demand(window.demand)
+    source.pipe(timeout(first=1.0)).subscribe(window, scheduler=scheduler)
+    time.advance(0.9)
+    window.open()
+    time.advance(0.5)
+    assert window.sink.events == []  # type: ignore[attr-defined]
+    time.advance(0.6)
+    assert isinstance(window.sink.error, TimeoutExceededError)  # type: ignore[attr-defined]
