@@ -200,11 +200,11 @@ class Gcra:
         if not math.isfinite(until):
             raise invalid("until", until, "give monotonic seconds")
         self._blocked = max(self._blocked, until)
+        self._last = _NEVER  # what is given back now would let a burst go right behind the block
         paced = until + (self.burst - 1) * self._interval
         if paced > self._idle + self._since * self._interval:
             self._idle = paced
             self._since = 0
-            self._last = _NEVER
 
     def reset(self) -> None:
         """Forgets all that was taken, and any block; the counts of `statistics` go on."""

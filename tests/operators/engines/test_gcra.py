@@ -305,3 +305,11 @@ def test_a_limiter_that_cannot_work_is_refused(setting, text):
 def test_a_block_needs_a_time():
     with pytest.raises(ValueError, match="until=nan: give monotonic seconds"):
         Gcra(60, 60.0).block_until(math.nan)
+
+
+def test_what_left_before_a_block_is_not_given_back_after_it():
+    limiter = Gcra(60, 60.0, 3)
+    assert limiter.take(0.0, 3)
+    limiter.block_until(0.5)
+    assert not limiter.give_back(0.0, 3)
+    assert not limiter.take(0.5, 3)

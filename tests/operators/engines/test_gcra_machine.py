@@ -89,8 +89,9 @@ class GcraMachine(RuleBasedStateMachine):
         self.limiter.block_until(float(until))
         self.blocked = max(self.blocked, until)
         paced = until + (self.burst - 1) * self.interval
+        self.last = None
         if paced > self.tat:
-            self.tat, self.last = paced, None
+            self.tat = paced
 
     @rule(wanted=st.integers(0, 7))
     def reset(self, wanted):
