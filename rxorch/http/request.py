@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from yarl import URL
 
+from rxorch.http.body import StreamedBody
 from rxorch.http.redaction import redact_url
 
 __all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "Request"]
@@ -22,8 +23,9 @@ class Request:
         method: HTTP method, in capitals.
         url: absolute url, every part already percent-encoded (``URL(text, encoded=True)``).
         headers: header names and values; see ``check_headers`` for what is refused.
-        body: the body's bytes, None for none.
-        max_response_bytes: limit for the answer's body, in bytes, on the wire and after decompression.
+        body: the body's bytes, a ``StreamedBody``, or None for none.
+        max_response_bytes: limit for the answer's body, in bytes, on the wire and after decompression; None
+            for no limit, which only a body that is read piece by piece may have.
         endpoint: name of the endpoint, for errors.
         sent: set to True by the transport at the moment the request goes to a connection.
 
@@ -35,8 +37,8 @@ class Request:
     method: str
     url: URL
     headers: dict[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+    body: bytes | StreamedBody | None = None
+    max_response_bytes: int | None = DEFAULT_MAX_RESPONSE_BYTES
     endpoint: str | None = None
     sent: bool = False
 

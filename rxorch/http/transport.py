@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
 from rxorch.http.request import Request
 from rxorch.http.response import Response
+from rxorch.http.streamed import StreamedResponse
 
-__all__ = ["Transport"]
+__all__ = ["StreamingTransport", "Transport"]
 
 
 @runtime_checkable
@@ -39,4 +41,23 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close all connections and wait until they are closed."""
+        ...
+
+
+@runtime_checkable
+class StreamingTransport(Transport, Protocol):
+    """A transport that can also hand out an answer before its body is there."""
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
+        """Send ``request`` once; the block is entered when the head of the answer is there.
+
+        Counts and raises like ``send``; what befalls the body is raised from the reading of its pieces. Leaving
+        the block before the body was read to its end closes the connection.
+
+        Example:
+            >>> async def lines(transport: StreamingTransport, request: Request) -> None:
+            ...     async with transport.stream(request) as response:
+            ...         async for piece in response.pieces:
+            ...             print(len(piece))
+        """
         ...

@@ -1,0 +1,63 @@
+"""An answer whose body is read piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from rxorch.http.redaction import redact_url
+from rxorch.http.response import Response
+
+__all__ = ["StreamedResponse"]
+
+
+class StreamedResponse:
+    """One HTTP answer as its head arrived; the body comes as it is read.
+
+    Attributes:
+        status: the HTTP status.
+        reason: the text beside it, often empty.
+        headers: case-insensitive.
+        pieces: the body, decompressed, in pieces as they arrive; to be read once. Ends with an error when the
+            body is cut short or larger than the request's ``max_response_bytes``.
+    """
+
+    __slots__ = ("_url", "headers", "pieces", "reason", "status")
+
+    def __init__(
+        self,
+        status: int,
+        pieces: AsyncIterator[bytes],
+        headers: Mapping[str, str] | CIMultiDictProxy[str] | None = None,
+        *,
+        reason: str = "",
+        url: URL | str = "",
+    ) -> None:
+        self.status = status
+        self.pieces = pieces
+        if not isinstance(headers, CIMultiDictProxy):
+            headers = CIMultiDictProxy(CIMultiDict(headers or {}))
+        self.headers: CIMultiDictProxy[str] = headers
+        self.reason = reason
+        self._url = url
+
+    @property
+    def url(self) -> str:
+        """The url that was called, as sent."""
+        return str(self._url)
+
+    @property
+    def ok(self) -> bool:
+        """True for a status from 200 to 299."""
+        return 200 <= self.status < 300
+
+    async def read(self) -> Response:
+        """The whole answer, its body read to the end."""
+        content = b"".join([piece async for piece in self.pieces])
+        return Response(self.status, content, self.headers, reason=self.reason, url=self._url)
+
+    def __repr__(self) -> str:
+        reason = f" {self.reason}" if self.reason else ""
+        return f"<StreamedResponse {self.status}{reason}, {redact_url(self._url)}>"
