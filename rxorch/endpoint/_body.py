@@ -15,6 +15,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from rxorch.endpoint.template import encode_query
 from rxorch.errors import ApiValidationError
+from rxorch.http.body import StreamedBody
 
 __all__ = ["Body", "encode_body"]
 
@@ -24,9 +25,9 @@ _CANNOT: Final = "rxorch cannot write as JSON: "
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The bytes of a body and their media type."""
+    """The bytes of a body, or what makes them, and their media type."""
 
-    content: bytes
+    content: bytes | StreamedBody
     content_type: str
 
     def described(self, headers: dict[str, str]) -> dict[str, str]:
@@ -42,8 +43,8 @@ def encode_body(
     """Write a value as a body: bytes and text as they are, everything else as JSON.
 
     Args:
-        value: bytes, text, or what JSON can hold: mappings, lists, numbers, dates, dataclasses, pydantic
-            models (written with their aliases) ...
+        value: bytes, text, a ``StreamedBody``, or what JSON can hold: mappings, lists, numbers, dates,
+            dataclasses, pydantic models (written with their aliases) ...
         content_type: what the endpoint says it is; a mapping under ``application/x-www-form-urlencoded``
             is written as a form.
         endpoint: name for the error.
@@ -58,6 +59,8 @@ def encode_body(
         >>> encode_body({"grant_type": "password"}, "application/x-www-form-urlencoded").content
         b'grant_type=password'
     """
+    if isinstance(value, StreamedBody):
+        return Body(value, value.content_type)
     if isinstance(value, Mapping) and content_type.lower().startswith(_FORM):
         return Body(encode_query(value, endpoint=endpoint, label="body").encode(), _FORM)
     if not as_json:

@@ -14,6 +14,7 @@ from rxorch.endpoint.template import ParamsTemplate
 from rxorch.endpoint.values import call_with_context
 from rxorch.errors import ApiConfigurationError
 from rxorch.http import Request
+from rxorch.http.body import StreamedBody
 
 __all__ = ["NEUTRAL_HEADERS", "CacheKey", "CacheKeyGenerator", "cache_key"]
 
@@ -71,6 +72,11 @@ def cache_key(
         >>> key == cache_key(endpoint, builder.build({"id": "7"}))
         True
     """
+    if isinstance(request.body, StreamedBody):
+        raise ApiConfigurationError(
+            "its answers are kept, and the body is a stream, which no key can be made of",
+            endpoint=endpoint.name,
+        )
     if generator is None:
         identified = _identified(request.headers, identity, NEUTRAL_HEADERS)
         base, _, query = str(request.url).partition("?")

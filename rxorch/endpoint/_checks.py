@@ -8,13 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from pydantic import BaseModel, TypeAdapter, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from rxorch.endpoint.template import ParamsTemplate, Template, TextTemplate
-from rxorch.endpoint.values import DottedPath, call_with_context, check_parser
+from rxorch.endpoint.auth import Auth
+from rxorch.endpoint.extracting import path_or_expression
+from rxorch.endpoint.redirects import RedirectPolicy
+from rxorch.endpoint.template import ParamsTemplate, Template, TextTemplate, absolute_url
+from rxorch.endpoint.values import call_with_context, check_parser
 from rxorch.http.headers import check_headers, check_method
 
 _NAME: Final = re.compile(r"\w([\w.-]*[\w-])?")
@@ -45,8 +48,8 @@ def name(value: str) -> str:
 
 
 def url(value: str) -> str:
-    """A url template that compiles."""
-    Template(value)
+    """A url template that compiles, or the path of one."""
+    Template(absolute_url(value))
     return value
 
 
@@ -146,9 +149,27 @@ def depends_on(value: Any) -> tuple[str, ...]:
     return names
 
 
+def auth(value: Any) -> Any:
+    """Credentials, or False for none."""
+    if value is None or value is False or isinstance(value, Auth):
+        return value
+    raise ValueError(f"give credentials such as BearerAuth(token), or False; not {type(value).__name__}")
+
+
+def redirects(value: Any) -> RedirectPolicy | Literal[False] | None:
+    """A policy; True for the usual one, a number for so many hops."""
+    if value is None or value is False or isinstance(value, RedirectPolicy):
+        return value
+    if value is True:
+        return RedirectPolicy()
+    if isinstance(value, int):
+        return RedirectPolicy(max_hops=value) if value else False
+    raise ValueError("follow_redirects is True, False, a number of hops, or a RedirectPolicy")
+
+
 def response_key(value: str) -> str:
-    """A dotted path."""
-    DottedPath(value)
+    """A dotted path or a JMESPath expression."""
+    path_or_expression(value)
     return value
 
 

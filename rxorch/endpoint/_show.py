@@ -51,6 +51,7 @@ _HOW: Final[Mapping[str, Callable[[Any], Any]]] = {
     "body": _hidden,
     "model": lambda value: value,
     "idempotency_key": lambda value: value if value == "auto" else _hidden(value),
+    "auth": lambda value: value and _Plain(f"<{type(value).__name__}>"),
     "circuit_breaker": lambda value: value and _Plain(f"<{type(value).__name__}>"),
     "rate_limiter": lambda value: _Plain(f"<{type(value).__name__}>"),
 }

@@ -33,8 +33,8 @@ class Auth(Protocol):
         """Learn that the server answered 401 to ``request``.
 
         Returns:
-            True if the next ``authorize`` will give other credentials than those on ``request`` (the ones that
-            were refused are forgotten, or somebody has renewed them meanwhile): the call is then tried once
-            more. False if there are no others.
+            True if the next ``authorize`` will give other credentials than those on ``request`` (the ones
+            that were refused are forgotten, or somebody has renewed them meanwhile): the call is then tried
+            once more. False if there are no others.
         """
         ...

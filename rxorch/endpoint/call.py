@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reactivex.abc import ObserverBase
 
+from rxorch.endpoint.exchange import Aside
 from rxorch.errors import ApiError
 from rxorch.events import (
     AttemptFailed,
@@ -66,9 +67,9 @@ class Call:
     """The facts of one call; the policies write them, the outcome and the events are read off it."""
 
     __slots__ = (
-        "_attempt_started", "answered", "attempts", "budget", "cached", "data", "deadline", "degraded",
-        "error", "headers", "key", "listening", "now", "number", "request", "runtime", "started", "status",
-        "status_code", "trail", "tried", "value",
+        "_attempt_started", "answered", "attempts", "budget", "built", "cached", "data", "deadline",
+        "degraded", "error", "headers", "key", "listening", "now", "number", "piecewise", "renewable",
+        "renewed", "request", "runtime", "started", "status", "status_code", "trail", "tried", "value",
     )  # fmt: skip
 
     def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail) -> None:
@@ -85,7 +86,12 @@ class Call:
         self.error: BaseException | None = None
         self.degraded = False
         self.cached = False
+        self.built: Request | None = None
         self.request: Request | None = None
+        """What was sent last: what was built, or what hooks, credentials or a redirect made of it."""
+        self.renewable = False
+        self.renewed = False
+        self.piecewise = False
         self.tried: list[Request] = []
         self.answered = 0
         self.key: Any = None
@@ -132,6 +138,7 @@ class Call:
 
     def attempt_failed(self, error: BaseException) -> None:
         """An attempt ended in an error."""
+        error = error.error if isinstance(error, Aside) else error
         started = self._attempt_started
         if self.listening and started is not None:
             now = self.now()
@@ -147,6 +154,12 @@ class Call:
         """No other attempt follows; told apart is only that the budget is spent."""
         if reason == "budget" and self.listening:
             self._emit(RetryBudgetExhausted, self.now(), self.attempts, error)
+
+    def renews(self, error: Exception) -> bool:
+        """Whether an attempt that was answered 401 is made again with other credentials: once in a call."""
+        renews, self.renewable = self.renewable and not self.renewed, False
+        self.renewed = self.renewed or renews
+        return renews
 
     def retrying(self, event: RetryEvent) -> None:
         """Another attempt follows after a wait."""
@@ -174,8 +187,8 @@ class Call:
         """Writes the facts of this call on an error, where they are not there yet."""
         if error.endpoint is None:
             error.endpoint = self.runtime.endpoint.name
-        if error.url is None and self.request is not None:
-            error.url = redact_url(str(self.request.url))
+        if error.url is None and self.built is not None:
+            error.url = redact_url(self.built.url)
         error.attempts = error.attempts or self.attempts
         if error.elapsed is None:
             error.elapsed = self.duration

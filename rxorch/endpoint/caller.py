@@ -155,7 +155,7 @@ class Caller:
         runtime = self._runtimes.get(endpoint.name)
         if runtime is None:
             runtime = self._runtimes[endpoint.name] = EndpointRuntime(endpoint, self)
-        elif runtime.endpoint is not endpoint and runtime.endpoint != endpoint:
+        elif runtime.declared is not endpoint and runtime.declared != endpoint:
             raise ApiConfigurationError(
                 f"two different endpoints are called {endpoint.name!r}: "
                 "limits, breaker and cache are kept by name, so give one of them another"

@@ -21,7 +21,9 @@ from pydantic import (
 
 from rxorch.endpoint import _checks
 from rxorch.endpoint._show import show
-from rxorch.endpoint.template import ParamsTemplate, Template, TextTemplate
+from rxorch.endpoint.auth import Auth
+from rxorch.endpoint.redirects import RedirectPolicy
+from rxorch.endpoint.template import ParamsTemplate, Template, TextTemplate, absolute_url
 from rxorch.http import DEFAULT_MAX_RESPONSE_BYTES, Response
 from rxorch_operators import CircuitBreaker, RateLimiter, RetryPolicy
 
@@ -60,8 +62,9 @@ class APIEndpoint(BaseModel, frozen=True):
 
     Args:
         name: unique in an orchestration; letters, digits, ``_``, ``-``, ``.``.
-        url: template of an absolute http or https url, without user info and fragment. Placeholders may
-            stand in the path, in the query and for (a part of) one label of the host.
+        url: template of an absolute http or https url, without user info and fragment; or of its path, which
+            the client puts behind its ``base_url``. Placeholders may stand in the path, in the query and for
+            (a part of) one label of the host.
         method: HTTP method in any case; CONNECT and TRACE are refused.
         headers: names to templates. Framing headers (Host, Content-Length ...) are refused.
         params: query parameters: names to templates or values, or a callable of the data that makes such a
@@ -89,13 +92,23 @@ class APIEndpoint(BaseModel, frozen=True):
         condition: whether the endpoint is called at all in an orchestration.
         depends_on: names of endpoints whose results it needs.
         skip_propagates: whether those that depend on it are skipped too when its condition does not hold.
-        response_key: dotted path of what is taken from the parsed answer, such as ``data.items.0.id``.
+        response_key: what is taken from the parsed answer: a dotted path such as ``data.items.0.id``, or
+            JMESPath such as ``data.items[?active].id``.
         model: pydantic type that the value is validated against: ``User``, ``list[User]``, a union ...
         each: whether a list is emitted item by item.
+        stream: reads the answer piece by piece and emits what it is made of: ``"ndjson"`` (a JSON value for
+            each line), ``"sse"`` (a ``ServerSentEvent`` each), ``"lines"`` or ``"bytes"``. ``response_key``,
+            ``model`` and ``transform_output`` then apply to each element, and ``timeout`` to the wait for
+            each.
+        max_element_bytes: limit for one element of a stream.
         idempotency_key: ``"auto"`` (a fresh key for each call of an unsafe method that may be retried, the
             same in all its attempts), None (no key), a template, or a callable of the data.
-        max_response_bytes: limit for the body of an answer, on the wire and after decompression.
+        max_response_bytes: limit for the body of an answer, on the wire and after decompression; None
+            only with ``stream``, where it is the default.
         cache_ttl: seconds that answers are kept; 0: never; None: as the client says.
+        auth: credentials; they go to the origin that ``url`` names and to no other. None: those of the
+            client, where they are meant for this origin; False: none.
+        follow_redirects: how far redirects are followed; False: not at all; None: as the client says.
         circuit_breaker: one to share; None: one of its own; False: none.
         rate_limiter: one to share, in the place of ``rate_limit``.
         retry: all settings of the repetition, in the place of ``retry_count``, ``retry_delay`` and
@@ -139,9 +152,15 @@ class APIEndpoint(BaseModel, frozen=True):
     response_key: Annotated[str, AfterValidator(_checks.response_key)] | None = None
     model: Annotated[Any, PlainValidator(_checks.model)] = None
     each: bool = False
+    stream: Literal["ndjson", "sse", "lines", "bytes"] | None = None
+    max_element_bytes: _Count = 1024 * 1024
     idempotency_key: Annotated[str | _OfData | None, PlainValidator(_checks.idempotency_key)] = "auto"
-    max_response_bytes: _Count = DEFAULT_MAX_RESPONSE_BYTES
+    max_response_bytes: _Count | None = DEFAULT_MAX_RESPONSE_BYTES
     cache_ttl: _NotNegative | None = None
+    auth: Annotated[Auth | Literal[False] | None, PlainValidator(_checks.auth)] = None
+    follow_redirects: Annotated[RedirectPolicy | Literal[False] | None, PlainValidator(_checks.redirects)] = (
+        None
+    )
     circuit_breaker: Annotated[CircuitBreaker | Literal[False] | None, _one_of(CircuitBreaker, False)] = None
     rate_limiter: Annotated[RateLimiter | None, _one_of(RateLimiter)] = None
     retry: Annotated[RetryPolicy | None, _one_of(RetryPolicy)] = None
@@ -164,12 +183,8 @@ class APIEndpoint(BaseModel, frozen=True):
         return endpoint
 
     def _contradictions(self) -> Iterator[_checks.Fault]:
-        if self.rate_limit is None:
-            for field in ("burst_limit", "rate_limit_window"):
-                if getattr(self, field) is not None:
-                    yield field, "means nothing without rate_limit"
-        elif self.rate_limiter is not None:
-            yield "rate_limiter", "stands in the place of rate_limit; give one of the two"
+        yield from self._contradictions_of_limits()
+        yield from self._contradictions_of_streams()
         if self.retry is not None:
             for field in ("retry_count", "retry_delay", "retry_jitter"):
                 if field in self.model_fields_set:
@@ -179,9 +194,26 @@ class APIEndpoint(BaseModel, frozen=True):
         if self.idempotency_key not in ("auto", None) and self.header("idempotency-key") is not None:
             yield "idempotency_key", "stands in headers already; give one of the two"
 
+    def _contradictions_of_limits(self) -> Iterator[_checks.Fault]:
+        if self.rate_limit is None:
+            for field in ("burst_limit", "rate_limit_window"):
+                if getattr(self, field) is not None:
+                    yield field, "means nothing without rate_limit"
+        elif self.rate_limiter is not None:
+            yield "rate_limiter", "stands in the place of rate_limit; give one of the two"
+
+    def _contradictions_of_streams(self) -> Iterator[_checks.Fault]:
+        if self.stream is None:
+            if self.max_response_bytes is None:
+                yield "max_response_bytes", "may be None for a stream only: other answers are held in memory"
+            return
+        for field in ("response_parser", "cache_ttl", "retry_if", "each"):
+            if getattr(self, field):
+                yield field, "is for whole answers; an endpoint with stream emits elements"
+
     def model_post_init(self, context: Any, /) -> None:
         """Compile what is used for every call."""
-        template = Template(self.url, endpoint=self.name)
+        template = Template(absolute_url(self.url), endpoint=self.name)
         self._compiled = _Compiled(  # type: ignore[misc] # set once, here
             template=template,
             fields=tuple(dict.fromkeys((*template.fields, *self._other_fields()))),

@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from rxorch.endpoint.extracting import extractor
 from rxorch.endpoint.model import APIEndpoint
-from rxorch.endpoint.values import call_with_context, extract
+from rxorch.endpoint.values import call_with_context
 from rxorch.errors import ApiHttpError, ApiRateLimitError, ApiValidationError
 from rxorch.http import Response, default_parse, retry_hint
 
@@ -33,22 +34,49 @@ class Attempted:
 
 
 class AnswerReader:
-    """Reads the answers of one endpoint; every step that it does not ask for is absent."""
+    """Reads answers; every step that nobody asks for is absent.
+
+    Args:
+        name: Of the endpoint, for errors.
+        parser: Makes a value of the answer; by content type by default.
+        response_key: Path of what is taken of it.
+        adapter: What that is validated against.
+        transform: Makes the result of it, of one parameter or two (the value, earlier results by name).
+    """
 
     __slots__ = ("_name", "_parse", "_steps")
 
-    def __init__(self, endpoint: APIEndpoint) -> None:
-        self._name = endpoint.name
-        self._parse: Callable[[Response], Any] = endpoint.response_parser or default_parse
+    def __init__(
+        self,
+        name: str,
+        *,
+        parser: Callable[[Response], Any] | None = None,
+        response_key: str | None = None,
+        adapter: TypeAdapter[Any] | None = None,
+        transform: Callable[..., Any] | None = None,
+    ) -> None:
+        self._name = name
+        self._parse: Callable[[Response], Any] = parser or default_parse
         steps: list[Callable[[Any, Any], Any]] = []
-        if endpoint.response_key is not None:
-            key = endpoint.response_key
-            steps.append(lambda value, _: extract(value, key, endpoint=endpoint.name))
-        if endpoint.adapter is not None:
-            steps.append(self._validator(endpoint.adapter))
-        if endpoint.transform_output is not None:
-            steps.append(call_with_context(endpoint.transform_output, label="transform_output"))
+        if response_key is not None:
+            find = extractor(response_key, endpoint=name)
+            steps.append(lambda value, _: find(value))
+        if adapter is not None:
+            steps.append(self._validator(adapter))
+        if transform is not None:
+            steps.append(call_with_context(transform, label="transform_output"))
         self._steps = tuple(steps)
+
+    @classmethod
+    def of(cls, endpoint: APIEndpoint) -> AnswerReader:
+        """The reader that an endpoint asks for."""
+        return cls(
+            endpoint.name,
+            parser=endpoint.response_parser,
+            response_key=endpoint.response_key,
+            adapter=endpoint.adapter,
+            transform=endpoint.transform_output,
+        )
 
     def _validator(self, adapter: TypeAdapter[Any]) -> Callable[[Any, Any], Any]:
         validate = adapter.validate_python
@@ -68,15 +96,25 @@ class AnswerReader:
             response: The answer.
             context: For a `transform_output` of two parameters: earlier results by name.
         """
-        status = response.status
-        if not 200 <= status < 300:
-            raise self._refused(response)
-        value = self._parse(response)
+        value = self.parsed(response)
         for step in self._steps:
             value = step(value, context)
         return value
 
-    def _refused(self, response: Response) -> ApiHttpError:
+    def parsed(self, response: Response) -> Any:
+        """What the parser makes of an answer; one that is not a success is an `ApiHttpError`."""
+        if not 200 <= response.status < 300:
+            raise self.refusal(response)
+        return self._parse(response)
+
+    def shaped(self, value: Any, context: Any = None) -> Any:
+        """What `response_key`, `model` and `transform_output` make of a parsed value."""
+        for step in self._steps:
+            value = step(value, context)
+        return value
+
+    def refusal(self, response: Response) -> ApiHttpError:
+        """The error that an answer is which is not a success."""
         status = response.status
         kind = ApiRateLimitError if status == 429 else ApiHttpError
         message = None

@@ -10,16 +10,24 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
+from reactivex import Observable
 
+from rxorch.endpoint.auth import Auth
 from rxorch.endpoint.build import CacheKeyGenerator, RequestBuilder, again, cache_key
 from rxorch.endpoint.call import Call
+from rxorch.endpoint.exchange import Exchange, RequestHooks, aside
 from rxorch.endpoint.model import APIEndpoint
 from rxorch.endpoint.notes import noted, uncancelled
 from rxorch.endpoint.reading import AnswerReader, Attempted
+from rxorch.endpoint.redirects import RedirectPolicy
 from rxorch.endpoint.retry_rules import RetryRules, classify
+from rxorch.endpoint.template import absolute_url, is_relative
 from rxorch.endpoint.values import call_with_context
-from rxorch.errors import ApiHttpError, ApiResponseTooLargeError, ApiValidationError
+from rxorch.errors import ApiConfigurationError, ApiHttpError, ApiResponseTooLargeError, ApiValidationError
 from rxorch.events import BreakerChanged, EventBus
+from rxorch.http.body import StreamedBody
+from rxorch.http.request import Request
+from rxorch.http.response import Response
 from rxorch_operators import (
     Bulkhead,
     CircuitBreaker,
@@ -59,6 +67,10 @@ class CallDefaults:
         retry_budget: Whether retries are limited to 20 % of the calls to a host (at least 3 in 10 s for each
             of its endpoints).
         random: Source of jitter.
+        base_url: What endpoints whose url is a path are put behind.
+        auth: Credentials for requests to the origins that they are bound to.
+        redirects: How far redirects are followed; None: not at all.
+        hooks: What looks at each request and answer.
     """
 
     breaker_threshold: int | None = 5
@@ -70,6 +82,10 @@ class CallDefaults:
     cache_key_generator: CacheKeyGenerator | None = None
     retry_budget: bool = True
     random: random.Random = field(default_factory=random.Random)
+    base_url: str | None = None
+    auth: Auth | None = None
+    redirects: RedirectPolicy | None = None
+    hooks: RequestHooks | None = None
 
 
 class EndpointRuntime:
@@ -77,13 +93,13 @@ class EndpointRuntime:
 
     def __init__(self, endpoint: APIEndpoint, caller: Caller) -> None:
         defaults = caller.defaults
-        self.endpoint = endpoint
+        self.declared = endpoint
+        self.endpoint = endpoint = _placed(endpoint, defaults.base_url)
         self.caller = caller
         self.bus: EventBus = caller.events
         self.builder = RequestBuilder(endpoint)
-        self.reader = AnswerReader(endpoint)
+        self.reader = AnswerReader.of(endpoint)
         self.rules = RetryRules(endpoint)
-        self.retryable = self.rules.retryable
         self.retry_base = self.rules.base
         self.unsafe = endpoint.method not in _SAFE  # it may change something, harmless to repeat or not
         handler = endpoint.error_handler
@@ -117,6 +133,10 @@ class EndpointRuntime:
         if self.cache_ttl is None and endpoint.method in _SAFE:
             self.cache_ttl = defaults.cache_ttl
         self.cached = bool(self.cache_ttl)  # 0 says: never
+        self.hooks = defaults.hooks
+        self.exchange = self._exchange(endpoint, defaults)
+        self.renews = self.exchange is not None and self.exchange.auth is not None
+        self._check_identity()
         self.calls_in_flight = 0
         self.retries = 0
         self.sends = 0
@@ -150,6 +170,24 @@ class EndpointRuntime:
                 )
             )
 
+    def _exchange(self, endpoint: APIEndpoint, defaults: CallDefaults) -> Exchange | None:
+        """What stands between attempt and transport; None where nothing has to."""
+        redirects = defaults.redirects if endpoint.follow_redirects is None else endpoint.follow_redirects
+        auth = defaults.auth if endpoint.auth is None else endpoint.auth
+        if not auth and not redirects:
+            return None
+        return Exchange(
+            self.caller, auth or None, redirects or None, self.limiters, at_home=endpoint.auth is not None
+        )
+
+    def _check_identity(self) -> None:
+        if self.cached and self.hooks is not None and not self.hooks.keeps_identity:
+            raise ApiConfigurationError(
+                "its answers are kept, and a hook may change who is asking: set keeps_identity = True on the "
+                "hook if it does not, or cache_ttl=0",
+                endpoint=self.endpoint.name,
+            )
+
     @staticmethod
     def _own_limiter(endpoint: APIEndpoint, defaults: CallDefaults) -> RateLimiter | None:
         if endpoint.rate_limiter is not None:
@@ -161,7 +199,7 @@ class EndpointRuntime:
 
     def prepare(self, call: Call) -> None:
         """Builds the request of a call; raises what is wrong with its input."""
-        call.request = request = uncancelled(self.builder.build, call.data, call.trail.context)
+        call.built = call.request = request = self.build(call)
         defaults = self.caller.defaults
         if self.retry_policy is not None and defaults.retry_budget:
             call.budget = self._budget or self.caller.budget_of(request.url.host or "")
@@ -170,14 +208,58 @@ class EndpointRuntime:
             make = partial(cache_key, self.endpoint, request, data=call.data, generator=generator)
             call.key = uncancelled(make)
 
+    def build(self, call: Call) -> Request:
+        """The request of a call, before hooks and credentials."""
+        return uncancelled(self.builder.build, call.data, call.trail.context)
+
+    def reader_of(self, call: Call) -> AnswerReader:
+        """What reads the answers to a call."""
+        return self.reader
+
+    def time_limit(self, call: Call) -> Callable[[Observable[Any]], Observable[Any]] | None:
+        """The limit for one attempt, as an operator."""
+        return self.attempt_timeout
+
+    def retryable(self, call: Call, error: Exception) -> bool:
+        """Whether another attempt may cure this error, and the request can be sent again."""
+        body = None if call.request is None else call.request.body
+        if isinstance(body, StreamedBody) and not body.repeatable and _begun(call):
+            return False
+        return self.rules.retryable(call, error)
+
     async def attempt(self, call: Call) -> Any:
         """One attempt: transport, then parse, then validate."""
-        request = call.request
+        request, seen = await self._begin(call)
+        if self.exchange is None:
+            response = await self.send(call, request)
+        else:
+            response = await self.exchange.answer(call, request, self.send)
+        reader = self.reader_of(call)
+        if self.hooks is None:
+            return self._read(reader.read, response, call.trail.context)
+        value = self._read(reader.parsed, response)
+        await aside(self.hooks.after(seen, value))
+        return self._read(reader.shaped, value, call.trail.context)
+
+    async def _begin(self, call: Call) -> tuple[Request, Any]:
+        """The request of a new attempt, with what the hooks made of it and want to know later."""
+        request = call.built
         assert request is not None
         if call.attempts:
-            request = call.request = again(request)
+            request = again(request)
+        call.request = request
         call.attempt_started()
         call.status_code = None
+        return (request, None) if self.hooks is None else await self.hooked(call, request)
+
+    async def hooked(self, call: Call, request: Request) -> tuple[Request, Any]:
+        """What the hooks make of a request."""
+        assert self.hooks is not None
+        return await aside(self.hooks.before(request))
+
+    async def send(self, call: Call, request: Request) -> Response:
+        """Puts one request on the wire, and counts it."""
+        call.request = request
         call.tried.append(request)
         try:
             response = await self.caller.transport.send(request)
@@ -189,8 +271,11 @@ class EndpointRuntime:
         call.answered += 1
         call.status_code = response.status
         call.headers = response.headers
+        return response
+
+    def _read(self, step: Callable[..., Any], *args: Any) -> Any:
         try:
-            return uncancelled(self.reader.read, response, call.trail.context)
+            return uncancelled(step, *args)
         except ApiHttpError as error:
             self._slow_down(error.retry_after)
             raise
@@ -212,6 +297,20 @@ class EndpointRuntime:
         if judge is None:
             return None
         return lambda value: bool(uncancelled(judge, Attempted(call.status_code, call.headers, value)))
+
+
+def _placed(endpoint: APIEndpoint, base_url: str | None) -> APIEndpoint:
+    if not is_relative(endpoint.url):
+        return endpoint
+    if base_url is None:
+        raise ApiConfigurationError(
+            "its url is a path, and the client has no base_url to put it behind", endpoint=endpoint.name
+        )
+    return endpoint.model_copy(update={"url": absolute_url(endpoint.url, base_url)})
+
+
+def _begun(call: Call) -> bool:
+    return any(request.sent for request in call.tried)
 
 
 def retry_policy(endpoint: APIEndpoint) -> RetryPolicy | None:

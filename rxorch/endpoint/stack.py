@@ -4,7 +4,7 @@
 
     fallback -> total timeout -> cache -> coalesce -> retry -> circuit breaker
              -> rate limit (global, then endpoint) -> bulkhead -> attempt timeout
-             -> transport -> parse -> validate
+             -> hooks -> credentials, redirects -> transport -> parse -> validate
 
 Each step of `_compose` is one of the operators of `rxorch_operators`; a policy that the endpoint does not ask
 for is not there. The order has reasons: a cached value costs no permit; every attempt is seen by the
@@ -13,12 +13,13 @@ breaker and paid to the limiter; a wait for the limiter is not part of the attem
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint.call import Call, CallLink, Trail
+from rxorch.endpoint.exchange import Aside
 from rxorch.endpoint.notes import noted
 from rxorch.endpoint.retry_rules import hint
 from rxorch.errors import (
@@ -32,6 +33,7 @@ from rxorch_operators import (
     BulkheadFullError,
     CircuitOpenError,
     RateLimitExceededError,
+    RetryPolicy,
     TimeoutExceededError,
     cache,
     coalesce,
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
     from rxorch.endpoint.runtime import EndpointRuntime
 
 __all__ = ["EndpointCall"]
+
+_ONCE_MORE: Final = RetryPolicy(max_attempts=2, base=0.0, jitter="none")
+"""With other credentials, after a 401. It is no repetition of what failed: the first try was not let in."""
 
 
 class EndpointCall(Stage[Any]):
@@ -111,8 +116,9 @@ def _compose(call: Call) -> Observable[Any]:
     runtime = call.runtime
     endpoint = runtime.endpoint
     source: Observable[Any] = from_async(runtime.attempt, call)
-    if runtime.attempt_timeout is not None:
-        source = runtime.attempt_timeout(source)
+    limited = runtime.time_limit(call)
+    if limited is not None:
+        source = limited(source)
     source = _Watched(as_stage(source), call)
     if runtime.attempt_bulkhead is not None:
         source = runtime.attempt_bulkhead(source)
@@ -120,6 +126,8 @@ def _compose(call: Call) -> Observable[Any]:
         source = rate_limit(*runtime.limiters, max_wait=call.remaining, on_wait=call.rate_limited)(source)
     if runtime.attempt_breaker is not None:
         source = runtime.attempt_breaker(source)
+    if runtime.renews:
+        source = retry_backoff(_ONCE_MORE, retry_if=call.renews)(source)
     if runtime.retry_policy is not None:
         source = retry_backoff(
             runtime.retry_policy,
@@ -169,6 +177,8 @@ class _WatchedLink(Link):
 
 def api_error(call: Call, error: Exception) -> Exception:
     """The error as one of the tree of `rxorch.errors`, with the facts of the call on it."""
+    if isinstance(error, Aside):
+        error = error.error
     if isinstance(error, ApiError):
         return call.describe(error)
     named = _named(error)

@@ -17,7 +17,7 @@ from rxorch.endpoint._placeholders import CONTROL, Chain, Source, TextTemplate, 
 from rxorch.endpoint.values import DottedPath, UnfitValueError, text_of
 from rxorch.errors import ApiConfigurationError
 
-__all__ = ["ParamsTemplate", "Template", "TextTemplate", "encode_query"]
+__all__ = ["ParamsTemplate", "Template", "TextTemplate", "absolute_url", "encode_query", "is_relative"]
 
 _SCHEME: Final = re.compile(r"https?://", re.IGNORECASE)
 _ANY_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -121,6 +121,28 @@ class Template:
         return host + self._port
 
 
+def is_relative(text: str) -> bool:
+    """Tell whether a url template is a path only, to be put behind the base url of a client."""
+    return text.startswith("/") and not text.startswith("//")
+
+
+def absolute_url(text: str, base_url: str | None = None) -> str:
+    """Put a path behind a base url; an absolute url template stays as it is.
+
+    Args:
+        text: an absolute template, or a path.
+        base_url: absolute and literal; without it a host stands there that cannot be called.
+
+    Example:
+        >>> absolute_url("/users/{id}", "https://api.example.com/v1/")
+        'https://api.example.com/v1/users/{id}'
+    """
+    if not is_relative(text):
+        return text
+    base = "https://base-url.invalid" if base_url is None else base_url.rstrip("/")
+    return base.replace("{", "{{").replace("}", "}}") + text
+
+
 def _check_start(text: str) -> None:
     if text != text.strip() or CONTROL.search(text):
         raise ApiConfigurationError("url: white space around it, or control characters in it")
@@ -128,7 +150,10 @@ def _check_start(text: str) -> None:
         return
     if _ANY_SCHEME.match(text):
         raise ApiConfigurationError("url: only http and https are supported")
-    raise ApiConfigurationError("url: missing scheme; write https://... (a placeholder cannot stand for it)")
+    raise ApiConfigurationError(
+        "url: missing scheme; write https://... (a placeholder cannot stand for it), or a path that begins "
+        "with / for a client with base_url"
+    )
 
 
 def _mark(parts: list[str | DottedPath]) -> tuple[str, str]:

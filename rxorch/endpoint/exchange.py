@@ -1,0 +1,175 @@
+"""One attempt between policies and transport: hooks, credentials, redirects, and the answer that counts.
+
+Whatever of it nobody asked for is not there: an endpoint without any of them sends straight to its transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from rxorch.endpoint.auth import Auth
+from rxorch.endpoint.redirects import RedirectPolicy, next_hop, same_origin
+from rxorch.errors import ApiError, ApiHttpError
+from rxorch.http.redaction import redact_url
+from rxorch.http.request import Request
+
+if TYPE_CHECKING:
+    from rxorch.endpoint.call import Call
+    from rxorch.endpoint.caller import Caller
+    from rxorch_operators import RateLimiter
+
+__all__ = ["Aside", "Exchange", "RequestHooks", "aside"]
+
+T = TypeVar("T")
+
+
+class Answer(Protocol):
+    """What is looked at of an answer, whole or streamed."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+
+
+class RequestHooks(Protocol):
+    """What looks at every request before it is sent, and at what came of it."""
+
+    keeps_identity: bool
+    """True if no hook changes who is asking: only then may answers be kept or shared."""
+
+    async def before(self, request: Request) -> tuple[Request, Any]:
+        """Return the request to send, and what `after` wants to know of it."""
+        ...
+
+    async def after(self, seen: Any, value: Any) -> None:
+        """Look at the parsed answer of a success."""
+        ...
+
+
+class Aside(Exception):
+    """Carries an error that says nothing about the service: a hook's, or of getting credentials.
+
+    No retry is made for it, and no breaker counts it. The caller of the endpoint gets what it carries.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+async def aside(work: Awaitable[T]) -> T:
+    """Await something that belongs to an attempt, and is no part of the service."""
+    try:
+        return await work
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        message = "a hook or credentials raised CancelledError, though nobody cancelled"
+        raise Aside(RuntimeError(message)) from error
+    except Exception as error:
+        raise Aside(error) from None
+
+
+class Exchange:
+    """Sends a request with what its endpoint wants around it.
+
+    Args:
+        caller: for credentials that have to be fetched.
+        auth: credentials, or None.
+        redirects: how far redirects are followed; None: not at all.
+        limiters: paid once more for each hop, for it is one more request.
+        at_home: whether the credentials go only to the origin that the endpoint itself names; otherwise they
+            know theirs.
+    """
+
+    __slots__ = ("_at_home", "_caller", "_limiters", "_redirects", "auth")
+
+    def __init__(
+        self,
+        caller: Caller,
+        auth: Auth | None,
+        redirects: RedirectPolicy | None,
+        limiters: tuple[RateLimiter, ...],
+        *,
+        at_home: bool = False,
+    ) -> None:
+        self._caller = caller
+        self.auth = auth
+        self._at_home = at_home
+        self._redirects = redirects
+        self._limiters = limiters
+
+    async def answer(
+        self, call: Call, request: Request, send: Callable[[Call, Request], Awaitable[AnswerT]]
+    ) -> AnswerT:
+        """The answer to ``request``, or to what it is redirected to.
+
+        Args:
+            call: of the attempt.
+            request: with all that hooks want; credentials come here.
+            send: puts one request on the wire.
+
+        Raises:
+            ApiHttpError: a redirect that is not followed, and why.
+        """
+        for hops in range(100):  # the policy ends it far sooner
+            plain = request
+            auth = self._credentials(call, request)
+            if auth is not None:
+                request = _own(request)
+                await aside(auth.authorize(request, self._caller))
+            try:
+                answer = await send(call, request)
+            except ApiError as error:
+                error.url = redact_url(plain.url)  # a key in the query is a secret, whatever it is called
+                raise
+            if answer.status == 401 and auth is not None and not call.renewed:
+                call.renewable = auth.refused(request)
+            if self._redirects is None:
+                return answer
+            # From the request without credentials: where they go is decided for each hop anew.
+            following = next_hop(plain, answer.status, answer.headers, self._redirects, hops)
+            if following is None:
+                return answer
+            if isinstance(following, str):
+                raise _unfollowed(call, plain, answer, following)
+            request = following
+            for limiter in self._limiters:
+                await limiter.acquire()
+        raise AssertionError("unreachable")
+
+    def _credentials(self, call: Call, request: Request) -> Auth | None:
+        assert call.built is not None
+        if self._at_home and not same_origin(request.url, call.built.url):
+            return None
+        return self.auth
+
+
+def _own(request: Request) -> Request:
+    # Credentials are put on a request that nobody else holds, so that none goes on to the next hop.
+    return Request(
+        request.method,
+        request.url,
+        request.headers,
+        request.body,
+        request.max_response_bytes,
+        request.endpoint,
+    )
+
+
+def _unfollowed(call: Call, request: Request, answer: Answer, reason: str) -> ApiHttpError:
+    return ApiHttpError(
+        answer.status,
+        "",
+        answer.headers,
+        message=f"HTTP {answer.status}: {reason}",
+        endpoint=call.runtime.endpoint.name,
+        url=redact_url(request.url),
+    )
