@@ -14,6 +14,7 @@ from rxorch.endpoint.template import ParamsTemplate
 from rxorch.endpoint.values import call_with_context
 from rxorch.errors import ApiConfigurationError
 from rxorch.http import Request
+from rxorch.http.body import StreamedBody
 
 __all__ = ["NEUTRAL_HEADERS", "CacheKey", "CacheKeyGenerator", "cache_key"]
 
@@ -61,7 +62,8 @@ def cache_key(
         identity: more headers that tell the caller apart, such as those that the client adds.
 
     Raises:
-        ApiConfigurationError: the generator returned something that cannot be hashed.
+        ApiConfigurationError: the generator returned something that cannot be hashed, or the body is made
+            while it is sent and there is no generator to stand for it.
 
     Example:
         >>> from rxorch.endpoint.build import RequestBuilder
@@ -72,6 +74,9 @@ def cache_key(
         True
     """
     if generator is None:
+        if isinstance(request.body, StreamedBody):
+            message = "a StreamedBody cannot be part of a cache key; give a cache_key_generator, or no cache"
+            raise ApiConfigurationError(message, endpoint=endpoint.name)
         identified = _identified(request.headers, identity, NEUTRAL_HEADERS)
         base, _, query = str(request.url).partition("?")
         facts = (request.method, base, _sorted(query), identified)

@@ -43,7 +43,9 @@ class StreamedBody:
         content_type: str = "application/octet-stream",
     ) -> None:
         if isinstance(source, str | bytes | bytearray | memoryview):
-            raise ApiConfigurationError("a body that is whole already is given as it is, not as a StreamedBody")
+            raise ApiConfigurationError(
+                "a body that is whole already is given as it is, not as a StreamedBody"
+            )
         if not callable(source) and not isinstance(source, AsyncIterable | Iterable):
             raise ApiConfigurationError(
                 f"a StreamedBody wants an iterable of bytes, or a function that makes one; "
@@ -61,12 +63,12 @@ class StreamedBody:
         """The body from its beginning, empty pieces left out.
 
         Raises:
-            ApiValidationError: it can be sent once and was begun before, a piece is not bytes, or there are more
-                or fewer bytes than ``length`` says.
+            ApiValidationError: it can be sent once and was begun before, a piece is not bytes, or there are
+                more or fewer bytes than ``length`` says.
         """
         if self._begun and not self.repeatable:
             raise ApiValidationError(
-                "the body was begun before and cannot be sent again; give StreamedBody a function that makes it"
+                "the body was begun before and cannot be sent again; give StreamedBody a function"
             )
         self._begun = True
         sent = 0
@@ -76,7 +78,9 @@ class StreamedBody:
                 raise ApiValidationError(f"the body has a piece of type {type(piece).__name__}, not bytes")
             sent += len(piece)
             if self.length is not None and sent > self.length:
-                raise ApiValidationError(f"the body has more than the {self.length} bytes that it was said to have")
+                raise ApiValidationError(
+                    f"the body has more than the {self.length} bytes that it was said to have"
+                )
             if piece:
                 yield bytes(piece)
         if self.length is not None and sent < self.length:

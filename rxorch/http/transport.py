@@ -51,8 +51,8 @@ class StreamingTransport(Transport, Protocol):
     def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
         """Send ``request`` once; the block is entered when the head of the answer is there.
 
-        Counts and raises like ``send``; what befalls the body is raised from the reading of its pieces. Leaving
-        the block before the body was read to its end closes the connection.
+        Counts and raises like ``send``; what befalls the body is raised from the reading of its pieces.
+        Leaving the block before the body was read to its end closes the connection.
 
         Example:
             >>> async def lines(transport: StreamingTransport, request: Request) -> None:
