@@ -62,7 +62,8 @@ def cache_key(
         identity: more headers that tell the caller apart, such as those that the client adds.
 
     Raises:
-        ApiConfigurationError: the generator returned something that cannot be hashed.
+        ApiConfigurationError: the generator returned something that cannot be hashed, or the body is made
+            while it is sent and there is no generator to stand for it.
 
     Example:
         >>> from rxorch.endpoint.build import RequestBuilder
@@ -72,12 +73,10 @@ def cache_key(
         >>> key == cache_key(endpoint, builder.build({"id": "7"}))
         True
     """
-    if isinstance(request.body, StreamedBody):
-        raise ApiConfigurationError(
-            "its answers are kept, and the body is a stream, which no key can be made of",
-            endpoint=endpoint.name,
-        )
     if generator is None:
+        if isinstance(request.body, StreamedBody):
+            message = "a StreamedBody cannot be part of a cache key; give a cache_key_generator, or no cache"
+            raise ApiConfigurationError(message, endpoint=endpoint.name)
         identified = _identified(request.headers, identity, NEUTRAL_HEADERS)
         base, _, query = str(request.url).partition("?")
         facts = (request.method, base, _sorted(query), identified)

@@ -100,11 +100,11 @@ class SessionRoute:
         self._options = options
         self._session: ClientSession | None = None
 
-    async def send(self, request: Request, headers: dict[str, str]) -> Response:
+    async def send(self, request: Request, headers: dict[str, str], limit: int) -> Response:
         """Send ``request`` with these headers; its url names no user any more.
 
         Raises:
-            ApiResponseTooLargeError: the body is larger than the request allows.
+            ApiResponseTooLargeError: the body is larger than ``limit`` bytes.
             ApiTimeoutError: a double raised ``TimeoutError``, by which aiohttp tells that its time was up.
             ClientError, HttpProcessingError, OSError: from aiohttp or the double.
             Exception: what else a double raises.
@@ -114,7 +114,7 @@ class SessionRoute:
         # From here on the double has it. Where it goes on to the network, the connector takes this back.
         self._mark(request, True)
         try:
-            return await self._exchange(turn, headers)
+            return await self._exchange(turn, headers, limit)
         except ApiError:
             raise
         except Exception as failure:
@@ -131,7 +131,7 @@ class SessionRoute:
         if self._session is not None:
             await self._session.close()
 
-    async def _exchange(self, turn: _Turn, headers: dict[str, str]) -> Response:
+    async def _exchange(self, turn: _Turn, headers: dict[str, str], limit: int) -> Response:
         request = turn.request
         options: dict[str, Any] = {} if request.body is None else {"data": request.body}
         url = request.url.with_user(None)
@@ -139,11 +139,11 @@ class SessionRoute:
             request.method, url, headers=headers, allow_redirects=False, **options
         )
         try:
-            body = await _read(answer, request.max_response_bytes)
+            body = await _read(answer, limit)
             coding = answer.headers.get(CONTENT_ENCODING)
             # What a double makes up is mostly given as if it were decoded already, whatever its headers say.
             if coding is not None and (turn.real or _looks_encoded(body)):
-                body = decode_body(body, coding, request.max_response_bytes)
+                body = decode_body(body, coding, limit)
         except BaseException:
             answer.close()
             raise

@@ -6,6 +6,7 @@ from aiohttp import ClientRequest, encode_basic_auth
 from yarl import URL
 
 from rxorch.errors import ApiConfigurationError, ApiValidationError
+from rxorch.http.body import StreamedBody
 from rxorch.http.decoding import ACCEPT_ENCODING
 from rxorch.http.headers import check_method, header_key
 from rxorch.http.request import Request
@@ -91,12 +92,23 @@ def encode_head(request: Request, origin: Origin, defaults: DefaultHeaders, *, c
     lines.append(defaults.without(given))
     if origin.authorization and "authorization" not in given:
         lines.append(origin.authorization)
-    if request.body is not None:
-        lines.append(f"Content-Length: {len(request.body)}\r\n")
-    elif request.method in _WITH_BODY:
-        lines.append("Content-Length: 0\r\n")
+    lines.append(_body_lines(request, given))
     lines.append("Connection: close\r\n\r\n" if close else "\r\n")
     return "".join(lines).encode()
+
+
+def _body_lines(request: Request, given: set[str]) -> str:
+    body = request.body
+    if body is None:
+        return "Content-Length: 0\r\n" if request.method in _WITH_BODY else ""
+    if not isinstance(body, StreamedBody):
+        return f"Content-Length: {len(body)}\r\n"
+    framing = "Transfer-Encoding: chunked" if body.length is None else f"Content-Length: {body.length}"
+    if "content-type" in given:
+        return f"{framing}\r\n"
+    if not body.content_type.isprintable():
+        raise ApiValidationError("the content_type of the StreamedBody has control characters")
+    return f"{framing}\r\nContent-Type: {body.content_type}\r\n"
 
 
 def _is_plain(text: str) -> bool:

@@ -30,6 +30,7 @@ from rxorch.http._answer import is_clean, read_answer
 from rxorch.http._failures import TRANSPORT_FAILURES, as_api_error
 from rxorch.http._session_route import NO_LIMITS, REPLACED, SHIPPED, Connect, SessionRoute, is_replaced
 from rxorch.http._wire import DefaultHeaders, Origin, encode_head
+from rxorch.http.body import StreamedBody
 from rxorch.http.decoding import decode_body
 from rxorch.http.redaction import redact_url
 from rxorch.http.request import Request
@@ -112,12 +113,14 @@ class AioHttpTransport:
             connector = self._running()
             origin = self._origin(request.url)
             head = encode_head(request, origin, self._defaults, close=not self._reuse)
+            limit = _limit(request)
             if ClientSession._request is not SHIPPED and is_replaced():
-                return await self._session_route().send(request, self._defaults.added_to(request, origin))
-            message, body = await self._exchange(connector, origin, request, head)
+                headers = self._defaults.added_to(request, origin)
+                return await self._session_route().send(request, headers, limit)
+            message, body = await self._exchange(connector, origin, request, head, limit)
             coding = message.headers.get(CONTENT_ENCODING)
             if coding is not None:
-                body = decode_body(body, coding, request.max_response_bytes)
+                body = decode_body(body, coding, limit)
         except ApiError as error:
             _name(error, request)
             raise
@@ -145,7 +148,7 @@ class AioHttpTransport:
             await asyncio.wait(self._open.values())
 
     async def _exchange(
-        self, connector: TCPConnector, origin: Origin, request: Request, head: bytes
+        self, connector: TCPConnector, origin: Origin, request: Request, head: bytes, limit: int
     ) -> tuple[RawResponseMessage, bytes]:
         connection = await self._connect(connector.connect, origin.target, [])
         protocol = connection.protocol
@@ -155,7 +158,7 @@ class AioHttpTransport:
                 skip_payload=request.method == "HEAD", read_until_eof=True, auto_decompress=False
             )
             self._write(protocol, request, head)
-            message, body = await read_answer(protocol, request.max_response_bytes)
+            message, body = await read_answer(protocol, limit)
         except BaseException:
             _drop(connection)
             raise
@@ -196,6 +199,8 @@ class AioHttpTransport:
         transport = protocol.transport
         assert transport is not None
         body = request.body
+        if isinstance(body, StreamedBody):
+            raise ApiConfigurationError("a StreamedBody cannot be sent yet")
         self.sends += 1
         request.sent = True
         if not body:
@@ -276,6 +281,12 @@ def _drop(connection: Connection) -> None:
     if protocol is not None:
         protocol.abort()
     connection.close()
+
+
+def _limit(request: Request) -> int:
+    if request.max_response_bytes is None:
+        raise ApiConfigurationError("max_response_bytes=None is only for an answer that is read as a stream")
+    return request.max_response_bytes
 
 
 def _may_be_kept(protocol: ResponseHandler) -> bool:

@@ -63,8 +63,8 @@ class StreamedBody:
         """The body from its beginning, empty pieces left out.
 
         Raises:
-            ApiValidationError: it can be sent once and was begun before, a piece is not bytes, or there
-                are more or fewer bytes than ``length`` says.
+            ApiValidationError: it can be sent once and was begun before, a piece is not bytes, or there are
+                more or fewer bytes than ``length`` says.
         """
         if self._begun and not self.repeatable:
             raise ApiValidationError(

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 
+from rxorch.http.body import StreamedBody
 from rxorch.http.redaction import REDACTED, redact_url
 from rxorch.http.request import Request
 from rxorch.http.response import Response
@@ -22,6 +23,11 @@ _PLAIN = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
 def _shown(headers: Mapping[str, str]) -> dict[str, str]:
     """Names with the values of the few that never hold a secret: any other header may."""
     return {name: value if name.lower() in _PLAIN else REDACTED for name, value in headers.items()}
+
+
+def _size(body: bytes | StreamedBody | None) -> str:
+    length = body.length if isinstance(body, StreamedBody) else len(body or b"")
+    return "stream" if length is None else f"{length} bytes"
 
 
 class LoggedTransport:
@@ -51,9 +57,8 @@ class LoggedTransport:
         url = redact_url(str(request.url))
         if self._requests:
             logger.info(
-                "%s: %s %s headers=%s body=%d bytes",
-                request.endpoint, request.method, url, _shown(request.headers),
-                len(request.body or b""),
+                "%s: %s %s headers=%s body=%s",
+                request.endpoint, request.method, url, _shown(request.headers), _size(request.body),
             )  # fmt: skip
         started = time.monotonic()
         try:

@@ -23,7 +23,7 @@ class User(BaseModel):
 
 
 def read(response: Response, context: Any = None, **fields: Any) -> Any:
-    return AnswerReader(api("user", **fields)).read(response, context)
+    return AnswerReader.of(api("user", **fields)).read(response, context)
 
 
 def test_the_steps_come_in_their_order() -> None:
