@@ -12,9 +12,9 @@ from uuid import uuid4
 
 from pydantic import BaseModel
 
-from rxorch.endpoint._body import Body, encode_body
 from rxorch.endpoint._cache_key import CacheKey, CacheKeyGenerator, cache_key
 from rxorch.endpoint._placeholders import header_text
+from rxorch.endpoint.encoding import Body, encode_body
 from rxorch.endpoint.model import APIEndpoint
 from rxorch.endpoint.notes import noted
 from rxorch.endpoint.template import ParamsTemplate, TextTemplate, encode_query

@@ -68,8 +68,9 @@ class Call:
 
     __slots__ = (
         "_attempt_started", "answered", "attempts", "budget", "built", "cached", "data", "deadline",
-        "degraded", "error", "headers", "key", "listening", "now", "number", "piecewise", "renewable",
-        "renewed", "request", "runtime", "started", "status", "status_code", "trail", "tried", "value",
+        "degraded", "draft", "error", "headers", "key", "listening", "now", "number", "piecewise",
+        "renewable", "renewed", "request", "runtime", "started", "status", "status_code", "trail", "tried",
+        "value",
     )  # fmt: skip
 
     def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail) -> None:
@@ -89,6 +90,7 @@ class Call:
         self.built: Request | None = None
         self.request: Request | None = None
         """What was sent last: what was built, or what hooks, credentials or a redirect made of it."""
+        self.draft: Any = None
         self.renewable = False
         self.renewed = False
         self.piecewise = False

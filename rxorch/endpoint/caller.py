@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Hashable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -21,6 +22,10 @@ __all__ = ["Caller", "Session"]
 
 _MAX_HOSTS = 1024
 _BUDGET_FLOOR = 3
+
+
+def _default_transport() -> Transport:
+    return AioHttpTransport(limit=0)  # how much is in flight is what `max_concurrent` and bulkheads say
 
 
 class Abortable(Protocol):
@@ -59,23 +64,32 @@ class Caller:
     """Turns endpoints into observable factories over one transport per event loop.
 
     Args:
-        transport: What sends requests; a new `AioHttpTransport` by default. One that is passed in is used
-            and never closed here.
+        transport: What sends requests. One that is passed in is used and never closed here.
+        make_transport: Makes the transport of each event loop, where none is passed in; a new
+            `AioHttpTransport` by default.
         defaults: What holds for endpoints that do not say otherwise.
 
     Attributes:
         events: Everything that happens, as an `EventBus`.
     """
 
-    def __init__(self, transport: Transport | None = None, *, defaults: CallDefaults | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport | None = None,
+        *,
+        make_transport: Callable[[], Transport] | None = None,
+        defaults: CallDefaults | None = None,
+    ) -> None:
         self.defaults = CallDefaults() if defaults is None else defaults
         self.events = EventBus()
         self.cache: TtlCache[Any, Any] = TtlCache()
         self._given = transport
+        self._make = make_transport or _default_transport
         self._sessions: dict[asyncio.AbstractEventLoop, Session] = {}
         self._closed_sends = 0
         self._runtimes: dict[str, EndpointRuntime] = {}
         self._budgets: dict[str, RetryBudget] = {}
+        self.loose_runtimes: dict[Hashable, EndpointRuntime] = {}
 
     @property
     def transport(self) -> Transport:
@@ -118,7 +132,7 @@ class Caller:
             self._closed_sends += transport.sends
 
     def _make_transport(self) -> Transport:
-        return AioHttpTransport(limit=0)  # how much is in flight is what `max_concurrent` and bulkheads say
+        return self._make()
 
     @property
     def sends(self) -> int:
@@ -161,6 +175,12 @@ class Caller:
                 "limits, breaker and cache are kept by name, so give one of them another"
             )
         return runtime
+
+    def keep_loose(self, key: Hashable, runtime: EndpointRuntime) -> None:
+        """Keep the state of requests that no endpoint declares, under a key of whoever makes them."""
+        if len(self.loose_runtimes) >= _MAX_HOSTS:
+            self.loose_runtimes.pop(next(iter(self.loose_runtimes)))
+        self.loose_runtimes[key] = runtime
 
     @property
     def runtimes(self) -> dict[str, EndpointRuntime]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from rxorch import ApiValidationError
-from rxorch.endpoint import _body
+from rxorch.endpoint import encoding
 
 
 class Colour(Enum):
@@ -42,11 +42,11 @@ VALUES = st.recursive(
 
 def both(value: Any) -> tuple[Any, Any]:
     """What a body says when written with orjson, and without."""
-    assert _body._orjson_dumps() is not None, "orjson belongs to the developer set-up (extra speed)"
-    fast = _body.encode_body(value, as_json=True).content
+    assert encoding._orjson_dumps() is not None, "orjson belongs to the developer set-up (extra speed)"
+    fast = encoding.encode_body(value, as_json=True).content
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_body, "_orjson_dumps", lambda: None)
-        plain = _body.encode_body(value, as_json=True).content
+        patch.setattr(encoding, "_orjson_dumps", lambda: None)
+        plain = encoding.encode_body(value, as_json=True).content
     return from_json(fast), from_json(plain)
 
 
@@ -56,9 +56,9 @@ def test_a_body_means_the_same_with_orjson(value: Any) -> None:
         fast, plain = both(value)
     except ApiValidationError:  # a lone surrogate: refused either way
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_body, "_orjson_dumps", lambda: None)
+            patch.setattr(encoding, "_orjson_dumps", lambda: None)
             with pytest.raises(ApiValidationError):
-                _body.encode_body(value, as_json=True)
+                encoding.encode_body(value, as_json=True)
         return
     assert fast == plain
 
@@ -66,7 +66,7 @@ def test_a_body_means_the_same_with_orjson(value: Any) -> None:
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_a_number_that_is_not_finite_is_refused_with_orjson_too(number: float) -> None:
     with pytest.raises(ApiValidationError, match="not finite"):
-        _body.encode_body({"price": [number]})
+        encoding.encode_body({"price": [number]})
 
 
 def test_types_with_two_spellings_are_left_to_pydantic() -> None:
@@ -78,5 +78,5 @@ def test_types_with_two_spellings_are_left_to_pydantic() -> None:
 
 
 def test_orjson_is_what_writes_a_plain_body() -> None:
-    assert _body._fast_json({"id": 7, "name": "Ada"}) == b'{"id":7,"name":"Ada"}'
-    assert _body._fast_json({"id": None}) is None
+    assert encoding._fast_json({"id": 7, "name": "Ada"}) == b'{"id":7,"name":"Ada"}'
+    assert encoding._fast_json({"id": None}) is None

@@ -1,0 +1,60 @@
+"""Limiters and breakers of the user's own as operators, so that they take the place of ours in the stack."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from reactivex import Observable
+
+from rxorch.client.protocols import BaseCircuitBreaker, BaseRateLimiter
+from rxorch.endpoint.exchange import aside
+from rxorch.endpoint.retry_rules import classify
+from rxorch_operators import CircuitOpenError, Outcome3, flat_map_bounded, from_async, last_of
+
+__all__ = ["guarded_by", "limited_by", "settled"]
+
+Operator = Callable[[Observable[Any]], Observable[Any]]
+
+
+async def settled(result: Any) -> Any:
+    """What a method returned, awaited if it is ``async``: both kinds of methods are fine."""
+    return await result if inspect.isawaitable(result) else result
+
+
+def limited_by(limiter: BaseRateLimiter) -> Operator:
+    """Let each call leave when the limiter says so. Cancelling the call cancels the wait."""
+
+    async def acquire() -> None:
+        await aside(settled(limiter.acquire()))
+
+    def operator(source: Observable[Any]) -> Observable[Any]:
+        return from_async(acquire).pipe(flat_map_bounded(lambda _: source, max_concurrent=1))
+
+    return operator
+
+
+def guarded_by(breaker: BaseCircuitBreaker) -> Operator:
+    """Make no call while the breaker is open, and tell it what became of those that were made.
+
+    Failures are those of ``rxorch``'s own breakers: 5xx and 408, network errors, time limits. What is the
+    caller's fault, and a cancellation, it is not told.
+    """
+
+    def operator(source: Observable[Any]) -> Observable[Any]:
+        async def call() -> Any:
+            if await aside(settled(breaker.is_open())):
+                raise CircuitOpenError(name=type(breaker).__name__)
+            try:
+                value = await last_of(source)
+            except Exception as error:
+                if classify(error) is Outcome3.FAILURE:
+                    await aside(settled(breaker.record_failure()))
+                raise
+            await aside(settled(breaker.reset()))
+            return value
+
+        return from_async(call)
+
+    return operator
