@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-__all__ = ["parse_rate_limit_reset", "parse_retry_after", "retry_hint"]
+__all__ = ["http_date", "parse_rate_limit_reset", "parse_retry_after", "retry_hint"]
 
 _SECONDS = re.compile(r"[0-9]{1,300}(\.[0-9]{1,9})?")
 _EPOCH_FROM = 1e9
@@ -54,7 +54,7 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return None
     if _SECONDS.fullmatch(text):
         return float(text)
-    at = _http_date(text)
+    at = http_date(text)
     return None if at is None else max(0.0, at - _server_time(headers, now))
 
 
@@ -80,11 +80,12 @@ def _first_number(headers: Mapping[str, str], names: tuple[str, ...]) -> float |
 
 def _server_time(headers: Mapping[str, str], now: float) -> float:
     # Against the server's own clock the difference is right even where the local clock is not.
-    at = _http_date(headers.get("Date", ""))
+    at = http_date(headers.get("Date", ""))
     return now if at is None else at
 
 
-def _http_date(text: str) -> float | None:
+def http_date(text: str) -> float | None:
+    """Seconds since 1970 of an HTTP date; None if it is none."""
     try:
         at = parsedate_to_datetime(text.strip())
         # "-0000" (RFC 5322) and a missing zone give a naive datetime; HTTP dates are UTC (RFC 9110, section
