@@ -15,6 +15,7 @@ from rxorch.endpoint.auth import Auth
 from rxorch.endpoint.redirects import RedirectPolicy
 from rxorch.errors import ApiConfigurationError
 from rxorch.http import Transport
+from rxorch.http.http_cache import HttpCache
 from rxorch_operators import Bulkhead, RateLimiter
 
 __all__ = ["ApiClient"]
@@ -46,6 +47,8 @@ class ApiClient(Caller):
         max_in_flight: Attempts in flight at once, everything together; None: no cap.
         breaker_threshold: Consecutive failures that open an endpoint's circuit; None: no breakers.
         breaker_timeout: Seconds it stays open.
+        http_cache: Keeps answers as their servers allow (RFC 9111): an `HttpCache`, or True for a new
+            one. Needs the extra `http-cache`.
         cache_ttl: Seconds for which answers of endpoints with safe methods are kept; None: not at all.
         retry_budget: Whether retries may be at most 20 % of the calls to a host (for each of its endpoints, 3
             in 10 s are always allowed).
@@ -76,6 +79,7 @@ class ApiClient(Caller):
         max_in_flight: int | None = None,
         breaker_threshold: int | None = 5,
         breaker_timeout: float = 60.0,
+        http_cache: HttpCache | bool = False,
         cache_ttl: float | None = None,
         retry_budget: bool = True,
     ) -> None:
@@ -107,6 +111,7 @@ class ApiClient(Caller):
                 auth=auth,
                 redirects=_redirects(follow_redirects),
                 hooks=getattr(strategy, "hooks", None),
+                http_cache=_http_cache(http_cache),
             ),
         )
 
@@ -207,6 +212,12 @@ def _checked_base(base_url: str) -> str:
             "base_url: give an absolute http or https url without user info, query and fragment"
         )
     return base_url.rstrip("/")
+
+
+def _http_cache(given: HttpCache | bool) -> HttpCache | None:
+    if not isinstance(given, HttpCache | bool):
+        raise ApiConfigurationError(f"http_cache: give an HttpCache, or True; not {type(given).__name__}")
+    return (HttpCache() if given else None) if isinstance(given, bool) else given
 
 
 def _redirects(given: RedirectPolicy | bool | int) -> RedirectPolicy | None:

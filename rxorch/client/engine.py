@@ -37,6 +37,7 @@ from rxorch_operators import RateLimiter, last_of, timeout
 __all__ = ["RequestEngine"]
 
 _MAX_ORIGINS: Final = 1024
+_CONDITIONS: Final = frozenset({"If-None-Match", "If-Modified-Since"})
 _NO_NAME: Final = re.compile(r"[^\w.-]+")
 
 
@@ -123,6 +124,9 @@ class RequestRuntime(EndpointRuntime):
         super().__init__(endpoint, caller)
         self.hooks = self.chain = engine.hooks
         self.http = engine.http
+        if self.http is not None:
+            self.http_cache = None
+        self._check_identity()
         self.keyed = not endpoint.is_idempotent and endpoint.max_attempts > 1
         self.keyed_rules = RetryRules(endpoint.model_copy(update={"idempotent": True}))
         if engine.limiter is not None and limiter is None:
@@ -164,7 +168,10 @@ class RequestRuntime(EndpointRuntime):
         assert self.chain is not None
         model = _copied(call.draft)
         await aside(self.chain.run_before(model))
-        return self._written(model), model
+        written = self._written(model)
+        for name in _CONDITIONS & request.headers.keys():  # of the HTTP cache
+            written.headers.setdefault(name, request.headers[name])
+        return written, model
 
     async def attempt(self, call: Call) -> Any:
         return await super().attempt(call) if self.http is None else await self._elsewhere(call, self.http)

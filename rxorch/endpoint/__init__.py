@@ -2,11 +2,11 @@
 
 from rxorch.endpoint.call import Call, Trail
 from rxorch.endpoint.caller import Caller
+from rxorch.endpoint.defaults import CallDefaults
 from rxorch.endpoint.factory import EndpointFactory
 from rxorch.endpoint.model import APIEndpoint
 from rxorch.endpoint.notes import noted, uncancelled
 from rxorch.endpoint.reading import Attempted
-from rxorch.endpoint.runtime import CallDefaults
 from rxorch.endpoint.session import InSession
 from rxorch.endpoint.stack import EndpointCall
 from rxorch.endpoint.values import call_with_context

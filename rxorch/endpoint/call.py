@@ -27,6 +27,7 @@ from rxorch_operators.core.stage import Link
 if TYPE_CHECKING:
     from rxorch.endpoint.runtime import EndpointRuntime
     from rxorch.http import Request
+    from rxorch.http.http_cache import Lookup
     from rxorch_operators import GiveUpReason, RetryBudget, RetryEvent
 
 __all__ = ["Call", "CallLink", "Trail"]
@@ -68,9 +69,9 @@ class Call:
 
     __slots__ = (
         "_attempt_started", "answered", "attempts", "budget", "built", "cached", "data", "deadline",
-        "degraded", "draft", "error", "headers", "key", "listening", "now", "number", "piecewise",
-        "renewable", "renewed", "request", "runtime", "started", "status", "status_code", "trail", "tried",
-        "value",
+        "degraded", "draft", "error", "headers", "key", "listening", "lookup", "now", "number", "piecewise",
+        "redirected", "renewable", "renewed", "request", "runtime", "started", "status", "status_code",
+        "trail", "tried", "value",
     )  # fmt: skip
 
     def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail) -> None:
@@ -91,6 +92,8 @@ class Call:
         self.request: Request | None = None
         """What was sent last: what was built, or what hooks, credentials or a redirect made of it."""
         self.draft: Any = None
+        self.lookup: Lookup | None = None
+        self.redirected = False
         self.renewable = False
         self.renewed = False
         self.piecewise = False

@@ -10,9 +10,10 @@ from typing import Any, Protocol, Self
 from reactivex import Observable
 
 from rxorch.endpoint.call import LOOSE, Trail
+from rxorch.endpoint.defaults import CallDefaults
 from rxorch.endpoint.factory import EndpointFactory
 from rxorch.endpoint.model import APIEndpoint
-from rxorch.endpoint.runtime import CallDefaults, EndpointRuntime
+from rxorch.endpoint.runtime import EndpointRuntime
 from rxorch.errors import ApiConfigurationError
 from rxorch.events import EventBus
 from rxorch.http import AioHttpTransport, Transport

@@ -141,6 +141,7 @@ class Exchange:
             if isinstance(following, str):
                 raise _unfollowed(call, plain, answer, following)
             request = following
+            call.redirected = True
             for limiter in self._limiters:
                 await limiter.acquire()
         raise AssertionError("unreachable")

@@ -106,6 +106,7 @@ class APIEndpoint(BaseModel, frozen=True):
         max_response_bytes: limit for the body of an answer, on the wire and after decompression; None
             only with ``stream``, where it is the default.
         cache_ttl: seconds that answers are kept; 0: never; None: as the client says.
+        http_cache: False: the client's HTTP cache is not asked.
         auth: credentials; they go to the origin that ``url`` names and to no other. None: those of the
             client, where they are meant for this origin; False: none.
         follow_redirects: how far redirects are followed; False: not at all; None: as the client says.
@@ -157,6 +158,7 @@ class APIEndpoint(BaseModel, frozen=True):
     idempotency_key: Annotated[str | _OfData | None, PlainValidator(_checks.idempotency_key)] = "auto"
     max_response_bytes: _Count | None = DEFAULT_MAX_RESPONSE_BYTES
     cache_ttl: _NotNegative | None = None
+    http_cache: bool | None = None
     auth: Annotated[Auth | Literal[False] | None, PlainValidator(_checks.auth)] = None
     follow_redirects: Annotated[RedirectPolicy | Literal[False] | None, PlainValidator(_checks.redirects)] = (
         None

@@ -114,8 +114,9 @@ def _target(base: URL, location: str) -> URL | None:
     if not location.isprintable():
         return None
     try:
-        # Quoted where it must be: servers send spaces and letters as they are. What is quoted stays quoted.
-        url = base.join(URL(location)).with_fragment(None)
+        # Byte for byte, for the address may be signed; but servers send spaces and letters as they are, too.
+        quoted = location.isascii() and " " not in location
+        url = base.join(URL(location, encoded=quoted)).with_fragment(None)
     except ValueError:
         return None
     if (

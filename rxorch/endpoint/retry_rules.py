@@ -7,9 +7,9 @@ from typing import Any, Final
 from rxorch.endpoint.call import Call
 from rxorch.endpoint.model import APIEndpoint
 from rxorch.errors import ApiHttpError, ApiNetworkError
-from rxorch_operators import Outcome3, TimeoutExceededError
+from rxorch_operators import Outcome3, RetryPolicy, TimeoutExceededError
 
-__all__ = ["RETRYABLE_STATUSES", "THROTTLED_BASE", "RetryRules", "classify", "hint"]
+__all__ = ["RETRYABLE_STATUSES", "THROTTLED_BASE", "RetryRules", "classify", "hint", "retry_policy"]
 
 RETRYABLE_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses that a repetition may cure."""
@@ -94,3 +94,16 @@ def classify(result: Any) -> Outcome3:
     if isinstance(result, ApiNetworkError | TimeoutExceededError):
         return Outcome3.FAILURE
     return Outcome3.IGNORED
+
+
+def retry_policy(endpoint: APIEndpoint) -> RetryPolicy | None:
+    """The endpoint's retry settings as a policy; None when there is only one attempt."""
+    if endpoint.retry is not None:
+        return endpoint.retry
+    if endpoint.retry_count == 0:
+        return None
+    settings: dict[str, Any] = {"max_attempts": endpoint.retry_count + 1, "jitter": endpoint.retry_jitter}
+    if endpoint.retry_delay is not None:
+        settings["base"] = endpoint.retry_delay
+        settings["cap"] = max(20.0, endpoint.retry_delay)
+    return RetryPolicy(**settings)

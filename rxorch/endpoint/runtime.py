@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import weakref
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,15 +10,15 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 from reactivex import Observable
 
-from rxorch.endpoint.auth import Auth
-from rxorch.endpoint.build import CacheKeyGenerator, RequestBuilder, again, cache_key
+from rxorch.endpoint.build import RequestBuilder, again, cache_key
 from rxorch.endpoint.call import Call
-from rxorch.endpoint.exchange import Exchange, RequestHooks, aside
+from rxorch.endpoint.defaults import CallDefaults
+from rxorch.endpoint.exchange import Exchange, aside
+from rxorch.endpoint.http_caching import identity_of, seen_by_cache
 from rxorch.endpoint.model import APIEndpoint
 from rxorch.endpoint.notes import noted, uncancelled
 from rxorch.endpoint.reading import AnswerReader, Attempted
-from rxorch.endpoint.redirects import RedirectPolicy
-from rxorch.endpoint.retry_rules import RetryRules, classify
+from rxorch.endpoint.retry_rules import RetryRules, classify, retry_policy
 from rxorch.endpoint.template import absolute_url, is_relative
 from rxorch.endpoint.values import call_with_context
 from rxorch.errors import ApiConfigurationError, ApiHttpError, ApiResponseTooLargeError, ApiValidationError
@@ -29,7 +27,6 @@ from rxorch.http.body import StreamedBody
 from rxorch.http.request import Request
 from rxorch.http.response import Response
 from rxorch_operators import (
-    Bulkhead,
     CircuitBreaker,
     Coalescer,
     RateLimiter,
@@ -47,45 +44,9 @@ if TYPE_CHECKING:
     from rxorch.endpoint.caller import Caller
     from rxorch_operators import CircuitChange
 
-__all__ = ["CallDefaults", "EndpointRuntime"]
+__all__ = ["EndpointRuntime"]
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-@dataclass(frozen=True, slots=True)
-class CallDefaults:
-    """What holds for every endpoint of a client that does not say otherwise.
-
-    Args:
-        breaker_threshold: Consecutive failures that open an endpoint's circuit; None: no breakers.
-        breaker_timeout: Seconds an open circuit stays open.
-        rate_limit_window: Seconds over which `rate_limit` counts.
-        global_limiter: Limits all calls of the client together.
-        bulkhead: Caps the attempts in flight of all endpoints together; None: no cap.
-        cache_ttl: Seconds that answers of safe methods are kept; None: not at all.
-        cache_key_generator: Replaces url, parameters and body in the cache key.
-        retry_budget: Whether retries are limited to 20 % of the calls to a host (at least 3 in 10 s for each
-            of its endpoints).
-        random: Source of jitter.
-        base_url: What endpoints whose url is a path are put behind.
-        auth: Credentials for requests to the origins that they are bound to.
-        redirects: How far redirects are followed; None: not at all.
-        hooks: What looks at each request and answer.
-    """
-
-    breaker_threshold: int | None = 5
-    breaker_timeout: float = 60.0
-    rate_limit_window: float = 60.0
-    global_limiter: RateLimiter | None = None
-    bulkhead: Bulkhead | None = None
-    cache_ttl: float | None = None
-    cache_key_generator: CacheKeyGenerator | None = None
-    retry_budget: bool = True
-    random: random.Random = field(default_factory=random.Random)
-    base_url: str | None = None
-    auth: Auth | None = None
-    redirects: RedirectPolicy | None = None
-    hooks: RequestHooks | None = None
 
 
 class EndpointRuntime:
@@ -102,12 +63,7 @@ class EndpointRuntime:
         self.rules = RetryRules(endpoint)
         self.retry_base = self.rules.base
         self.unsafe = endpoint.method not in _SAFE  # it may change something, harmless to repeat or not
-        handler = endpoint.error_handler
-        self.error_handler: Callable[[Any, Any], Any] | None = (
-            None
-            if handler is None
-            else partial(uncancelled, call_with_context(handler, label="error_handler"))
-        )
+        self.error_handler = _handler(endpoint)
         self.random = defaults.random
         self.bulkhead = defaults.bulkhead
         self.breaker = self._own_breaker(endpoint, defaults)
@@ -136,6 +92,8 @@ class EndpointRuntime:
         self.hooks = defaults.hooks
         self.exchange = self._exchange(endpoint, defaults)
         self.renews = self.exchange is not None and self.exchange.auth is not None
+        self.http_cache = None if endpoint.http_cache is False or endpoint.stream else defaults.http_cache
+        self.identity = identity_of(endpoint.auth if endpoint.auth is not None else defaults.auth)
         self._check_identity()
         self.calls_in_flight = 0
         self.retries = 0
@@ -181,10 +139,11 @@ class EndpointRuntime:
         )
 
     def _check_identity(self) -> None:
-        if self.cached and self.hooks is not None and not self.hooks.keeps_identity:
+        keeps = self.cached or self.http_cache is not None
+        if keeps and self.hooks is not None and not self.hooks.keeps_identity:
             raise ApiConfigurationError(
                 "its answers are kept, and a hook may change who is asking: set keeps_identity = True on the "
-                "hook if it does not, or cache_ttl=0",
+                "hook if it does not, or keep no answers (cache_ttl=0, http_cache=False)",
                 endpoint=self.endpoint.name,
             )
 
@@ -234,12 +193,18 @@ class EndpointRuntime:
             response = await self.send(call, request)
         else:
             response = await self.exchange.answer(call, request, self.send)
+        if self.http_cache is not None:
+            response = seen_by_cache(call, response, self.http_cache)
         reader = self.reader_of(call)
         if self.hooks is None:
             return self._read(reader.read, response, call.trail.context)
         value = self._read(reader.parsed, response)
         await aside(self.hooks.after(seen, value))
         return self._read(reader.shaped, value, call.trail.context)
+
+    def read(self, call: Call, response: Response) -> Any:
+        """The value of an answer that no attempt brought."""
+        return self._read(self.reader_of(call).read, response, call.trail.context)
 
     async def _begin(self, call: Call) -> tuple[Request, Any]:
         """The request of a new attempt, with what the hooks made of it and want to know later."""
@@ -299,6 +264,13 @@ class EndpointRuntime:
         return lambda value: bool(uncancelled(judge, Attempted(call.status_code, call.headers, value)))
 
 
+def _handler(endpoint: APIEndpoint) -> Callable[[Any, Any], Any] | None:
+    handler = endpoint.error_handler
+    if handler is None:
+        return None
+    return partial(uncancelled, call_with_context(handler, label="error_handler"))
+
+
 def _placed(endpoint: APIEndpoint, base_url: str | None) -> APIEndpoint:
     if not is_relative(endpoint.url):
         return endpoint
@@ -311,16 +283,3 @@ def _placed(endpoint: APIEndpoint, base_url: str | None) -> APIEndpoint:
 
 def _begun(call: Call) -> bool:
     return any(request.sent for request in call.tried)
-
-
-def retry_policy(endpoint: APIEndpoint) -> RetryPolicy | None:
-    """The endpoint's retry settings as a policy; None when there is only one attempt."""
-    if endpoint.retry is not None:
-        return endpoint.retry
-    if endpoint.retry_count == 0:
-        return None
-    settings: dict[str, Any] = {"max_attempts": endpoint.retry_count + 1, "jitter": endpoint.retry_jitter}
-    if endpoint.retry_delay is not None:
-        settings["base"] = endpoint.retry_delay
-        settings["cap"] = max(20.0, endpoint.retry_delay)
-    return RetryPolicy(**settings)

@@ -2,13 +2,13 @@
 
 ::
 
-    fallback -> total timeout -> cache -> coalesce -> retry -> circuit breaker
+    fallback -> total timeout -> cache -> coalesce -> HTTP cache -> retry -> circuit breaker
              -> rate limit (global, then endpoint) -> bulkhead -> attempt timeout
              -> hooks -> credentials, redirects -> transport -> parse -> validate
 
-Each step of `_compose` is one of the operators of `rxorch_operators`; a policy that the endpoint does not ask
-for is not there. The order has reasons: a cached value costs no permit; every attempt is seen by the
-breaker and paid to the limiter; a wait for the limiter is not part of the attempt's time.
+Each step of `_compose` and its parts is one of the operators of `rxorch_operators`; a policy that the
+endpoint does not ask for is not there. The order has reasons: a cached value costs no permit; every attempt
+is seen by the breaker and paid to the limiter; a wait for the limiter is not part of the attempt's time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint.call import Call, CallLink, Trail
 from rxorch.endpoint.exchange import Aside
+from rxorch.endpoint.http_caching import HttpCached
 from rxorch.endpoint.notes import noted
 from rxorch.endpoint.retry_rules import hint
 from rxorch.errors import (
@@ -79,6 +80,16 @@ class EndpointCall(Stage[Any]):
         return link.connect(stage, scheduler)
 
 
+class _Begun(Stage[Any]):
+    """A call whose facts were made before."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        return EndpointCall.start(self.call, sink, scheduler)
+
+
 class _Described(Stage[Any]):
     """Builds the request, runs the policies, and gives every error its name, place and facts."""
 
@@ -113,8 +124,15 @@ class _DescribedLink(Link):
 
 
 def _compose(call: Call) -> Observable[Any]:
+    source = _remembered(call, _repeated(call, _attempt(call)))
+    if call.runtime.endpoint.total_timeout is not None:
+        source = timeout(call.remaining)(source)
+    return source
+
+
+def _attempt(call: Call) -> Observable[Any]:
+    """One attempt, with what it has to pass before it may leave."""
     runtime = call.runtime
-    endpoint = runtime.endpoint
     source: Observable[Any] = from_async(runtime.attempt, call)
     limited = runtime.time_limit(call)
     if limited is not None:
@@ -126,6 +144,12 @@ def _compose(call: Call) -> Observable[Any]:
         source = rate_limit(*runtime.limiters, max_wait=call.remaining, on_wait=call.rate_limited)(source)
     if runtime.attempt_breaker is not None:
         source = runtime.attempt_breaker(source)
+    return source
+
+
+def _repeated(call: Call, source: Observable[Any]) -> Observable[Any]:
+    """The attempts of a call."""
+    runtime = call.runtime
     if runtime.renews:
         source = retry_backoff(_ONCE_MORE, retry_if=call.renews)(source)
     if runtime.retry_policy is not None:
@@ -141,14 +165,19 @@ def _compose(call: Call) -> Observable[Any]:
             deadline=call.deadline,
             random=runtime.random,
         )(source)
+    return source
+
+
+def _remembered(call: Call, source: Observable[Any]) -> Observable[Any]:
+    """What is known already instead of a call."""
+    runtime = call.runtime
+    if runtime.http_cache is not None:
+        source = HttpCached(as_stage(source), call, runtime.http_cache, _Begun)
     if runtime.cached:
         if not runtime.unsafe:  # of a shared order only the first caller would know whether it was sent
             source = coalesce(runtime.coalescer, call.key)(source)
-        source = cache(
-            runtime.cache, call.key, ttl=runtime.cache_ttl or 0.0, tag=endpoint.name, on_hit=call.cache_hit
-        )(source)
-    if endpoint.total_timeout is not None:
-        source = timeout(call.remaining)(source)
+        name, ttl = runtime.endpoint.name, runtime.cache_ttl or 0.0
+        source = cache(runtime.cache, call.key, ttl=ttl, tag=name, on_hit=call.cache_hit)(source)
     return source
 
 
