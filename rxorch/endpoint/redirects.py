@@ -131,4 +131,8 @@ def _target(base: URL, location: str) -> URL | None:
 
 def same_origin(one: URL, other: URL) -> bool:
     """Tell whether scheme, host and port are the same; the default port is the same as none."""
-    return (one.scheme, one.raw_host, one.port) == (other.scheme, other.raw_host, other.port)
+    return _site(one) == _site(other)
+
+
+def _site(url: URL) -> tuple[str, str, int | None]:
+    return url.scheme, (url.raw_host or "").lower(), url.port

@@ -68,7 +68,7 @@ def test_which_method_follows(status: int, method: str, then: str, keeps_body: b
         ("?page=2", "https://a.test/old?page=2"),
         ("//b.test/x", "https://b.test/x"),
         ("https://b.test:8443/x y#part", "https://b.test:8443/x%20y"),
-        ("HTTPS://A.test/up", "https://a.test/up"),
+        ("HTTPS://A.test/up", "https://A.test/up"),
         ("/ä", "https://a.test/%C3%A4"),
     ],
 )
@@ -137,6 +137,7 @@ def test_a_policy_is_checked(hops: Any) -> None:
 
 def test_origins_are_the_same_with_the_default_port() -> None:
     assert same_origin(URL("https://a.test"), URL("https://A.test:443/x"))
+    assert same_origin(URL("https://A.test", encoded=True), URL("https://a.test"))
     assert not same_origin(URL("https://a.test"), URL("http://a.test:443"))
 
 
