@@ -11,7 +11,7 @@ from rxorch.client.request_model import ApiRequestModel
 from rxorch.client.strategy import RetryRequestStrategy
 from rxorch.endpoint import CallDefaults, Caller
 from rxorch.endpoint._checks import redirects
-from rxorch.endpoint.auth import Auth
+from rxorch.endpoint.auth import Auth, Bound, bound
 from rxorch.endpoint.redirects import RedirectPolicy
 from rxorch.errors import ApiConfigurationError
 from rxorch.http import Transport
@@ -108,7 +108,7 @@ class ApiClient(Caller):
                 cache_ttl=cache_ttl,
                 retry_budget=retry_budget,
                 base_url=None if base_url is None else _checked_base(base_url),
-                auth=auth,
+                auth=_bound_auth(auth, base_url),
                 redirects=_redirects(follow_redirects),
                 hooks=getattr(strategy, "hooks", None),
                 http_cache=_http_cache(http_cache),
@@ -218,6 +218,20 @@ def _http_cache(given: HttpCache | bool) -> HttpCache | None:
     if not isinstance(given, HttpCache | bool):
         raise ApiConfigurationError(f"http_cache: give an HttpCache, or True; not {type(given).__name__}")
     return (HttpCache() if given else None) if isinstance(given, bool) else given
+
+
+def _bound_auth(auth: Auth | None, base_url: str | None) -> Auth | None:
+    if auth is None or getattr(auth, "origins", None) is not None or isinstance(auth, Bound):
+        return auth
+    if not isinstance(auth, Auth):
+        raise ApiConfigurationError(
+            f"auth: give credentials such as BearerAuth(token); not {type(auth).__name__}"
+        )
+    if base_url is None:
+        raise ApiConfigurationError(
+            "auth: say where the credentials may go: give base_url, or credentials with origins=[...]"
+        )
+    return bound(auth, [base_url])
 
 
 def _redirects(given: RedirectPolicy | bool | int) -> RedirectPolicy | None:

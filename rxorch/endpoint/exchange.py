@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rxorch.endpoint.auth import Auth
-from rxorch.endpoint.redirects import RedirectPolicy, next_hop, same_origin
+from rxorch.endpoint.redirects import RedirectPolicy, next_hop
 from rxorch.errors import ApiError, ApiHttpError
+from rxorch.http.origins import same_origin
 from rxorch.http.redaction import redact_url
 from rxorch.http.request import Request
 

@@ -10,9 +10,10 @@ from yarl import URL
 
 from rxorch.errors import ApiConfigurationError
 from rxorch.http.body import StreamedBody
+from rxorch.http.origins import same_origin
 from rxorch.http.request import Request
 
-__all__ = ["REDIRECTS", "RedirectPolicy", "next_hop", "same_origin"]
+__all__ = ["REDIRECTS", "RedirectPolicy", "next_hop"]
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 """Statuses whose Location a client may follow by itself (RFC 9110, section 15.4)."""
@@ -127,12 +128,3 @@ def _target(base: URL, location: str) -> URL | None:
     ):
         return None
     return url
-
-
-def same_origin(one: URL, other: URL) -> bool:
-    """Tell whether scheme, host and port are the same; the default port is the same as none."""
-    return _site(one) == _site(other)
-
-
-def _site(url: URL) -> tuple[str, str, int | None]:
-    return url.scheme, (url.raw_host or "").lower(), url.port

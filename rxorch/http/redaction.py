@@ -7,7 +7,7 @@ token, the prefixes of well-known key formats, a long random string). What is ne
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import unquote_plus
 
 from yarl import URL
@@ -46,8 +46,12 @@ def is_secret_value(value: str) -> bool:
     return _RANDOM.match(value) is not None and _UUID.match(value) is None
 
 
-def redact_url(url: URL | str) -> str:
+def redact_url(url: URL | str, hidden: Collection[str] = ()) -> str:
     """Return ``url`` as text without user info, fragment and secret-looking query values and path segments.
+
+    Args:
+        url: the url.
+        hidden: names of parameters that are secret whatever they look like.
 
     Example:
         >>> redact_url("https://me:pw@api.example.com/users?page=2&api_key=k1#top")
@@ -61,7 +65,7 @@ def redact_url(url: URL | str) -> str:
     userinfo, at, host = netloc.rpartition("@")
     shown = f"{REDACTED}@{host}" if at and userinfo else host
     path = "/".join(map(_redact_segment, path.split("/")))
-    query = "&".join(map(_redact_pair, query.split("&")))
+    query = "&".join(_redact_pair(pair, hidden) for pair in query.split("&"))
     return f"{scheme}{slashes}{shown}{slash}{path}{mark}{query}"
 
 
@@ -84,10 +88,12 @@ def _redact_segment(segment: str) -> str:
     return REDACTED if _SECRET_VALUE.search(unquote_plus(segment)) else segment
 
 
-def _redact_pair(pair: str) -> str:
+def _redact_pair(pair: str, hidden: Collection[str]) -> str:
     name, equals, value = pair.partition("=")
     if not equals:
         # A query without names (?sometoken) has nothing but its value to judge by.
         return REDACTED if is_secret_value(unquote_plus(name)) else name
+    if unquote_plus(name) in hidden:
+        return f"{name}={REDACTED}"
     shown = _redact(unquote_plus(name), unquote_plus(value)) if value else value
     return f"{name}={shown if shown == REDACTED else value}"

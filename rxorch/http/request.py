@@ -28,6 +28,7 @@ class Request:
             for no limit, which only a body that is read piece by piece may have.
         endpoint: name of the endpoint, for errors.
         sent: set to True by the transport at the moment the request goes to a connection.
+        hidden: names of parameters whose values are never shown, beyond those that look secret.
 
     Example:
         >>> Request("GET", URL("https://api.example.com/users/7?token=abc"))
@@ -41,6 +42,12 @@ class Request:
     max_response_bytes: int | None = DEFAULT_MAX_RESPONSE_BYTES
     endpoint: str | None = None
     sent: bool = False
+    hidden: frozenset[str] = frozenset()
+
+    @property
+    def shown_url(self) -> str:
+        """The url without its secrets, for messages and logs."""
+        return redact_url(self.url, self.hidden)
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {redact_url(self.url)}>"
+        return f"<Request {self.method} {self.shown_url}>"

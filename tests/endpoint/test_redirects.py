@@ -10,10 +10,11 @@ from yarl import URL
 
 from rxorch import ApiClient, APIEndpoint, ApiHttpError, Response
 from rxorch.client import RedirectPolicy
-from rxorch.endpoint.redirects import next_hop, same_origin
+from rxorch.endpoint.redirects import next_hop
 from rxorch.errors import ApiConfigurationError
 from rxorch.http import Request
 from rxorch.http.body import StreamedBody
+from rxorch.http.origins import same_origin
 from rxorch_operators.testing import virtual_time
 from tests.conftest import ServeLoopback
 from tests.support.fake_transport import FakeTransport, api, in_turn
