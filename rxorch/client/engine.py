@@ -30,6 +30,7 @@ from rxorch.endpoint.retry_rules import RetryRules
 from rxorch.endpoint.runtime import EndpointRuntime
 from rxorch.endpoint.stack import EndpointCall
 from rxorch.errors import ApiConfigurationError, ApiNetworkError, ApiTimeoutError
+from rxorch.http.headers import check_method
 from rxorch.http.request import Request
 from rxorch_operators import CircuitBreaker as AnyCircuitBreaker
 from rxorch_operators import RateLimiter, last_of, timeout
@@ -78,7 +79,7 @@ class RequestEngine:
         caller.enter()
         try:
             url = parse_url(model.url, caller.defaults.base_url)
-            runtime = self._runtime(caller, url, model.method.upper())
+            runtime = self._runtime(caller, url, _method(model.method))
             return await last_of(EndpointCall(runtime, model, LOOSE))
         finally:
             await caller.leave()
@@ -206,6 +207,13 @@ class RequestRuntime(EndpointRuntime):
         if self.hooks is not None:
             await aside(self.hooks.after(model, value))
         return self._read(self.reader_of(call).shaped, value, None)
+
+
+def _method(given: str) -> str:
+    method = check_method(given.upper() if isinstance(given, str) else given)
+    if method == "TRACE":
+        raise ApiConfigurationError("TRACE echoes the request with its credentials and is not supported")
+    return method
 
 
 def _name(origin: URL, method: str) -> str:
