@@ -1,4 +1,4 @@
-"""Reading one answer from a connection, whole or not at all."""
+"""Reading one answer from a connection: whole or not at all, or piece by piece."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiohttp.http import RawResponseMessage
 
 from rxorch.errors import ApiProtocolError, ApiResponseTooLargeError
 
-__all__ = ["is_clean", "read_answer"]
+__all__ = ["WireBody", "is_clean", "read_answer", "read_head"]
 
 
 def is_clean(protocol: ResponseHandler, *, look_at_socket: bool) -> bool:
@@ -40,51 +40,115 @@ async def read_answer(protocol: ResponseHandler, limit: int) -> tuple[RawRespons
         ApiProtocolError: the server switched protocols, or sent the body in a coding that nobody asked for.
         ClientError, HttpProcessingError: from aiohttp, when the answer is broken or incomplete.
     """
-    message, payload = await protocol.read()
-    while message.code < 200:
-        if message.code == 101:
-            raise ApiProtocolError("the server switched to another protocol", sent=True)
-        message, payload = await protocol.read()
-    declared = message.headers.get(CONTENT_LENGTH)
+    message, payload = await read_head(protocol)
     if payload.is_eof():
         # The usual case: head and body came in one piece.
         body = payload.read_nowait()
         if len(body) > limit:
             raise ApiResponseTooLargeError(limit)
-    else:
-        if declared is not None and int(declared) > limit:
-            raise ApiResponseTooLargeError(limit)
-        body = await _read_body(protocol, payload, limit)
-    if declared is None:
         _check_framing(protocol, message)
-    return message, body
-
-
-async def _read_body(protocol: ResponseHandler, payload: StreamReader, limit: int) -> bytes:
-    def end(_: object = None) -> None:
-        # aiohttp lets a reader wait for ever when the chunk framing breaks in the middle of a body.
-        if not payload.is_eof() and payload.exception() is None:
-            payload.set_exception(protocol.exception() or ClientPayloadError("the connection ended"))
-
-    body = bytearray()
-    closed = protocol.closed
-    if closed is None:
-        end()
-    else:
-        closed.add_done_callback(end)
+        return message, body
+    whole = bytearray()
+    pieces = WireBody(protocol, message, payload, limit)
     try:
-        while not payload.at_eof():
-            body += await payload.readany()
-            if len(body) > limit:
-                raise ApiResponseTooLargeError(limit)
+        while piece := await pieces.read():
+            whole += piece
     finally:
-        if closed is not None:
-            closed.remove_done_callback(end)
-    return bytes(body)
+        pieces.close()
+    return message, bytes(whole)
+
+
+async def read_head(protocol: ResponseHandler) -> tuple[RawResponseMessage, StreamReader]:
+    """Wait for the final answer (1xx are passed over), of which the body may still be on its way.
+
+    Raises:
+        ApiProtocolError: the server switched protocols.
+        ClientError, HttpProcessingError: from aiohttp, when the answer is broken or does not come.
+    """
+    message, payload = await protocol.read()
+    while message.code < 200:
+        if message.code == 101:
+            raise ApiProtocolError("the server switched to another protocol", sent=True)
+        message, payload = await protocol.read()
+    return message, payload
+
+
+class WireBody:
+    """The body of an answer as it is on the wire, piece by piece.
+
+    Args:
+        protocol: the connection that it comes over.
+        message: the head of the answer.
+        payload: where aiohttp's parser puts the body.
+        limit: most bytes that it may have; None for no limit.
+
+    Raises:
+        ApiResponseTooLargeError: it says that it is larger than ``limit``.
+    """
+
+    __slots__ = ("_closed", "_limit", "_message", "_payload", "_protocol", "_received")
+
+    def __init__(
+        self,
+        protocol: ResponseHandler,
+        message: RawResponseMessage,
+        payload: StreamReader,
+        limit: int | None,
+    ) -> None:
+        declared = message.headers.get(CONTENT_LENGTH)
+        # What is over already has no length but its own: that of an answer to HEAD is another body's.
+        if limit is not None and declared is not None and not payload.is_eof() and int(declared) > limit:
+            raise ApiResponseTooLargeError(limit)
+        self._protocol = protocol
+        self._message = message
+        self._payload = payload
+        self._limit = limit
+        self._received = 0
+        self._closed = protocol.closed
+        if self._closed is None:
+            self._break_off()
+        else:
+            self._closed.add_done_callback(self._break_off)
+
+    async def read(self) -> bytes:
+        """The next piece; empty at the end.
+
+        Raises:
+            ApiResponseTooLargeError: more than the limit came.
+            ApiProtocolError: the body has a coding that nobody asked for.
+            ClientError, HttpProcessingError: from aiohttp, when the body is broken or incomplete.
+        """
+        while not self._payload.at_eof():
+            piece = await self._payload.readany()
+            self._received += len(piece)
+            if self._limit is not None and self._received > self._limit:
+                raise ApiResponseTooLargeError(self._limit)
+            if piece:
+                return piece
+        _check_framing(self._protocol, self._message)
+        return b""
+
+    @property
+    def ended(self) -> bool:
+        """True when all of it was read."""
+        return self._payload.at_eof()
+
+    def close(self) -> None:
+        """Take no more notice of the connection."""
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._break_off)
+
+    def _break_off(self, _: object = None) -> None:
+        # aiohttp lets a reader wait for ever when the chunk framing breaks in the middle of a body.
+        payload = self._payload
+        if not payload.is_eof() and payload.exception() is None:
+            payload.set_exception(self._protocol.exception() or ClientPayloadError("the connection ended"))
 
 
 def _check_framing(protocol: ResponseHandler, message: RawResponseMessage) -> None:
     """Refuse what looks like a whole body and is not, when there was no Content-Length to measure it by."""
+    if CONTENT_LENGTH in message.headers:
+        return
     coding = message.headers.get(TRANSFER_ENCODING)
     if coding is not None and coding.strip().lower() != "chunked":
         raise ApiProtocolError("the answer has a transfer coding that was not asked for", sent=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import NoReturn
 
 from aiohttp import (
     ClientConnectorCertificateError,
@@ -19,7 +20,7 @@ from aiohttp.http import HttpProcessingError
 
 from rxorch.errors import ApiNetworkError, ApiProtocolError
 
-__all__ = ["TRANSPORT_FAILURES", "as_api_error"]
+__all__ = ["TRANSPORT_FAILURES", "as_api_error", "raise_instead"]
 
 TRANSPORT_FAILURES = (ClientError, HttpProcessingError, OSError)
 """What may come out of aiohttp's connector, protocol and parser."""
@@ -49,6 +50,23 @@ def as_api_error(failure: BaseException, sent: bool) -> ApiNetworkError:
             return ApiNetworkError(f"the connection was lost: {_reason(failure)}", sent=sent)
         case _:
             return ApiNetworkError(f"the connection failed: {type(failure).__name__}", sent=sent)
+
+
+def raise_instead(error: BaseException, failure: BaseException) -> NoReturn:
+    """Raise ``error`` in the place of ``failure``, which is being handled and may be the same.
+
+    A new error gets ``failure`` as its context, unseen: its text may quote what the server sent. One that was
+    raised before (by the source of a body) keeps the story that it has.
+    """
+    context, raised = error.__context__, error.__traceback__ is not None
+    try:
+        if raised:
+            raise error
+        raise error from None
+    finally:
+        if raised:
+            error.__context__ = context
+        del error, failure, context
 
 
 def _unwrapped(failure: BaseException) -> BaseException:

@@ -30,6 +30,8 @@ from aiohttp.connector import Connection
 from aiohttp.hdrs import CONTENT_ENCODING
 
 from rxorch.errors import ApiError, ApiResponseTooLargeError, ApiTimeoutError
+from rxorch.http._upload import Upload
+from rxorch.http._wire import DefaultHeaders, Origin
 from rxorch.http.decoding import decode_body
 from rxorch.http.request import Request
 from rxorch.http.response import Response
@@ -86,6 +88,7 @@ class SessionRoute:
     Args:
         take: gets a connection from a connector, by the transport's own rules.
         mark: notes that a request was sent, or was not after all.
+        defaults: headers for requests that have none of these names.
         options: for the connector.
     """
 
@@ -93,15 +96,25 @@ class SessionRoute:
         self,
         take: Callable[[Connect, ClientRequest, list[Trace]], Awaitable[Connection]],
         mark: Callable[[Request, bool], None],
+        defaults: DefaultHeaders,
         options: dict[str, Any],
     ) -> None:
         self._take = take
         self._mark = mark
+        self._defaults = defaults
         self._options = options
         self._session: ClientSession | None = None
 
-    async def send(self, request: Request, headers: dict[str, str], limit: int) -> Response:
-        """Send ``request`` with these headers; its url names no user any more.
+    async def send(
+        self, request: Request, origin: Origin, limit: int | None, upload: Upload | None = None
+    ) -> Response:
+        """Send ``request`` and read the answer.
+
+        Args:
+            request: what is sent; its url names no user on this way.
+            origin: where it goes.
+            limit: most bytes that the answer's body may have; None for no limit.
+            upload: the body, where that is a ``StreamedBody``.
 
         Raises:
             ApiResponseTooLargeError: the body is larger than ``limit`` bytes.
@@ -114,7 +127,9 @@ class SessionRoute:
         # From here on the double has it. Where it goes on to the network, the connector takes this back.
         self._mark(request, True)
         try:
-            return await self._exchange(turn, headers, limit)
+            headers = self._defaults.added_to(request, origin)
+            body = request.body if upload is None else upload.pieces()
+            return await self._exchange(turn, headers, body, limit)
         except ApiError:
             raise
         except Exception as failure:
@@ -131,9 +146,9 @@ class SessionRoute:
         if self._session is not None:
             await self._session.close()
 
-    async def _exchange(self, turn: _Turn, headers: dict[str, str], limit: int) -> Response:
+    async def _exchange(self, turn: _Turn, headers: dict[str, str], data: Any, limit: int | None) -> Response:
         request = turn.request
-        options: dict[str, Any] = {} if request.body is None else {"data": request.body}
+        options: dict[str, Any] = {} if data is None else {"data": data}
         url = request.url.with_user(None)
         answer = await self._running().request(
             request.method, url, headers=headers, allow_redirects=False, **options
@@ -186,17 +201,17 @@ class _Connector(TCPConnector):
         return connection
 
 
-async def _read(answer: ClientResponse, limit: int) -> bytes:
+async def _read(answer: ClientResponse, limit: int | None) -> bytes:
     content = answer.content  # once: a double may make a new stream of it each time
     body = bytearray()
     while piece := await content.read(_PIECE):
         body += piece
-        if len(body) > limit:
+        if limit is not None and len(body) > limit:
             raise ApiResponseTooLargeError(limit)
     if body:
         return bytes(body)
     kept = await answer.read()  # a recorder has read it before us
-    if len(kept) > limit:
+    if limit is not None and len(kept) > limit:
         raise ApiResponseTooLargeError(limit)
     return kept
 

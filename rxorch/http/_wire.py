@@ -58,8 +58,13 @@ class DefaultHeaders:
         return "".join(line for key, line in self.lines.items() if key not in given)
 
     def added_to(self, request: Request, origin: Origin) -> dict[str, str]:
-        """All headers of ``request`` as ``encode_head`` would write them, but for those of its framing."""
+        """All headers of ``request`` as ``encode_head`` writes them, but for those that a session adds."""
         pairs = dict(self._pairs)
+        body = request.body
+        if isinstance(body, StreamedBody):
+            pairs["Content-Type"] = body.content_type
+            if body.length is not None:
+                pairs["Content-Length"] = str(body.length)
         if origin.authorization:
             name, _, value = origin.authorization.strip().partition(": ")
             pairs[name] = value

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import ClientRequest, ClientSession, TCPConnector
+from aiohttp import ClientRequest, ClientSession, ServerDisconnectedError, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.hdrs import CONTENT_ENCODING
@@ -27,8 +29,10 @@ from yarl import URL
 
 from rxorch.errors import ApiConfigurationError, ApiError, ApiNetworkError, ApiProtocolError
 from rxorch.http._answer import is_clean, read_answer
-from rxorch.http._failures import TRANSPORT_FAILURES, as_api_error
+from rxorch.http._failures import TRANSPORT_FAILURES, as_api_error, raise_instead
 from rxorch.http._session_route import NO_LIMITS, REPLACED, SHIPPED, Connect, SessionRoute, is_replaced
+from rxorch.http._streaming import Exchange
+from rxorch.http._upload import Upload
 from rxorch.http._wire import DefaultHeaders, Origin, encode_head
 from rxorch.http.body import StreamedBody
 from rxorch.http.decoding import decode_body
@@ -36,6 +40,7 @@ from rxorch.http.redaction import redact_url
 from rxorch.http.request import Request
 from rxorch.http.resolver import HostResolver
 from rxorch.http.response import Response
+from rxorch.http.streamed import StreamedResponse
 
 if TYPE_CHECKING:
     from aiohttp.tracing import Trace
@@ -108,6 +113,10 @@ class AioHttpTransport:
 
     async def send(self, request: Request) -> Response:
         """Send ``request`` once; see ``Transport.send``."""
+        if isinstance(request.body, StreamedBody):
+            _limit(request)
+            async with self.stream(request) as answer:
+                return await answer.read()
         request.sent = False
         try:
             connector = self._running()
@@ -115,24 +124,45 @@ class AioHttpTransport:
             head = encode_head(request, origin, self._defaults, close=not self._reuse)
             limit = _limit(request)
             if ClientSession._request is not SHIPPED and is_replaced():
-                headers = self._defaults.added_to(request, origin)
-                return await self._session_route().send(request, headers, limit)
+                return await self._session_route().send(request, origin, limit)
             message, body = await self._exchange(connector, origin, request, head, limit)
             coding = message.headers.get(CONTENT_ENCODING)
             if coding is not None:
                 body = decode_body(body, coding, limit)
-        except ApiError as error:
-            _name(error, request)
-            raise
-        except TRANSPORT_FAILURES as failure:
-            # Not "from failure": its text may quote what the server sent. It stays reachable as __context__.
-            raise self._lost(request, failure) from None
-        except asyncio.CancelledError as cancelled:
-            # When the connector closes it cancels those who wait for a connection: nobody asked for that.
-            if self._closed and not _is_cancelled():
-                raise self._lost(request, cancelled) from None
-            raise
+        except BaseException as failure:
+            raise_instead(self._error(request, None, failure), failure)
         return Response(message.code, body, message.headers, reason=message.reason, url=request.url)
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[StreamedResponse]:
+        """Send ``request`` once and hand out the answer as it comes; see ``StreamingTransport.stream``.
+
+        An answer to a ``StreamedBody`` may come before all of it was sent. Below status 300 the rest is sent
+        while the answer is read; otherwise no more of it is sent, and the connection ends with the answer.
+        """
+        request.sent = False
+        async with AsyncExitStack() as stack:
+            upload = None
+            try:
+                connector = self._running()
+                origin = self._origin(request.url)
+                head = encode_head(request, origin, self._defaults, close=not self._reuse)
+                if isinstance(request.body, StreamedBody):
+                    upload = Upload(request.body)
+                    stack.push_async_callback(upload.stop)
+                    await upload.begin()
+                if ClientSession._request is not SHIPPED and is_replaced():
+                    limit = request.max_response_bytes
+                    answer = _whole(await self._session_route().send(request, origin, limit, upload))
+                else:
+                    connection = await self._connect(connector.connect, origin.target, [])
+                    error_of = partial(self._error, request, upload)
+                    exchange = Exchange(connection, request, upload, error_of, self._let_go)
+                    stack.callback(exchange.close)
+                    answer = await exchange.begin(partial(self._ask, request, head))
+            except BaseException as failure:
+                raise_instead(self._error(request, upload, failure), failure)
+            yield answer
 
     async def aclose(self) -> None:
         """Close all connections and wait until they are closed. What is in flight fails."""
@@ -154,19 +184,23 @@ class AioHttpTransport:
         protocol = connection.protocol
         assert protocol is not None
         try:
-            protocol.set_response_params(
-                skip_payload=request.method == "HEAD", read_until_eof=True, auto_decompress=False
-            )
-            self._write(protocol, request, head)
+            self._ask(request, head, protocol)
             message, body = await read_answer(protocol, limit)
         except BaseException:
             _drop(connection)
             raise
-        if self._reuse and _may_be_kept(protocol):
+        # Where the end of the connection is the end of the body, it must not be we who ended it.
+        if not self._let_go(connection, whole=True):
+            raise ServerDisconnectedError
+        return message, body
+
+    def _let_go(self, connection: Connection, *, whole: bool) -> bool:
+        protocol = connection.protocol
+        if whole and self._reuse and protocol is not None and _may_be_kept(protocol):
             connection.release()
         else:
             _drop(connection)
-        return message, body
+        return not self._closed
 
     async def _connect(self, connect: Connect, target: ClientRequest, traces: list[Trace]) -> Connection:
         while True:
@@ -195,15 +229,16 @@ class AioHttpTransport:
         if not closed.cancelled():
             closed.exception()  # whoever waits for an answer gets it too; here it only counts as seen
 
-    def _write(self, protocol: ResponseHandler, request: Request, head: bytes) -> None:
+    def _ask(self, request: Request, head: bytes, protocol: ResponseHandler) -> None:
+        protocol.set_response_params(
+            skip_payload=request.method == "HEAD", read_until_eof=True, auto_decompress=False
+        )
         transport = protocol.transport
         assert transport is not None
         body = request.body
-        if isinstance(body, StreamedBody):
-            raise ApiConfigurationError("a StreamedBody cannot be sent yet")
         self.sends += 1
         request.sent = True
-        if not body:
+        if not body or isinstance(body, StreamedBody):
             transport.write(head)
         elif len(body) <= _JOIN_UP_TO:
             transport.write(head + body)
@@ -215,6 +250,21 @@ class AioHttpTransport:
         if request.sent is not sent:
             request.sent = sent
             self.sends += 1 if sent else -1
+
+    def _error(self, request: Request, upload: Upload | None, failure: BaseException) -> BaseException:
+        """What ``failure`` is raised as: itself, if it says all there is to say."""
+        if upload is not None and upload.error is not None:
+            failure = upload.error
+        if isinstance(failure, ApiError):  # first, for a few of them are an OSError too
+            _name(failure, request)
+            return failure
+        if upload is not None and failure is upload.error:
+            return failure
+        # When the connector closes it cancels those who wait for a connection: nobody asked for that.
+        unasked = isinstance(failure, asyncio.CancelledError) and self._closed and not _is_cancelled()
+        if unasked or isinstance(failure, TRANSPORT_FAILURES):
+            return self._lost(request, failure)
+        return failure
 
     def _lost(self, request: Request, failure: BaseException) -> ApiNetworkError:
         if self._closed:
@@ -260,7 +310,7 @@ class AioHttpTransport:
             options = self._connector_options()
             if not self._reuse:
                 options = {**options, "keepalive_timeout": None, "force_close": True}
-            self._route = SessionRoute(self._connect, self._mark, options)
+            self._route = SessionRoute(self._connect, self._mark, self._defaults, options)
         return self._route
 
     def _check_loop(self) -> None:
@@ -295,6 +345,12 @@ def _may_be_kept(protocol: ResponseHandler) -> bool:
     # An answer that came before the request was out: the rest of the request is still on its way.
     transport = protocol.transport
     return transport is not None and transport.get_write_buffer_size() == 0
+
+
+def _whole(response: Response) -> StreamedResponse:
+    pieces = StreamedBody([response.content]).pieces()
+    url = response.url
+    return StreamedResponse(response.status, pieces, response.headers, reason=response.reason, url=url)
 
 
 def _is_cancelled() -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from contextlib import aclosing
+from typing import Any
 
 from rxorch.errors import ApiConfigurationError, ApiValidationError
 
@@ -59,7 +61,7 @@ class StreamedBody:
         self.content_type = content_type
         self.repeatable = callable(source) or isinstance(source, list | tuple)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes]:
         """The body from its beginning, empty pieces left out.
 
         Raises:
@@ -73,16 +75,18 @@ class StreamedBody:
         self._begun = True
         sent = 0
         made = self._source() if callable(self._source) else self._source
-        async for piece in _asynchronous(made):
-            if not isinstance(piece, bytes | bytearray | memoryview):
-                raise ApiValidationError(f"the body has a piece of type {type(piece).__name__}, not bytes")
-            sent += len(piece)
-            if self.length is not None and sent > self.length:
-                raise ApiValidationError(
-                    f"the body has more than the {self.length} bytes that it was said to have"
-                )
-            if piece:
-                yield bytes(piece)
+        async with aclosing(_asynchronous(made)) as pieces:
+            async for piece in pieces:
+                if not isinstance(piece, bytes | bytearray | memoryview):
+                    kind = type(piece).__name__
+                    raise ApiValidationError(f"the body has a piece of type {kind}, not bytes")
+                sent += len(piece)
+                if self.length is not None and sent > self.length:
+                    raise ApiValidationError(
+                        f"the body has more than the {self.length} bytes that it was said to have"
+                    )
+                if piece:
+                    yield bytes(piece)
         if self.length is not None and sent < self.length:
             raise ApiValidationError(f"the body has {sent} bytes, and was said to have {self.length}")
 
@@ -91,7 +95,7 @@ class StreamedBody:
         return f"<StreamedBody of {size}>"
 
 
-async def _asynchronous(pieces: Pieces) -> AsyncIterator[bytes]:
+async def _asynchronous(pieces: Pieces) -> AsyncGenerator[Any]:
     if isinstance(pieces, AsyncIterable):
         iterator = aiter(pieces)
         try:

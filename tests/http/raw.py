@@ -16,20 +16,31 @@ _PATIENCE = 20.0
 class Peer:
     """The server's end of one connection."""
 
-    def __init__(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        number: int,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        length_of_body: bool = True,
+    ) -> None:
         self.number = number
         """How many connections the server had accepted with this one."""
+        self._length_of_body = length_of_body
         self._reader = reader
         self._writer = writer
 
     async def request(self) -> bytes:
-        """Read one request: its head, and its body if it has a Content-Length."""
+        """Read one request: its head, and its body if it has a Content-Length (and the server cares)."""
         head = await self._reader.readuntil(b"\r\n\r\n")
         for line in head.split(b"\r\n"):
             name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
+            if name.lower() == b"content-length" and self._length_of_body:
                 return head + await self._reader.readexactly(int(value))
         return head
+
+    async def receive(self, size: int) -> bytes:
+        """Read so many bytes."""
+        return await self._reader.readexactly(size)
 
     async def send(self, data: bytes) -> None:
         """Write ``data`` and wait until it went out."""
@@ -50,10 +61,15 @@ class Peer:
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
-    async def gone(self) -> None:
-        """Read on until the client closes its end."""
-        while await self._reader.read(65536):
+    async def gone(self) -> bytes:
+        """Read on until the client closes its end; give the last that came."""
+        last = piece = b""
+        try:
+            while piece := await self._reader.read(65536):
+                last = last[-16:] + piece
+        except ConnectionError:
             pass
+        return last
 
 
 def ok(body: bytes, *lines: str) -> bytes:
@@ -69,7 +85,14 @@ class RawServer:
         ...                              # connect to server.url
     """
 
-    def __init__(self, talk: Callable[[Peer], Awaitable[None]], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        talk: Callable[[Peer], Awaitable[None]],
+        tls: ssl.SSLContext | None = None,
+        *,
+        length_of_body: bool = True,
+    ) -> None:
+        self._length_of_body = length_of_body
         self.connections = 0
         self.url = ""
         self._talk = talk
@@ -96,7 +119,9 @@ class RawServer:
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A task of our own: asyncio reports the cancellation of one that it makes here as an error.
         self.connections += 1
-        task = asyncio.ensure_future(self._serve(Peer(self.connections, reader, writer), writer))
+        task = asyncio.ensure_future(
+            self._serve(Peer(self.connections, reader, writer, self._length_of_body), writer)
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

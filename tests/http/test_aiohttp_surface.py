@@ -11,7 +11,7 @@ from aiohttp import ClientRequest, StreamReader, TCPConnector
 from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.http import HttpProcessingError, RawResponseMessage
+from aiohttp.http import HttpProcessingError, RawResponseMessage, StreamWriter
 from aiohttp.streams import EMPTY_PAYLOAD
 from yarl import URL
 
@@ -98,6 +98,32 @@ def test_the_empty_payload_reads_like_the_others() -> None:
 def test_the_names_of_the_reader() -> None:
     for name in ("is_eof", "at_eof", "readany", "read_nowait", "exception", "set_exception"):
         assert hasattr(StreamReader, name)
+
+
+def test_the_writer_of_a_body_waits_where_it_is_told_to() -> None:
+    assert parameters(StreamWriter.__init__)[:3] == ["self", "protocol", "loop"]
+    assert parameters(StreamWriter.write)[:3] == ["self", "chunk", "drain"]
+    for name in ("enable_chunking", "write_eof", "drain", "transport"):
+        assert hasattr(StreamWriter, name)
+
+
+async def test_a_writer_without_head_writes_chunks_and_their_end() -> None:
+    written: list[bytes] = []
+
+    class Wire(asyncio.Transport):
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            written.append(bytes(data))
+
+        def is_closing(self) -> bool:
+            return False
+
+    protocol = ResponseHandler(asyncio.get_running_loop())
+    protocol.transport = Wire()
+    writer = StreamWriter(protocol, asyncio.get_running_loop())
+    writer.enable_chunking()
+    await writer.write(b"abc", drain=False)
+    await writer.write_eof()
+    assert b"".join(written) == b"3\r\nabc\r\n0\r\n\r\n"
 
 
 def test_the_errors_are_what_they_are_taken_for() -> None:
