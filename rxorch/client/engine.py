@@ -179,7 +179,7 @@ class RequestRuntime(EndpointRuntime):
 
     async def _elsewhere(self, call: Call, http: BaseHttpClient) -> Any:
         """One attempt by an HTTP client of the user's own, of which nothing is known but its answer."""
-        request, model = await self._begin(call)
+        request, model = await self.begin(call)
         if model is None:
             model = call.draft
         call.tried.append(request)

@@ -42,6 +42,12 @@ def _user_agent() -> str:
 
 USER_AGENT: Final = _user_agent()
 ACCEPT: Final = "application/json, */*;q=0.5"
+_ACCEPTS: Final = {
+    "sse": "text/event-stream",
+    "ndjson": "application/x-ndjson, application/json;q=0.5, */*;q=0.1",
+    "lines": "text/plain, */*;q=0.5",
+    "bytes": "*/*",
+}
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 _SENDS_DATA: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -111,7 +117,7 @@ class RequestBuilder:
         self.endpoint = endpoint
         self._name = endpoint.name
         self._method = endpoint.method
-        self._max_bytes = endpoint.max_response_bytes
+        self._max_bytes = _max_bytes(endpoint)
         self._expand = endpoint.template.expand
         self._transform = _function(endpoint.transform_input, "transform_input")
         self._params, self._query = _params(endpoint)
@@ -238,9 +244,16 @@ def _headers(endpoint: APIEndpoint) -> tuple[dict[str, str], tuple[tuple[str, Te
             templates.append((name, template))
         else:
             headers[name] = template.literal
-    defaults = {"Accept": ACCEPT, "User-Agent": USER_AGENT}
+    defaults = {"Accept": _ACCEPTS.get(endpoint.stream or "", ACCEPT), "User-Agent": USER_AGENT}
     missing = {name: text for name, text in defaults.items() if endpoint.header(name) is None}
     return headers | missing, tuple(templates)
+
+
+def _max_bytes(endpoint: APIEndpoint) -> int | None:
+    # A stream may go on for ever: it has a limit only where somebody gives one.
+    if endpoint.stream is not None and "max_response_bytes" not in endpoint.model_fields_set:
+        return None
+    return endpoint.max_response_bytes
 
 
 def _key(endpoint: APIEndpoint) -> Callable[[Any, Any], Any] | None:

@@ -69,9 +69,9 @@ class Call:
 
     __slots__ = (
         "_attempt_started", "answered", "attempts", "budget", "built", "cached", "data", "deadline",
-        "degraded", "draft", "error", "headers", "key", "listening", "lookup", "now", "number", "piecewise",
-        "redirected", "renewable", "renewed", "request", "runtime", "started", "status", "status_code",
-        "trail", "tried", "value",
+        "degraded", "draft", "emitted", "error", "headers", "key", "last_event_id", "listening", "lookup",
+        "now", "number", "piecewise", "redirected", "renewable", "renewed", "request", "runtime", "started",
+        "status", "status_code", "trail", "tried", "value",
     )  # fmt: skip
 
     def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail) -> None:
@@ -97,6 +97,9 @@ class Call:
         self.renewable = False
         self.renewed = False
         self.piecewise = False
+        """Whether the elements of a stream are emitted as they come; otherwise as one list at the end."""
+        self.emitted = 0
+        self.last_event_id = ""
         self.tried: list[Request] = []
         self.answered = 0
         self.key: Any = None

@@ -7,13 +7,12 @@ from collections.abc import Callable, Hashable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from reactivex import Observable
-
 from rxorch.endpoint.call import LOOSE, Trail
 from rxorch.endpoint.defaults import CallDefaults
 from rxorch.endpoint.factory import EndpointFactory
 from rxorch.endpoint.model import APIEndpoint
 from rxorch.endpoint.runtime import EndpointRuntime
+from rxorch.endpoint.stack import EndpointCall
 from rxorch.errors import ApiConfigurationError
 from rxorch.events import EventBus
 from rxorch.http import AioHttpTransport, Transport
@@ -198,10 +197,8 @@ class Caller:
         return EndpointFactory(self.runtime(endpoint), endpoint.each if each is None else each)
 
     async def call(self, endpoint: APIEndpoint, data: Any = None, *, trail: Trail = LOOSE) -> Any:
-        """Calls an endpoint once and returns its value."""
-        factory = EndpointFactory(self.runtime(endpoint), each=False)
-        source: Observable[Any] = factory(data, trail=trail)
-        return await last_of(source)
+        """Calls an endpoint once and returns its value; of one with `stream` the list of its elements."""
+        return await last_of(EndpointCall(self.runtime(endpoint), data, trail))
 
     def clear_cache(self, endpoint: str) -> int:
         """Forgets the kept answers of one endpoint; returns how many there were.

@@ -22,7 +22,8 @@ class EndpointFactory:
     """What `client.observe(endpoint)` returns: call it with data to get an observable of one call.
 
     Each subscription is a fresh call under the whole policy stack; disposing it cancels the call and
-    returns its permits. Emits one value, or the elements of a list one by one with `each=True`.
+    returns its permits. Emits one value; with `each=True` the elements of a list one by one; of an endpoint
+    with `stream` the elements as they arrive, no faster than they are wanted.
     """
 
     __slots__ = ("_runtime", "each")
@@ -37,8 +38,9 @@ class EndpointFactory:
         return self._runtime.endpoint
 
     def __call__(self, data: Any = None, *, trail: Trail = LOOSE) -> Observable[Any]:
-        call = EndpointCall(self._runtime, data, trail)
-        if not self.each:
+        streamed = self._runtime.endpoint.stream is not None
+        call = EndpointCall(self._runtime, data, trail, piecewise=streamed)
+        if streamed or not self.each:
             return call
         return call.pipe(ops.map(self._elements), flat_map_bounded(from_iterable, max_concurrent=1))
 

@@ -19,6 +19,7 @@ from rxorch.endpoint.model import APIEndpoint
 from rxorch.endpoint.notes import noted, uncancelled
 from rxorch.endpoint.reading import AnswerReader, Attempted
 from rxorch.endpoint.retry_rules import RetryRules, classify, retry_policy
+from rxorch.endpoint.streaming import LAST_EVENT_ID
 from rxorch.endpoint.template import absolute_url, is_relative
 from rxorch.endpoint.values import call_with_context
 from rxorch.errors import ApiConfigurationError, ApiHttpError, ApiResponseTooLargeError, ApiValidationError
@@ -71,7 +72,7 @@ class EndpointRuntime:
         limiters = (defaults.global_limiter, self.own_limiter)  # outermost first
         self.limiters = tuple(limiter for limiter in limiters if limiter is not None)
         # Operators that are the same for every call are made once.
-        self.attempt_timeout = None if endpoint.timeout is None else timeout(endpoint.timeout, kind="attempt")
+        self.attempt_timeout = _time_limit(endpoint)
         self.attempt_bulkhead = None if self.bulkhead is None else bulkhead(self.bulkhead)
         self.attempt_breaker = (
             None
@@ -88,7 +89,7 @@ class EndpointRuntime:
         self.cache_ttl = endpoint.cache_ttl
         if self.cache_ttl is None and endpoint.method in _SAFE:
             self.cache_ttl = defaults.cache_ttl
-        self.cached = bool(self.cache_ttl)  # 0 says: never
+        self.cached = bool(self.cache_ttl) and endpoint.stream is None  # 0 says: never
         self.hooks = defaults.hooks
         self.exchange = self._exchange(endpoint, defaults)
         self.renews = self.exchange is not None and self.exchange.auth is not None
@@ -181,6 +182,8 @@ class EndpointRuntime:
 
     def retryable(self, call: Call, error: Exception) -> bool:
         """Whether another attempt may cure this error, and the request can be sent again."""
+        if call.emitted and not (call.last_event_id and not self.unsafe):
+            return False  # the elements would come twice
         body = None if call.request is None else call.request.body
         if isinstance(body, StreamedBody) and not body.repeatable and _begun(call):
             return False
@@ -188,7 +191,7 @@ class EndpointRuntime:
 
     async def attempt(self, call: Call) -> Any:
         """One attempt: transport, then parse, then validate."""
-        request, seen = await self._begin(call)
+        request, seen = await self.begin(call)
         if self.exchange is None:
             response = await self.send(call, request)
         else:
@@ -206,12 +209,24 @@ class EndpointRuntime:
         """The value of an answer that no attempt brought."""
         return self._read(self.reader_of(call).read, response, call.trail.context)
 
-    async def _begin(self, call: Call) -> tuple[Request, Any]:
+    def shaped(self, call: Call, element: Any) -> Any:
+        """What is made of one element of a stream."""
+        return self._read(self.reader_of(call).shaped, element, call.trail.context)
+
+    def refusal(self, call: Call, response: Response) -> ApiHttpError:
+        """The error that an answer is which is not a success."""
+        error = self.reader_of(call).refusal(response)
+        self._slow_down(error.retry_after)
+        return error
+
+    async def begin(self, call: Call) -> tuple[Request, Any]:
         """The request of a new attempt, with what the hooks made of it and want to know later."""
         request = call.built
         assert request is not None
         if call.attempts:
             request = again(request)
+        if call.last_event_id:
+            request.headers = {**request.headers, LAST_EVENT_ID: call.last_event_id}
         call.request = request
         call.attempt_started()
         call.status_code = None
@@ -269,6 +284,14 @@ def _handler(endpoint: APIEndpoint) -> Callable[[Any, Any], Any] | None:
     if handler is None:
         return None
     return partial(uncancelled, call_with_context(handler, label="error_handler"))
+
+
+def _time_limit(endpoint: APIEndpoint) -> Callable[[Observable[Any]], Observable[Any]] | None:
+    if endpoint.timeout is None:
+        return None
+    if endpoint.stream is not None:
+        return timeout(first=endpoint.timeout, each=endpoint.timeout)
+    return timeout(endpoint.timeout, kind="attempt")
 
 
 def _placed(endpoint: APIEndpoint, base_url: str | None) -> APIEndpoint:

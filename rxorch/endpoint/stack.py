@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from reactivex import Observable
+from reactivex import operators as ops
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint.call import Call, CallLink, Trail
@@ -23,6 +24,7 @@ from rxorch.endpoint.exchange import Aside
 from rxorch.endpoint.http_caching import HttpCached
 from rxorch.endpoint.notes import noted
 from rxorch.endpoint.retry_rules import hint
+from rxorch.endpoint.streaming import ElementStream
 from rxorch.errors import (
     ApiBulkheadFullError,
     ApiCircuitOpenError,
@@ -57,15 +59,22 @@ _ONCE_MORE: Final = RetryPolicy(max_attempts=2, base=0.0, jitter="none")
 
 
 class EndpointCall(Stage[Any]):
-    """One call as an observable: cold, one value, cancelled by disposal. Each subscription calls anew."""
+    """One call as an observable: cold, one value, cancelled by disposal. Each subscription calls anew.
 
-    def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail) -> None:
+    Of an endpoint with ``stream`` the value is the list of its elements; with ``piecewise`` they are emitted
+    one by one as they come.
+    """
+
+    def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail, *, piecewise: bool = False) -> None:
         self.runtime = runtime
         self.data = data
         self.trail = trail
+        self.piecewise = piecewise
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        return self.start(Call(self.runtime, self.data, self.trail), sink, scheduler)
+        call = Call(self.runtime, self.data, self.trail)
+        call.piecewise = self.piecewise
+        return self.start(call, sink, scheduler)
 
     @staticmethod
     def start(call: Call, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
@@ -125,6 +134,8 @@ class _DescribedLink(Link):
 
 def _compose(call: Call) -> Observable[Any]:
     source = _remembered(call, _repeated(call, _attempt(call)))
+    if call.runtime.endpoint.stream and not call.piecewise:
+        source = source.pipe(ops.to_list())
     if call.runtime.endpoint.total_timeout is not None:
         source = timeout(call.remaining)(source)
     return source
@@ -133,7 +144,8 @@ def _compose(call: Call) -> Observable[Any]:
 def _attempt(call: Call) -> Observable[Any]:
     """One attempt, with what it has to pass before it may leave."""
     runtime = call.runtime
-    source: Observable[Any] = from_async(runtime.attempt, call)
+    source: Observable[Any]
+    source = ElementStream(call) if runtime.endpoint.stream else from_async(runtime.attempt, call)
     limited = runtime.time_limit(call)
     if limited is not None:
         source = limited(source)
@@ -152,6 +164,7 @@ def _repeated(call: Call, source: Observable[Any]) -> Observable[Any]:
     runtime = call.runtime
     if runtime.renews:
         source = retry_backoff(_ONCE_MORE, retry_if=call.renews)(source)
+    attempt = source
     if runtime.retry_policy is not None:
         source = retry_backoff(
             runtime.retry_policy,
@@ -160,6 +173,7 @@ def _repeated(call: Call, source: Observable[Any]) -> Observable[Any]:
             hint=hint,
             base=runtime.retry_base,
             on_retry=call.retrying,
+            resume=(lambda _count, _last: attempt) if runtime.endpoint.stream == "sse" else None,
             on_give_up=call.budget_spent if call.listening else None,
             budget=call.budget,
             deadline=call.deadline,
