@@ -49,7 +49,7 @@ class Refresh(Remembering):
         """Makes the call."""
         if self.upstream is DISPOSED:
             return  # the store was closed while the stale value was emitted
-        self._epoch = self._options.store.epoch
+        self._epoch, self._began = self._options.store.epoch, self._clock.now()
         try:
             self.connect(source, self._scheduler)
         except Exception as error:

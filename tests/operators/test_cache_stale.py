@@ -355,6 +355,18 @@ def test_a_slow_refresh_may_end_after_its_window() -> None:
     assert scene.read().values == ["new"]
 
 
+def test_a_slow_refresh_does_not_take_the_place_of_a_later_answer() -> None:
+    scene = Scene()
+    scene.time.advance(39)
+    scene.read()
+    scene.time.advance(2)  # the stale value has left: this one makes a call of its own
+    scene.time.record(AtOnce("later").pipe(cache(scene.store, "k", **scene.options)))
+    scene.source.send("earlier")
+    scene.source.complete()
+    assert scene.read().values == ["later"]
+    assert scene.store.statistics().outdated == 1
+
+
 def test_an_observer_that_fails_costs_no_refresh() -> None:
     def fail(_: object) -> None:
         raise Boom

@@ -2,7 +2,8 @@
 
 A value is fresh for a time, and may be kept for a time after that, stale. Entries leave when their time is
 up, when they are the least recently used and there is no room, or by hand. What is removed by hand was wrong,
-and so would be the answer of a call that began before: it is refused.
+and so would be the answer of a call that began before: it is refused, as is the answer of a call that began
+before the one whose answer is there.
 Pure: the time is passed in as monotonic seconds, and what works in the background is handed in.
 """
 
@@ -27,14 +28,17 @@ _MOST_MARKS: Final = 1024
 
 
 class _Entry(Generic[V]):
-    __slots__ = ("expires", "leaves", "size", "tag", "value")
+    __slots__ = ("began", "expires", "leaves", "size", "tag", "value")
 
-    def __init__(self, value: V, expires: float, leaves: float, size: int, tag: str | None) -> None:
+    def __init__(
+        self, value: V, expires: float, leaves: float, size: int, tag: str | None, began: float
+    ) -> None:
         self.value = value
         self.expires = expires  # fresh before this
         self.leaves = leaves  # stale before this
         self.size = size
         self.tag = tag
+        self.began = began
 
 
 class TtlCache(Generic[K, V]):
@@ -171,12 +175,13 @@ class TtlCache(Generic[K, V]):
         tag: str | None = None,
         keep: float = 0.0,
         epoch: int | None = None,
+        began: float | None = None,
     ) -> bool:
         """Keeps a value in place of an earlier one; tells whether it was kept.
 
         It is not kept if `ttl` and `keep` are 0, or if it alone is larger than `max_bytes`; an earlier value
         leaves nevertheless, since it is out of date. It is refused, and nothing changes, if its key or its
-        tag was discarded or cleared since `epoch`.
+        tag was discarded or cleared since `epoch`, or if what is there comes from a call that began later.
 
         Args:
             key: What to find it by.
@@ -187,6 +192,7 @@ class TtlCache(Generic[K, V]):
             tag: A name under which `clear` finds it, such as that of an endpoint.
             keep: Seconds that it is kept after that, for `get_stale`.
             epoch: What `epoch` was when the call for this value began; None: it is right whatever happened.
+            began: Monotonic seconds at which that call began; None: it is right as of `now`.
 
         Raises:
             ValueError: `ttl`, `size` or `keep` is negative.
@@ -200,12 +206,18 @@ class TtlCache(Generic[K, V]):
         if epoch is not None and epoch != self.epoch and self._is_outdated(key, tag, epoch):
             self._outdated += 1
             return False
-        if key in self._entries:
+        if began is None:
+            began = now
+        earlier = self._entries.get(key)
+        if earlier is not None:
+            if earlier.began > began:
+                self._outdated += 1
+                return False
             self._remove(key)
         if ttl + keep == 0.0 or (size and self._too_heavy(size)):
             return False
         expires = now + ttl
-        self._entries[key] = _Entry(value, expires, expires + keep, size, tag)
+        self._entries[key] = _Entry(value, expires, expires + keep, size, tag, began)
         self._bytes += size
         self._make_room(now)
         return True
