@@ -40,7 +40,8 @@ def cache(
 
     Made for calls, which emit one value. Several elements are kept together until the source completes, and
     come back in the same order. An error is never stored, nor is what came before it or before a disposal,
-    nor what a call brings that began before its key or tag was discarded or cleared.
+    nor what a call brings that began before its key or tag was discarded or cleared, or before the call whose
+    answer is stored.
     Every hit gets the same object: don't change it.
 
     A value that is not fresh any more may serve nevertheless (RFC 5861): at once, while one call in the
@@ -57,7 +58,8 @@ def cache(
         ttl: Seconds that a value stays fresh, from the end of its call; 0: it is stale from the start, and
             without a window below nothing is stored.
         stale_while_revalidate: Seconds after that in which a stale value is emitted at once and refreshed in
-            the background, by one call per key.
+            the background, by one call per key (and `max_entries` of the store in all), which is ended when
+            it takes longer than that.
         stale_if_error: Seconds after the end of freshness in which a stale value is emitted instead of an
             error of the source, if that has emitted nothing. A cancellation passes.
         tag: Name for `TtlCache.clear`.
