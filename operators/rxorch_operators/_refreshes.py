@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from typing import Any, cast
 
 from ._caching import CacheOptions, Remembering, Stale
+from ._keyed import remove
 from .core.async_call import NOBODY
 from .core.clock import Clock, Handle, LoopClock, has_timers
 from .core.demand import UNBOUNDED, DemandScheduler
@@ -116,10 +117,11 @@ class Refreshes:
     They end with their call, with their window or with the store.
     """
 
-    __slots__ = ("_running", "failed", "started", "tasks")
+    __slots__ = ("_all", "_running", "failed", "started", "tasks")
 
     def __init__(self) -> None:
         self._running: dict[Hashable, Refresh] = {}
+        self._all: set[Refresh] = set()  # the same, which no key can hide
         self.tasks: set[asyncio.Task[Any]] = set()
         self.started = 0
         self.failed = 0
@@ -135,7 +137,7 @@ class Refreshes:
     @property
     def running(self) -> int:
         """Refreshes under way."""
-        return len(self._running)
+        return len(self._all)
 
     def open(
         self, options: CacheOptions, key: Hashable, clock: Clock, scheduler: DemandScheduler, stale: Stale
@@ -149,23 +151,26 @@ class Refreshes:
         if running is not None:
             if clock.now() < running.overdue and not running.is_dead():
                 return None
+            self.ended(key, running)
             self._drop(running)
-        elif len(self._running) >= options.store.max_entries and not self._bury():
+        elif len(self._all) >= options.store.max_entries and not self._bury():
             return None
         refresh = self._running[key] = Refresh(self, options, key, clock, scheduler, stale)
+        self._all.add(refresh)
         self.started += 1
         return refresh
 
     def ended(self, key: Hashable, refresh: Refresh) -> None:
         """A refresh has ended; another one may have taken its place already."""
-        if self._running.get(key) is refresh:
-            del self._running[key]
+        if refresh in self._all:
+            self._all.discard(refresh)
+            remove(self._running, key, refresh)
 
     def _bury(self) -> bool:
         """Drops those whose event loop was closed under them; tells whether there were any."""
-        dead = [(key, refresh) for key, refresh in self._running.items() if refresh.is_dead()]
-        for key, refresh in dead:
-            self.ended(key, refresh)
+        dead = [refresh for refresh in self._all if refresh.is_dead()]
+        for refresh in dead:
+            self.ended(refresh._key, refresh)
             self._drop(refresh)
         return bool(dead)
 
@@ -177,9 +182,9 @@ class Refreshes:
 
     def close(self) -> None:
         """Ends them."""
-        while self._running:
-            _, refresh = self._running.popitem()
-            self._drop(refresh)
+        self._running.clear()
+        while self._all:
+            self._drop(self._all.pop())
 
     async def aclose(self) -> None:
         """Ends them, and waits until their tasks have ended."""

@@ -171,7 +171,11 @@ class _Cache(Stage[T]):
                 return StandIn(sink, options, key, clock, scheduler, stale).start(self.source)
             return Remembering(sink, options, key, clock).connect(self.source, scheduler)
         # Known before the value goes out: who asks again from inside its on_next must not make a second one.
-        refresh = Refreshes.of(store).open(options, key, clock, scheduler, stale)
+        try:
+            refresh = Refreshes.of(store).open(options, key, clock, scheduler, stale)
+        except Exception as error:  # a key that cannot be compared any more
+            sink.on_error(error)
+            return NOTHING
         try:
             stale.tell(key, None)
             return emit(stored, sink, scheduler)

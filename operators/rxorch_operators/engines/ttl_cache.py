@@ -245,17 +245,12 @@ class TtlCache(Generic[K, V]):
             where: Only those whose key makes this true.
         """
         doomed = [
-            key
-            for key, entry in list(self._entries.items())
+            (key, entry)
+            for key, entry in self._items()
             if (tag is None or entry.tag == tag) and (where is None or where(key))
         ]
         self._outdate(None if tag is None else _hash_of_tag(tag))
-        removed = 0
-        for key in doomed:
-            if key in self._entries:  # else: `where` has removed it
-                self._remove(key)
-                removed += 1
-        return removed
+        return self._remove_all(doomed)
 
     def purge(self, now: float) -> int:
         """Removes what is past its time; returns how many. Reads do so one by one, so this only frees memory.
@@ -263,11 +258,9 @@ class TtlCache(Generic[K, V]):
         Args:
             now: Monotonic seconds.
         """
-        doomed = [key for key, entry in self._entries.items() if entry.leaves <= now]
-        for key in doomed:
-            self._remove(key)
-        self._expirations += len(doomed)
-        return len(doomed)
+        removed = self._remove_all([item for item in self._items() if item[1].leaves <= now])
+        self._expirations += removed
+        return removed
 
     def statistics(self) -> TtlCacheStatistics:
         """A snapshot."""
@@ -327,18 +320,50 @@ class TtlCache(Generic[K, V]):
     def _make_room(self, now: float) -> None:
         entries = self._entries
         while len(entries) > self.max_entries or self._too_heavy(self._bytes):
-            oldest = next(iter(entries))
-            if entries[oldest].leaves <= now:
+            _, oldest = entries.popitem(last=False)  # which needs nothing of its key
+            self._bytes -= oldest.size
+            if oldest.leaves <= now:
                 self._expirations += 1
             else:
                 self._evictions += 1
-            self._remove(oldest)
 
     def _too_heavy(self, size: int) -> bool:
         return self.max_bytes is not None and size > self.max_bytes
 
     def _remove(self, key: K) -> None:
         self._bytes -= self._entries.pop(key).size
+
+    def _items(self) -> list[tuple[K, _Entry[V]]]:
+        # Not those of OrderedDict, which looks each key up: one whose hash has changed is not found.
+        return list(dict.items(self._entries))
+
+    def _remove_all(self, doomed: list[tuple[K, _Entry[V]]]) -> int:
+        """Removes what is still there of some entries, whatever their keys are now; returns how many."""
+        before = len(self._entries)
+        hidden = set()
+        for key, entry in doomed:
+            try:
+                if self._entries.get(key) is entry:
+                    self._remove(key)
+                else:  # `where` has removed it, or the hash of its key has changed
+                    hidden.add(id(entry))
+            except Exception:  # its key cannot be compared any more
+                hidden.add(id(entry))
+        if hidden and any(id(entry) in hidden for _, entry in self._items()):
+            self._sift(hidden)
+        return before - len(self._entries)
+
+    def _sift(self, hidden: set[int]) -> None:
+        """Puts all entries anew but the hidden ones; those go too whose keys do not let them."""
+        entries, self._entries, self._bytes = self._entries, OrderedDict(), 0
+        while entries:
+            key, entry = entries.popitem(last=False)
+            try:
+                if id(entry) not in hidden and key not in self._entries:
+                    self._entries[key] = entry
+                    self._bytes += entry.size
+            except Exception:
+                continue
 
 
 def _hash_of_tag(tag: str) -> int:
