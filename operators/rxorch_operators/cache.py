@@ -15,7 +15,7 @@ from .core.demand import DemandScheduler
 from .core.per_call import Function, Operator
 from .core.stage import NOTHING, Stage, as_stage
 from .engines.ttl_cache import TtlCache
-from .errors import invalid
+from .errors import invalid, is_number
 
 __all__ = ["cache"]
 
@@ -96,7 +96,7 @@ def cache(
     """
     if not isinstance(store, TtlCache):
         raise TypeError(f"expected a TtlCache, got {type(store).__name__}: write cache(TtlCache(), ttl=60.0)")
-    if not ttl >= 0.0:
+    if not is_number(ttl):
         raise invalid("ttl", ttl, "give seconds, 0 (nothing is fresh) or more")
     stale = None
     if stale_while_revalidate or stale_if_error:
@@ -111,7 +111,7 @@ def cache(
 
 
 def _window(name: str, seconds: float) -> float:
-    if not seconds >= 0.0:
+    if not is_number(seconds):
         raise invalid(name, seconds, "give seconds, 0 (never stale) or more")
     return seconds
 

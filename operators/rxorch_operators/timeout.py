@@ -13,7 +13,7 @@ from .core.clock import Clock, Handle
 from .core.demand import UNBOUNDED, Demand, DemandScheduler
 from .core.stage import DISPOSED, NOTHING, Link, Stage, as_stage
 from .core.timer_queue import TimerQueue
-from .errors import TimeoutExceededError, TimeoutKind, invalid
+from .errors import TimeoutExceededError, TimeoutKind, invalid, is_number
 
 __all__ = ["timeout"]
 
@@ -63,7 +63,7 @@ def timeout(
     'total' 0.5
     """
     for name, limit in (("total", total), ("each", each), ("first", first)):
-        if limit is not None and not callable(limit) and not limit >= 0.0:
+        if limit is not None and not callable(limit) and not is_number(limit):
             raise invalid(name, limit, "give seconds, 0 or more, or None for no limit")
     if kind not in ("total", "attempt"):
         raise invalid("kind", kind, 'give "total" or "attempt"')
