@@ -102,7 +102,7 @@ def emit(stored: tuple[Any, ...], sink: ObserverBase[Any], scheduler: DemandSche
 class Remembering(Link):
     """Keeps what passes, and stores it when the source completes."""
 
-    __slots__ = ("_clock", "_epoch", "_key", "_options", "_values")
+    __slots__ = ("_began", "_clock", "_epoch", "_key", "_options", "_values")
 
     def __init__(self, sink: ObserverBase[Any], options: CacheOptions, key: Hashable, clock: Clock) -> None:
         self.sink = sink
@@ -111,6 +111,7 @@ class Remembering(Link):
         self._key = key
         self._clock = clock
         self._epoch = options.store.epoch
+        self._began = clock.now()
         self._values: list[Any] = []
 
     def on_next(self, value: Any) -> None:
@@ -145,6 +146,7 @@ class Remembering(Link):
             tag=options.tag,
             keep=options.keep,
             epoch=self._epoch,
+            began=self._began,
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from reactivex.abc import DisposableBase, ObserverBase
 
 from ._flat_map_merging import Inner, Merging
+from ._keyed import remove
 from .core.demand import DemandScheduler
 from .core.inner import Project, attach_inner
 from .core.stage import DISPOSED, Stage
@@ -42,8 +43,18 @@ class KeyedFlatMap(Stage[T]):
         return link.connect(self.source, scheduler.with_demand(link))
 
 
+class _Lane:
+    """A key of which an element runs or is in `_queue`, and the elements that wait behind it."""
+
+    __slots__ = ("key", "waiting")
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+        self.waiting: deque[Any] | None = None  # most keys never see two elements at once
+
+
 class _Keying(Merging):
-    """Here `_queue` holds elements, with their keys, that could run but for a free slot.
+    """Here `_queue` holds elements, with their lanes, that could run but for a free slot.
 
     They come there only when the source pushes unasked: a slot that is freed goes to the lane that freed it.
     """
@@ -54,8 +65,7 @@ class _Keying(Merging):
         super().__init__(sink, stage.project, stage.max_concurrent, scheduler)
         self._key = stage.key
         self._look_ahead = stage.look_ahead
-        # A key is in here while an element of it runs or is in `_queue`, with those that wait behind it.
-        self._lanes: dict[Hashable, deque[Any] | None] = {}
+        self._lanes: dict[Hashable, _Lane] = {}
         self._waiting = 0
 
     def credit(self) -> int:
@@ -72,26 +82,27 @@ class _Keying(Merging):
             return
         try:
             key = self._key(value)
-            busy = key in self._lanes
+            lane = self._lanes.get(key)
+            is_free = lane is None
+            if lane is None:
+                lane = self._lanes[key] = _Lane(key)
         except (Exception, asyncio.CancelledError) as error:
             if self.is_disposed:
                 raise
             self.fail(error)  # type: ignore[arg-type]
             return
-        if busy:
-            lane = self._lanes[key]
-            if lane is None:  # most keys never see two elements at once
-                lane = self._lanes[key] = deque()
-            lane.append(value)
-            self._waiting += 1
+        if is_free:
+            super().on_next((lane, value))
             return
-        self._lanes[key] = None
-        super().on_next((key, value))
+        if lane.waiting is None:
+            lane.waiting = deque()
+        lane.waiting.append(value)
+        self._waiting += 1
 
-    def _start(self, value: tuple[Hashable, Any]) -> None:
+    def _start(self, value: tuple[_Lane, Any]) -> None:
         self._active += 1
         inner = _KeyedInner(self.sink, self)
-        inner.key, element = value
+        inner.lane, element = value
         self._inners.add(inner)
         try:
             attach_inner(inner, self._project(element), self._scheduler)
@@ -104,13 +115,12 @@ class _Keying(Merging):
         """Frees the slot and the key of an inner that is done; the next one of its lane is ready."""
         if self.is_disposed:
             return
-        key = cast("_KeyedInner", inner).key
-        lane = self._lanes[key]
-        if lane:
-            self._queue.append((key, lane.popleft()))
+        lane = cast("_KeyedInner", inner).lane
+        if lane.waiting:
+            self._queue.append((lane, lane.waiting.popleft()))
             self._waiting -= 1
         else:
-            del self._lanes[key]
+            remove(self._lanes, lane.key, lane)  # the lane that runs knows what waits in it, found or not
         super().inner_completed(inner)
 
     def dispose(self) -> None:
@@ -119,6 +129,6 @@ class _Keying(Merging):
 
 
 class _KeyedInner(Inner):
-    __slots__ = ("key",)
+    __slots__ = ("lane",)
 
-    key: Hashable
+    lane: _Lane

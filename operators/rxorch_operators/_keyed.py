@@ -1,13 +1,46 @@
-"""What tells calls apart in `cache` and `coalesce`: the one meaning of their `key=`."""
+"""What tells calls and elements apart: the one meaning of `key=`, and keys that are not what they were."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from .core.per_call import Function, call_key
 
-__all__ = ["Keyed"]
+__all__ = ["Keyed", "remove"]
+
+V = TypeVar("V")
+
+
+def remove(entries: dict[Hashable, V], key: Hashable, value: V) -> list[V]:
+    """Removes the entry that holds a value, whatever has become of its key.
+
+    A key whose hash has changed finds its entry no more, and one may refuse to be compared: then the entry is
+    found by the identity of its value.
+
+    Args:
+        entries: Has the entry.
+        key: What it was put under.
+        value: What it holds.
+
+    Returns: values of other entries that had to go too, since their own keys cannot be put anew.
+    """
+    try:
+        if entries.get(key) is value:
+            del entries[key]
+            return []
+    except Exception:
+        pass
+    others = [(other, held) for other, held in entries.items() if held is not value]
+    entries.clear()
+    lost: list[V] = []
+    for other, held in others:
+        try:
+            if entries.setdefault(other, held) is not held:
+                lost.append(held)
+        except Exception:
+            lost.append(held)
+    return lost
 
 
 class Keyed:

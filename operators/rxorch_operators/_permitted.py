@@ -12,7 +12,7 @@ from .core.clock import Handle
 from .core.demand import DemandScheduler
 from .core.stage import DISPOSED, NOTHING, Link, Stage
 from .engines.permits import Permit, PermitPool
-from .errors import BulkheadFullError, TimeoutExceededError, invalid
+from .errors import BulkheadFullError, TimeoutExceededError, invalid, is_number
 
 __all__ = ["QUEUE", "Permitted", "SharedPermits"]
 
@@ -37,7 +37,7 @@ class SharedPermits:
     __slots__ = ("max_wait", "name", "pool")
 
     def __init__(self, limit: int, queue: int | None, max_wait: float | None, name: str | None) -> None:
-        if max_wait is not None and not max_wait >= 0.0:
+        if max_wait is not None and not is_number(max_wait):
             raise invalid("max_wait", max_wait, "give seconds, 0 or more, or None to wait any time")
         self.pool = PermitPool(limit, queue)
         self.max_wait = max_wait

@@ -11,6 +11,7 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 from ._adaptive_bulkhead import AdaptiveBulkhead, AdaptiveStatistics, Classify, judge
 from ._permitted import Permitted
+from .core.cause import caused_by
 from .core.clock import Clock
 from .core.demand import DemandScheduler
 from .core.stage import DISPOSED, Stage, as_stage
@@ -136,9 +137,7 @@ class _Measured(Permitted):
         try:
             self._outcome = judge(error, self.classify, failed=True)
         except Exception as broken:
-            if broken is not error:
-                broken.__cause__ = error
-            error = broken
+            error = caused_by(broken, error)
         self._end(error)
 
     def on_completed(self) -> None:

@@ -15,7 +15,7 @@ from .core.demand import DemandScheduler
 from .core.per_call import Function, Operator
 from .core.stage import NOTHING, Stage, as_stage
 from .engines.ttl_cache import TtlCache
-from .errors import invalid
+from .errors import invalid, is_number
 
 __all__ = ["cache"]
 
@@ -40,7 +40,8 @@ def cache(
 
     Made for calls, which emit one value. Several elements are kept together until the source completes, and
     come back in the same order. An error is never stored, nor is what came before it or before a disposal,
-    nor what a call brings that began before its key or tag was discarded or cleared.
+    nor what a call brings that began before its key or tag was discarded or cleared, or before the call whose
+    answer is stored.
     Every hit gets the same object: don't change it.
 
     A value that is not fresh any more may serve nevertheless (RFC 5861): at once, while one call in the
@@ -57,7 +58,8 @@ def cache(
         ttl: Seconds that a value stays fresh, from the end of its call; 0: it is stale from the start, and
             without a window below nothing is stored.
         stale_while_revalidate: Seconds after that in which a stale value is emitted at once and refreshed in
-            the background, by one call per key.
+            the background, by one call per key (and `max_entries` of the store in all), which is ended when
+            it takes longer than that.
         stale_if_error: Seconds after the end of freshness in which a stale value is emitted instead of an
             error of the source, if that has emitted nothing. A cancellation passes.
         tag: Name for `TtlCache.clear`.
@@ -94,7 +96,7 @@ def cache(
     """
     if not isinstance(store, TtlCache):
         raise TypeError(f"expected a TtlCache, got {type(store).__name__}: write cache(TtlCache(), ttl=60.0)")
-    if not ttl >= 0.0:
+    if not is_number(ttl):
         raise invalid("ttl", ttl, "give seconds, 0 (nothing is fresh) or more")
     stale = None
     if stale_while_revalidate or stale_if_error:
@@ -109,7 +111,7 @@ def cache(
 
 
 def _window(name: str, seconds: float) -> float:
-    if not seconds >= 0.0:
+    if not is_number(seconds):
         raise invalid(name, seconds, "give seconds, 0 (never stale) or more")
     return seconds
 
@@ -169,7 +171,11 @@ class _Cache(Stage[T]):
                 return StandIn(sink, options, key, clock, scheduler, stale).start(self.source)
             return Remembering(sink, options, key, clock).connect(self.source, scheduler)
         # Known before the value goes out: who asks again from inside its on_next must not make a second one.
-        refresh = Refreshes.of(store).open(options, key, clock, scheduler, stale)
+        try:
+            refresh = Refreshes.of(store).open(options, key, clock, scheduler, stale)
+        except Exception as error:  # a key that cannot be compared any more
+            sink.on_error(error)
+            return NOTHING
         try:
             stale.tell(key, None)
             return emit(stored, sink, scheduler)

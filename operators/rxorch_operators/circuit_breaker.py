@@ -10,6 +10,7 @@ from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 from ._breaker import CircuitBreaker, Classify
+from .core.cause import caused_by
 from .core.clock import Clock
 from .core.demand import DemandScheduler
 from .core.stage import DISPOSED, NOTHING, Link, Stage, as_stage
@@ -135,8 +136,7 @@ class _Watched(Link):
         try:
             self._settle(error, failed=True)
         except Exception as broken:
-            broken.__cause__ = error
-            error = broken
+            error = caused_by(broken, error)
         self.sink.on_error(error)
 
     def on_completed(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
-from ._keyed import Keyed
+from ._keyed import Keyed, remove
 from .core.async_call import NOBODY
 from .core.clock import LoopClock
 from .core.demand import UNBOUNDED, DemandScheduler
@@ -64,18 +64,34 @@ class Coalescer:
     def join(
         self, key: Hashable, source: Stage[Any], sink: ObserverBase[Any], scheduler: DemandScheduler
     ) -> DisposableBase:
-        """Adds a subscription to the call in flight under the key, or starts it."""
-        call = self._calls.get(key)
-        if call is None or not call.may_be_joined(scheduler):
-            call = self._calls[key] = _Call(self, key, scheduler)
-            waiter = _Waiter(call, sink, scheduler)
-            self._started += 1
-            call.start(source, waiter)
-        else:
-            waiter = _Waiter(call, sink, scheduler)
+        """Adds a subscription to the call in flight under the key, or starts it.
+
+        What a key raises that cannot be hashed or compared is the error.
+        """
+        try:
+            call, is_new = self._find(key, scheduler)
+        except Exception as error:
+            sink.on_error(error)
+            return NOTHING
+        waiter = _Waiter(call, sink, scheduler)
+        if not is_new:
             self._joined += 1
             call.join(waiter)
+            return waiter
+        self._started += 1
+        call.start(source, waiter)
         return waiter
+
+    def _find(self, key: Hashable, scheduler: DemandScheduler) -> tuple[_Call, bool]:
+        """The call to join, and whether it is a new one that has to be started."""
+        known = self._calls.get(key)
+        if known is not None and known.may_be_joined(scheduler):
+            return known, False
+        call = self._calls[key] = _Call(self, key, scheduler)
+        call.is_known = True
+        if known is not None:
+            known.is_known = False
+        return call, True
 
     def forget(self, key: Hashable) -> bool:
         """Lets nobody join the call under a key any more; tells whether there was one.
@@ -89,18 +105,28 @@ class Coalescer:
         call = self._calls.pop(key, None)
         if call is None:
             return False
-        if not call.is_dead():
-            self._forgotten.add(call)
+        self._set_aside(call)
         return True
 
     def forget_all(self) -> int:
         """The same for all calls under way; returns how many."""
-        return sum([self.forget(key) for key in tuple(self._calls)])
+        calls = list(self._calls.values())
+        self._calls.clear()
+        for call in calls:
+            self._set_aside(call)
+        return len(calls)
+
+    def _set_aside(self, call: _Call) -> None:
+        call.is_known = False
+        if not call.is_dead():
+            self._forgotten.add(call)
 
     def ended(self, key: Hashable, call: _Call) -> None:
         """A call has ended; another one may have taken its place already."""
-        if self._calls.get(key) is call:
-            del self._calls[key]
+        if call.is_known:
+            call.is_known = False
+            for other in remove(self._calls, key, call):
+                self._set_aside(other)
         else:
             self._forgotten.discard(call)
 
@@ -197,7 +223,7 @@ class _Coalesce(Stage[T]):
 class _Call(Link):
     """One shared subscription of a source."""
 
-    __slots__ = ("_group", "_key", "_scheduler", "ended", "error", "values", "waiters")
+    __slots__ = ("_group", "_key", "_scheduler", "ended", "error", "is_known", "values", "waiters")
 
     def __init__(self, group: Coalescer, key: Hashable, scheduler: DemandScheduler) -> None:
         self.sink = NOBODY
@@ -210,6 +236,7 @@ class _Call(Link):
         )
         self.values: list[Any] = []
         self.ended = False
+        self.is_known = False  # whether the group has it under its key
         self.error: Exception | None = None
         self.waiters: dict[_Waiter, None] = {}
 

@@ -19,6 +19,7 @@ each passes the message on, and an attribute that is not given is left as it sta
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Literal
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "TimeoutKind",
     "invalid",
     "is_count",
+    "is_number",
     "is_refusal",
 ]
 
@@ -70,6 +72,22 @@ def is_count(value: object, least: int = 1) -> bool:
         least: The smallest number that will do.
     """
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def is_number(value: object, least: float = 0.0) -> bool:
+    """Whether a setting is a number of at least so much; `True` and NaN are none.
+
+    Args:
+        value: What was given.
+        least: The smallest number that will do.
+    """
+    if type(value) is not float and type(value) is not int and not _is_real(value):
+        return False
+    return value >= least  # type: ignore[operator]
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 class OperatorError(Exception):

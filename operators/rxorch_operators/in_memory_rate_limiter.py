@@ -12,7 +12,7 @@ from ._rate_queue import RateQueue
 from ._rate_waiter import wait_for_room
 from .core.clock import Clock, LoopClock
 from .engines.window import SlidingWindow
-from .errors import OperatorError, TimeoutExceededError, invalid, is_count
+from .errors import OperatorError, TimeoutExceededError, invalid, is_count, is_number
 
 __all__ = ["InMemoryRateLimiter", "RateLimit", "RateLimitStatus", "RateLimiterConfig"]
 
@@ -180,8 +180,10 @@ class InMemoryRateLimiter:
             TimeoutExceededError: The wait cannot end within `timeout`; raised at once, with the kind "queue".
                 It is a `TimeoutError` too.
             OperatorError: The limiter was closed, before the wait or during it.
-            ValueError: The weight could never fit.
+            ValueError: The weight could never fit, or `timeout` is no number.
         """
+        if timeout is not None and not is_number(timeout, -math.inf):
+            raise invalid("timeout", timeout, "give seconds, or None for any time")
         queue = self._queues.get(name)
         if queue is None or type(weight) is not int or weight < 1:
             queue = self._open_queue(name, weight)

@@ -16,7 +16,7 @@ from .core.demand import DemandScheduler
 from .core.per_call import Function
 from .core.stage import DISPOSED, NOTHING, Stage, as_stage
 from .engines.gcra import Gcra
-from .errors import invalid
+from .errors import invalid, is_number
 from .rate_limiter import RateLimiter, exceeded
 
 __all__ = ["rate_limit"]
@@ -79,8 +79,10 @@ def rate_limit(
             raise TypeError(f"expected RateLimiter objects, got {type(one).__name__}")
     if more and len(set(limiters)) < len(limiters):
         raise ValueError("a limiter was given twice: it would wait for itself")
-    if max_wait is not None and not callable(max_wait) and not max_wait >= 0.0:
+    if max_wait is not None and not callable(max_wait) and not is_number(max_wait):
         raise invalid("max_wait", max_wait, "give seconds, 0 or more, or None for the limiters' own")
+    if not callable(cost) and not is_number(cost):
+        raise invalid("cost", cost, "give units, 0 or more, or a function that tells them")
     clock = None if scheduler is None else DemandScheduler.of(scheduler).clock
     lines = tuple([one.line for one in limiters])
     return _Operator(limiters, lines, cost, max_wait, on_wait, clock)
@@ -127,6 +129,8 @@ class _Operator:
         if patience is None:
             own = [limiter.max_wait for limiter in self.limiters if limiter.max_wait is not None]
             return min(own, default=math.inf)
+        if not is_number(patience, -math.inf):
+            raise invalid("max_wait", patience, "make the function give seconds, or None")
         return patience
 
     def __repr__(self) -> str:
@@ -183,12 +187,19 @@ class _RateLimit(Stage[T]):
 
 def _take_all(lines: tuple[RateQueue[Gcra], ...], now: float, cost: int) -> bool:
     """Takes from all or from none; asking first and taking then would cost twice as much."""
-    for place, line in enumerate(lines):
-        if not line.try_take(now, cost):
-            for taken in lines[:place]:
-                taken.give_back(now, cost)
-            return False
-    return True
+    taken: list[RateQueue[Gcra]] = []
+    try:
+        for line in lines:
+            if not line.try_take(now, cost):
+                break
+            taken.append(line)
+        else:
+            taken = []
+            return True
+    finally:  # also when the cost could never pass one of them
+        for line in taken:
+            line.give_back(now, cost)
+    return False
 
 
 def _tell(on_wait: Callable[[float], None], wait: float) -> None:

@@ -13,7 +13,7 @@ from ._rate_queue import RateQueue
 from ._rate_waiter import wait_for_room
 from .core.clock import Clock, LoopClock
 from .engines.gcra import Gcra
-from .errors import RateLimitExceededError, invalid
+from .errors import RateLimitExceededError, invalid, is_number
 
 __all__ = ["RateLimiter", "RateLimiterStatistics", "exceeded"]
 
@@ -90,7 +90,7 @@ class RateLimiter:
         name: str | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if max_wait is not None and not max_wait >= 0.0:
+        if max_wait is not None and not is_number(max_wait):
             raise invalid("max_wait", max_wait, "give seconds, 0 or more, or None for any time")
         self.name = name
         self.max_wait = max_wait
@@ -106,8 +106,10 @@ class RateLimiter:
         Raises:
             RateLimitExceededError: The wait could not end within `max_wait`; `retry_after` has the seconds
                 that it would have taken.
-            ValueError: The cost could never pass.
+            ValueError: The cost could never pass, or `max_wait` is no number.
         """
+        if max_wait is not None and not is_number(max_wait, -math.inf):
+            raise invalid("max_wait", max_wait, "give seconds, or None for the limiter's own")
         line = self.line
         # This is `line.try_take(line.clock().now(), cost)`, only that a line on a running loop is not asked
         # whether it is the loop of this task: to find that out costs as much as all the rest. Who has to wait

@@ -99,6 +99,10 @@ def retry_backoff(
     RetryEvent(attempt=1, wait=0.0, error=OSError('reset'))
     welcome
     """
+    if policy is not None and not isinstance(policy, RetryPolicy):
+        raise TypeError(
+            f"expected a RetryPolicy, got {type(policy).__name__}: write retry_backoff(max_attempts=3)"
+        )
     fields: dict[str, Any] = dict(settings)
     if base is not None and not callable(base):
         fields["base"] = base

@@ -13,7 +13,7 @@ from .core.clock import Clock, Handle
 from .core.demand import UNBOUNDED, Demand, DemandScheduler
 from .core.stage import DISPOSED, NOTHING, Link, Stage, as_stage
 from .core.timer_queue import TimerQueue
-from .errors import TimeoutExceededError, TimeoutKind, invalid
+from .errors import TimeoutExceededError, TimeoutKind, invalid, is_number
 
 __all__ = ["timeout"]
 
@@ -63,7 +63,7 @@ def timeout(
     'total' 0.5
     """
     for name, limit in (("total", total), ("each", each), ("first", first)):
-        if limit is not None and not callable(limit) and not limit >= 0.0:
+        if limit is not None and not callable(limit) and not is_number(limit):
             raise invalid(name, limit, "give seconds, 0 or more, or None for no limit")
     if kind not in ("total", "attempt"):
         raise invalid("kind", kind, 'give "total" or "attempt"')
@@ -129,6 +129,8 @@ class _Timeout(Stage[T]):
             link = _Limited(sink, self.kind)
         else:
             link = _Paced(sink, self, scheduler)
+            if scheduler.demand is not UNBOUNDED:
+                scheduler = scheduler.with_demand(_Watched(scheduler.demand, link))
         try:
             link.connect(self.source, scheduler)
             if link.upstream is not DISPOSED:  # else: it ended while it was starting
@@ -214,12 +216,16 @@ class _Paced(_Limited):
         self._clock = stage.clock or scheduler.clock
         self._each = stage.each
         self._demand: Demand = scheduler.demand
-        self._closed = False  # whether the consumer was seen asking for nothing
+        self._closed = False  # whether the consumer was seen asking for nothing, by us or by the source
         self._gap: Handle | None = None
         self._gap_kind, self._gap_limit = "first", stage.until_first
         if stage.until_first is None:
             self._gap_kind, self._gap_limit = "each", stage.each
         self._last = self._clock.now()
+
+    def held_up(self) -> None:
+        """The source has seen that the consumer asks for nothing."""
+        self._closed = True
 
     def arm(self, total: float | None, clock: Clock, shared: _SharedTimer | None) -> None:
         super().arm(total, clock, shared)
@@ -274,3 +280,25 @@ class _Paced(_Limited):
         if self._gap is not None:
             self._gap.cancel()
             self._gap = None
+
+
+class _Watched(Demand):
+    """The demand of the consumer, which tells when the source was held up by it.
+
+    Others may take the room of the consumer and give it back while we hear nothing. That matters only to a
+    source that looked in between; one that did not was not kept from anything.
+    """
+
+    __slots__ = ("_demand", "_link", "forget", "listen")
+
+    def __init__(self, demand: Demand, link: _Paced) -> None:
+        self._demand = demand
+        self._link = link
+        self.listen = demand.listen  # type: ignore[method-assign]
+        self.forget = demand.forget  # type: ignore[method-assign]
+
+    def credit(self) -> int:
+        credit = self._demand.credit()
+        if credit <= 0:
+            self._link.held_up()
+        return credit

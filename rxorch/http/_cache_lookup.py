@@ -10,7 +10,13 @@ from typing import Final
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from rxorch.errors import ApiCircuitOpenError, ApiHttpError, ApiNetworkError, ApiTimeoutError
+from rxorch.errors import (
+    ApiBulkheadFullError,
+    ApiCircuitOpenError,
+    ApiHttpError,
+    ApiNetworkError,
+    ApiTimeoutError,
+)
 from rxorch.http._cache_rules import OUTAGES, Directives
 from rxorch.http._cache_store import Place, StoredAnswer, digest
 from rxorch.http.redaction import is_secret_name, redact_url
@@ -162,9 +168,11 @@ def same_origin(target: URL, text: str | None) -> str | None:
 
 def changed_nothing(error: BaseException) -> bool:
     """Tell whether an unsafe request certainly had no effect that is not known already."""
-    if isinstance(error, ApiHttpError):  # its answer went through `received`
-        return True
-    return isinstance(error, ApiCircuitOpenError) or (isinstance(error, ApiNetworkError) and not error.sent)
+    if isinstance(error, ApiHttpError):  # without a status: our own limiter, which let nothing out
+        return error.status_code is None or error.status_code < 500
+    if isinstance(error, ApiNetworkError):
+        return not error.sent
+    return isinstance(error, ApiCircuitOpenError | ApiBulkheadFullError)
 
 
 def is_outage(error: BaseException) -> bool:

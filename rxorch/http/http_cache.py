@@ -168,7 +168,7 @@ class HttpCache:
 
         Raises:
             ApiProtocolError: the server answered 304 for another version than the one it was asked about.
-                That one is forgotten, so that a repetition asks without condition.
+                That one is forgotten, so that the next lookup asks without condition.
         """
         if lookup._asked.method not in SAFE_METHODS:
             if not 400 <= response.status < 500:  # nobody knows what was done before a 5xx
@@ -308,7 +308,7 @@ class HttpCache:
             self._store.remove(stored)
             raise ApiProtocolError(
                 "the server answered 304 for another version than the one it was asked about; "
-                "the stored answer was dropped, so that a repetition asks for a whole one",
+                "the stored answer was dropped, so that the next call asks for a whole one",
                 sent=True,
             )
         self._revalidated += 1

@@ -12,11 +12,14 @@ import pytest
 from yarl import URL
 
 from rxorch.errors import (
+    ApiBulkheadFullError,
+    ApiCircuitOpenError,
     ApiConfigurationError,
     ApiError,
     ApiHttpError,
     ApiNetworkError,
     ApiProtocolError,
+    ApiRateLimitError,
     ApiTimeoutError,
     ApiValidationError,
 )
@@ -486,6 +489,10 @@ def test_section_4_4_what_the_answer_names_on_its_own_origin(header: str, locati
         (ApiNetworkError("reset", sent=True), True),
         (ApiNetworkError("refused", sent=False), False),
         (ApiHttpError(409), False),
+        (ApiHttpError(503), True),
+        (ApiRateLimitError(name="ours"), False),
+        (ApiCircuitOpenError(), False),
+        (ApiBulkheadFullError(limit=1), False),
     ],
 )
 def test_an_unsafe_request_without_an_answer_may_have_changed_something(error: ApiError, gone: bool) -> None:

@@ -166,6 +166,17 @@ def test_a_lean_sink_hears_nothing_after_it_was_disposed_even_from_a_rude_source
     assert sink.events == [(0.0, 1)]
 
 
+def test_the_answer_to_an_earlier_call_does_not_take_the_place_of_a_later_one() -> None:
+    time, store = Time(), TtlCache[Any, Any]()
+    slow, quick = time.marbles("-----a|"), time.marbles("-b|")
+    first, _ = time.record(slow.pipe(cache(store, "k", ttl=60.0)))
+    time.advance(1)
+    time.run(quick.pipe(cache(store, "k", ttl=60.0)), seconds=10)
+    assert first.values == ["a"], "its own caller gets it"
+    assert store.get("k", time.now) == ("b",)
+    assert store.statistics().outdated == 1
+
+
 def test_a_negative_ttl_is_refused() -> None:
     with pytest.raises(ValueError, match="ttl=-1"):
         cache(TtlCache(), "k", ttl=-1)

@@ -254,6 +254,30 @@ def test_a_refresh_left_in_a_closed_loop_that_ends_late_is_in_nobodys_way() -> N
     assert stores[0].statistics().refreshing == 1
 
 
+def test_refreshes_left_in_a_closed_loop_take_nobodys_room() -> None:
+    store, source = TtlCache[Any, Any](max_entries=1), Manual()
+
+    async def read(key: str) -> None:
+        store.put(key, ("old",), asyncio.get_running_loop().time() - 1.0, 0.5, keep=3600.0)
+        source.pipe(cache(store, key, ttl=1.0, stale_while_revalidate=3600.0)).subscribe()
+
+    for key in "ab":
+        asyncio.run(read(key))
+    assert source.attached == 2 and store.statistics().refreshing == 1
+
+
+async def test_a_call_that_hangs_is_cancelled_with_its_window() -> None:
+    store, service, told = holding(), Service(), asyncio.Event()
+    window = asyncio.get_running_loop().time() - store._entries["k"].expires + 0.05
+    stale = cache(
+        store, "k", ttl=1.0, stale_while_revalidate=window, on_refresh_error=lambda key, error: told.set()
+    )
+    assert await guard(stale).call(service) == "old"
+    await asyncio.wait_for(told.wait(), 5.0)
+    await store.aclose()
+    assert service.cancelled == 1 and store.statistics().refreshing == 0
+
+
 @pytest.mark.parametrize("told_before", [True, False])
 def test_a_store_may_be_closed_though_the_loop_of_its_refresh_is(told_before: bool) -> None:
     loop = asyncio.new_event_loop()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import Any
 
 import pytest
 from reactivex import operators as ops
 from reactivex.abc import DisposableBase, ObserverBase
 
-from rxorch_operators import TtlCache, cache
+from rxorch_operators import TimeoutExceededError, TtlCache, cache
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import Stage, as_stage
 from tests.operators.support import AtOnce, Boom, Manual, Recorder, Time, Window, events
@@ -331,28 +332,88 @@ def test_a_discard_from_inside_on_next_is_before_the_call() -> None:
     assert scene.kept() == ("new",)
 
 
-def test_a_refresh_that_hangs_does_not_keep_its_key_from_ever_being_refreshed() -> None:
+def test_a_refresh_that_hangs_is_ended_when_its_window_is() -> None:
     scene = Scene()
     scene.time.advance(10)
     scene.read()
     scene.time.advance(29.9)
-    scene.read()
-    assert scene.source.attached == 1
-    scene.put("from elsewhere")
-    scene.time.advance(20)  # later than any reader of the first value
-    assert scene.read().values == ["from elsewhere"]
-    assert (scene.source.attached, scene.source.disposed) == (2, 1)
-    assert scene.store.statistics().refreshing == 1
+    assert (scene.source.disposed, scene.store.statistics().refreshing) == (0, 1)
+    scene.time.advance(0.1)
+    assert (scene.source.disposed, scene.store.statistics().refreshing) == (1, 0)
+    assert scene.store.statistics().refresh_errors == 1
+    what, key, error = scene.told[-1]
+    assert (what, key) == ("failed", "k")
+    assert isinstance(error, TimeoutExceededError) and (error.limit, error.kind) == (30.0, "total")
+    assert scene.time.idle
 
 
-def test_a_slow_refresh_may_end_after_its_window() -> None:
+def test_a_slow_refresh_may_end_after_the_stale_value_has_left() -> None:
     scene = Scene()
     scene.time.advance(39)
     scene.read()
-    scene.time.advance(50)
+    scene.time.advance(29)
     scene.source.send("new")
     scene.source.complete()
     assert scene.read().values == ["new"]
+    assert scene.time.idle, "its timer went with it"
+
+
+@pytest.mark.parametrize("end", ["error", "close"])
+def test_the_timer_of_a_refresh_ends_with_it(end: str) -> None:
+    scene = Scene()
+    scene.time.advance(10)
+    scene.read()
+    if end == "error":
+        scene.source.fail(Boom())
+    else:
+        scene.store.close()
+    assert scene.time.idle
+
+
+def test_a_refresh_without_a_window_to_its_name_has_no_timer() -> None:
+    scene = Scene(stale_while_revalidate=math.inf)
+    scene.time.advance(10)
+    scene.read()
+    assert scene.time.idle and scene.store.statistics().refreshing == 1
+
+
+def test_where_there_is_no_timer_a_refresh_that_hangs_is_given_up_for_the_next() -> None:
+    store, source = TtlCache[Any, Any](), Manual()
+    store.put("k", ("old",), 0.0, 1.0, keep=math.inf)
+    cached = source.pipe(cache(store, "k", ttl=1.0, stale_while_revalidate=1e9))
+    recorder = Recorder()
+    cached.subscribe(recorder)  # on no event loop
+    assert recorder.values == ["old"] and store.statistics().refreshing == 1
+    refresh = store.background._running["k"]  # type: ignore[union-attr]
+    refresh.overdue = 0.0
+    cached.subscribe()
+    assert (source.attached, source.disposed, store.statistics().refreshing) == (2, 1, 1)
+
+
+def test_there_are_no_more_refreshes_than_the_store_may_have_entries() -> None:
+    time, store, source = Time(), TtlCache[Any, Any](max_entries=2), Manual()
+    for key in "abc":
+        store.put(key, ("old",), time.now, 10.0, keep=30.0)
+        time.advance(10)
+        cached = source.pipe(cache(store, key, ttl=10.0, stale_while_revalidate=30.0))
+        assert time.record(cached)[0].values == ["old"]
+    assert (source.attached, store.statistics().refreshing) == (2, 2)
+    source.complete()
+    store.put("d", ("old",), time.now - 10.0, 10.0, keep=30.0)
+    time.record(source.pipe(cache(store, "d", ttl=10.0, stale_while_revalidate=30.0)))
+    assert source.attached == 3, "one has ended, and there is room again"
+
+
+def test_a_slow_refresh_does_not_take_the_place_of_a_later_answer() -> None:
+    scene = Scene()
+    scene.time.advance(39)
+    scene.read()
+    scene.time.advance(2)  # the stale value has left: this one makes a call of its own
+    scene.time.record(AtOnce("later").pipe(cache(scene.store, "k", **scene.options)))
+    scene.source.send("earlier")
+    scene.source.complete()
+    assert scene.read().values == ["later"]
+    assert scene.store.statistics().outdated == 1
 
 
 def test_an_observer_that_fails_costs_no_refresh() -> None:

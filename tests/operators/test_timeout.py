@@ -182,6 +182,25 @@ def test_room_that_others_make_does_not_keep_a_silent_source_alive() -> None:
     assert outcome(recorder) == (5.0, "each", 5.0)
 
 
+@pytest.mark.parametrize(("looks", "over"), [(True, 9.5), (False, 5.0)])
+def test_room_that_others_took_and_gave_back_between_two_firings(looks: bool, over: float) -> None:
+    time, source = Time(), Manual()
+    recorder = Recorder(lambda: time.now)
+    window = Window(recorder, room=1)
+    stage = as_stage(source.pipe(timeout(each=5.0)))
+    window.connect(stage, DemandScheduler.of(time.scheduler).with_demand(window.demand))
+    time.advance(1)
+    window.room = 0
+    time.advance(1)
+    if looks:  # else it has nothing to emit, and nobody keeps it from that
+        assert source.credit == 0
+    time.advance(2.5)
+    window.open()
+    time.advance(50)
+    assert outcome(recorder) == (over, "each", 5.0)
+    assert window.demand._listeners == []
+
+
 def test_total_counts_though_the_consumer_asks_for_nothing() -> None:
     time, source = Time(), Manual()
     recorder = Recorder(lambda: time.now)

@@ -103,6 +103,11 @@ class _NoClock:
 _NO_CLOCK = _NoClock()
 
 
+def has_timers(clock: Clock) -> bool:
+    """Whether one can wait by a clock, and not only read it."""
+    return clock is not _NO_CLOCK
+
+
 def running_loop() -> asyncio.AbstractEventLoop | None:
     """The running event loop of this thread, or None."""
     try:

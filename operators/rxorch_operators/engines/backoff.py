@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, Literal, get_args
 
-from ..errors import invalid, is_count
+from ..errors import invalid, is_count, is_number
 
 __all__ = ["Jitter", "RetryLimit", "RetryPolicy", "RetryState", "RetryStatistics"]
 
@@ -64,17 +64,17 @@ class RetryPolicy:
         """Refuse what could never work."""
         if not is_count(self.max_attempts):
             raise invalid("max_attempts", self.max_attempts, "give a whole number, 1 (no repeat) or more")
-        if not 0.0 <= self.base < math.inf:
+        if not is_number(self.base) or self.base == math.inf:
             raise invalid("base", self.base, "give seconds, 0 or more")
-        if not 1.0 <= self.factor < math.inf:
+        if not is_number(self.factor, 1.0) or self.factor == math.inf:
             raise invalid("factor", self.factor, "give 1 (waits stay equal) or more")
-        if not self.base <= self.cap < math.inf:
+        if not is_number(self.cap, self.base) or self.cap == math.inf:
             raise invalid("cap", self.cap, f"give seconds, at least base={self.base!r}, or lower base")
         if self.jitter not in get_args(Jitter):
             raise invalid("jitter", self.jitter, f"give one of {', '.join(get_args(Jitter))}")
-        if self.max_elapsed is not None and not self.max_elapsed > 0.0:
+        if self.max_elapsed is not None and (not is_number(self.max_elapsed) or self.max_elapsed == 0.0):
             raise invalid("max_elapsed", self.max_elapsed, "give seconds above 0, or None for no limit")
-        if not self.max_hint >= 0.0:
+        if not is_number(self.max_hint):
             raise invalid("max_hint", self.max_hint, "give seconds, 0 or more")
 
     def ceiling(self, repeat: int, base: float | None = None) -> float:

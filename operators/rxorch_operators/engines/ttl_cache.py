@@ -2,7 +2,8 @@
 
 A value is fresh for a time, and may be kept for a time after that, stale. Entries leave when their time is
 up, when they are the least recently used and there is no room, or by hand. What is removed by hand was wrong,
-and so would be the answer of a call that began before: it is refused.
+and so would be the answer of a call that began before: it is refused, as is the answer of a call that began
+before the one whose answer is there.
 Pure: the time is passed in as monotonic seconds, and what works in the background is handed in.
 """
 
@@ -27,14 +28,17 @@ _MOST_MARKS: Final = 1024
 
 
 class _Entry(Generic[V]):
-    __slots__ = ("expires", "leaves", "size", "tag", "value")
+    __slots__ = ("began", "expires", "leaves", "size", "tag", "value")
 
-    def __init__(self, value: V, expires: float, leaves: float, size: int, tag: str | None) -> None:
+    def __init__(
+        self, value: V, expires: float, leaves: float, size: int, tag: str | None, began: float
+    ) -> None:
         self.value = value
         self.expires = expires  # fresh before this
         self.leaves = leaves  # stale before this
         self.size = size
         self.tag = tag
+        self.began = began
 
 
 class TtlCache(Generic[K, V]):
@@ -171,12 +175,13 @@ class TtlCache(Generic[K, V]):
         tag: str | None = None,
         keep: float = 0.0,
         epoch: int | None = None,
+        began: float | None = None,
     ) -> bool:
         """Keeps a value in place of an earlier one; tells whether it was kept.
 
         It is not kept if `ttl` and `keep` are 0, or if it alone is larger than `max_bytes`; an earlier value
         leaves nevertheless, since it is out of date. It is refused, and nothing changes, if its key or its
-        tag was discarded or cleared since `epoch`.
+        tag was discarded or cleared since `epoch`, or if what is there comes from a call that began later.
 
         Args:
             key: What to find it by.
@@ -187,6 +192,7 @@ class TtlCache(Generic[K, V]):
             tag: A name under which `clear` finds it, such as that of an endpoint.
             keep: Seconds that it is kept after that, for `get_stale`.
             epoch: What `epoch` was when the call for this value began; None: it is right whatever happened.
+            began: Monotonic seconds at which that call began; None: it is right as of `now`.
 
         Raises:
             ValueError: `ttl`, `size` or `keep` is negative.
@@ -200,12 +206,18 @@ class TtlCache(Generic[K, V]):
         if epoch is not None and epoch != self.epoch and self._is_outdated(key, tag, epoch):
             self._outdated += 1
             return False
-        if key in self._entries:
+        if began is None:
+            began = now
+        earlier = self._entries.get(key)
+        if earlier is not None:
+            if earlier.began > began:
+                self._outdated += 1
+                return False
             self._remove(key)
         if ttl + keep == 0.0 or (size and self._too_heavy(size)):
             return False
         expires = now + ttl
-        self._entries[key] = _Entry(value, expires, expires + keep, size, tag)
+        self._entries[key] = _Entry(value, expires, expires + keep, size, tag, began)
         self._bytes += size
         self._make_room(now)
         return True
@@ -233,17 +245,12 @@ class TtlCache(Generic[K, V]):
             where: Only those whose key makes this true.
         """
         doomed = [
-            key
-            for key, entry in list(self._entries.items())
+            (key, entry)
+            for key, entry in self._items()
             if (tag is None or entry.tag == tag) and (where is None or where(key))
         ]
         self._outdate(None if tag is None else _hash_of_tag(tag))
-        removed = 0
-        for key in doomed:
-            if key in self._entries:  # else: `where` has removed it
-                self._remove(key)
-                removed += 1
-        return removed
+        return self._remove_all(doomed)
 
     def purge(self, now: float) -> int:
         """Removes what is past its time; returns how many. Reads do so one by one, so this only frees memory.
@@ -251,11 +258,9 @@ class TtlCache(Generic[K, V]):
         Args:
             now: Monotonic seconds.
         """
-        doomed = [key for key, entry in self._entries.items() if entry.leaves <= now]
-        for key in doomed:
-            self._remove(key)
-        self._expirations += len(doomed)
-        return len(doomed)
+        removed = self._remove_all([item for item in self._items() if item[1].leaves <= now])
+        self._expirations += removed
+        return removed
 
     def statistics(self) -> TtlCacheStatistics:
         """A snapshot."""
@@ -315,18 +320,50 @@ class TtlCache(Generic[K, V]):
     def _make_room(self, now: float) -> None:
         entries = self._entries
         while len(entries) > self.max_entries or self._too_heavy(self._bytes):
-            oldest = next(iter(entries))
-            if entries[oldest].leaves <= now:
+            _, oldest = entries.popitem(last=False)  # which needs nothing of its key
+            self._bytes -= oldest.size
+            if oldest.leaves <= now:
                 self._expirations += 1
             else:
                 self._evictions += 1
-            self._remove(oldest)
 
     def _too_heavy(self, size: int) -> bool:
         return self.max_bytes is not None and size > self.max_bytes
 
     def _remove(self, key: K) -> None:
         self._bytes -= self._entries.pop(key).size
+
+    def _items(self) -> list[tuple[K, _Entry[V]]]:
+        # Not those of OrderedDict, which looks each key up: one whose hash has changed is not found.
+        return list(dict.items(self._entries))
+
+    def _remove_all(self, doomed: list[tuple[K, _Entry[V]]]) -> int:
+        """Removes what is still there of some entries, whatever their keys are now; returns how many."""
+        before = len(self._entries)
+        hidden = set()
+        for key, entry in doomed:
+            try:
+                if self._entries.get(key) is entry:
+                    self._remove(key)
+                else:  # `where` has removed it, or the hash of its key has changed
+                    hidden.add(id(entry))
+            except Exception:  # its key cannot be compared any more
+                hidden.add(id(entry))
+        if hidden and any(id(entry) in hidden for _, entry in self._items()):
+            self._sift(hidden)
+        return before - len(self._entries)
+
+    def _sift(self, hidden: set[int]) -> None:
+        """Puts all entries anew but the hidden ones; those go too whose keys do not let them."""
+        entries, self._entries, self._bytes = self._entries, OrderedDict(), 0
+        while entries:
+            key, entry = entries.popitem(last=False)
+            try:
+                if id(entry) not in hidden and key not in self._entries:
+                    self._entries[key] = entry
+                    self._bytes += entry.size
+            except Exception:
+                continue
 
 
 def _hash_of_tag(tag: str) -> int:

@@ -20,7 +20,8 @@ class TtlCacheStatistics:
         stale_hits: Stale values that were given out nevertheless; each after a miss.
         evictions: Entries that left for want of room before their time was up.
         expirations: Entries that left because their time was up.
-        outdated: Values refused because their call began before a `discard` or `clear` that was for them.
+        outdated: Values refused because their call began before a `discard` or `clear` that was for them, or
+            before the call whose value is there.
         refreshing: Refreshes in the background under way.
         refreshes: Refreshes in the background started in all.
         refresh_errors: Those that failed.

@@ -272,6 +272,25 @@ def test_what_a_call_brings_that_began_before_a_clear_is_refused(
     assert all(cache.put(tag, 1, now=0.0, ttl=9.0, tag=tag, epoch=cache.epoch) for tag in tags)
 
 
+@pytest.mark.parametrize(("began", "kept"), [(1.0, False), (2.0, True), (3.0, True), (None, True)])
+def test_what_a_call_brings_that_began_before_that_of_the_stored_value_is_refused(
+    began: float | None, kept: bool
+) -> None:
+    cache: Cache = TtlCache()
+    assert cache.put("a", "later", now=4.0, ttl=10.0, began=2.0)
+    assert cache.put("a", "other", now=9.0, ttl=10.0, began=began) is kept
+    assert cache.get("a", 9.0) == ("other" if kept else "later")
+    assert cache.get("a", 14.0) == ("other" if kept else None), "and its time is what it was"
+    assert cache.statistics().outdated == (not kept)
+
+
+def test_a_value_that_no_call_brought_is_right_as_of_its_time() -> None:
+    cache: Cache = TtlCache()
+    cache.put("a", "by hand", now=4.0, ttl=10.0)
+    assert not cache.put("a", "of a call", now=5.0, ttl=10.0, began=3.0)
+    assert cache.put("a", "of a later call", now=5.0, ttl=10.0, began=4.5)
+
+
 def test_a_key_that_is_called_like_a_tag_is_another_thing() -> None:
     cache: Cache = TtlCache()
     epoch = cache.epoch
