@@ -71,7 +71,7 @@ class Call:
         "_attempt_started", "answered", "attempts", "budget", "built", "cached", "data", "deadline",
         "degraded", "draft", "emitted", "error", "headers", "key", "last_event_id", "listening", "lookup",
         "now", "number", "piecewise", "redirected", "renewable", "renewed", "request", "runtime", "started",
-        "status", "status_code", "trail", "tried", "value",
+        "status", "status_code", "trail", "tried", "unconditional", "value",
     )  # fmt: skip
 
     def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail) -> None:
@@ -93,6 +93,7 @@ class Call:
         """What was sent last: what was built, or what hooks, credentials or a redirect made of it."""
         self.draft: Any = None
         self.lookup: Lookup | None = None
+        self.unconditional: Request | None = None
         self.redirected = False
         self.renewable = False
         self.renewed = False

@@ -12,6 +12,7 @@ from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint.auth import Auth
 from rxorch.endpoint.call import LOOSE, Call
+from rxorch.errors import ApiProtocolError
 from rxorch.http.response import Response
 from rxorch_operators import last_of
 from rxorch_operators.core.demand import DemandScheduler
@@ -46,9 +47,9 @@ class HttpCached(Stage[Any]):
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         call, link = self.call, _CachedLink(sink, self.call, self.cache)
-        assert call.built is not None
         if call.lookup is None:
-            call.lookup = self.cache.lookup(call.built, time.time(), identity=call.runtime.identity)
+            look_up(call, self.cache)
+            assert call.lookup is not None
             if call.lookup.response is not None:
                 if call.lookup.request is not None:
                     _Refresh(call, self.start)
@@ -61,15 +62,17 @@ class HttpCached(Stage[Any]):
 
 
 class _CachedLink(Link):
-    __slots__ = ("_cache", "_call")
+    __slots__ = ("_cache", "_call", "_ended")
 
     def __init__(self, sink: ObserverBase[Any], call: Call, cache: HttpCache) -> None:
         super().__init__(sink)
         self._call = call
         self._cache = cache
+        self._ended = False
 
     def answer(self, response: Response) -> None:
         """Emits what an answer of the cache holds."""
+        self._ended = True
         try:
             value = self._call.runtime.read(self._call, response)
         except Exception as error:
@@ -78,7 +81,20 @@ class _CachedLink(Link):
         self.sink.on_next(value)
         self.sink.on_completed()
 
+    def on_completed(self) -> None:
+        self._ended = True
+        self.sink.on_completed()
+
+    def dispose(self) -> None:
+        call = self._call
+        if not self._ended and call.runtime.unsafe and call.sends and call.lookup is not None:
+            # It may have changed what is kept: nobody waits for the answer that would say so.
+            self._cache.failed(call.lookup, asyncio.CancelledError(), time.time())
+        self._ended = True
+        super().dispose()
+
     def on_error(self, error: Exception) -> None:
+        self._ended = True
         stored = None
         if isinstance(error, Exception) and self._call.lookup is not None:
             stored = self._cache.failed(self._call.lookup, error, time.time())
@@ -90,14 +106,27 @@ class _CachedLink(Link):
         self.answer(stored)
 
 
+def look_up(call: Call, cache: HttpCache) -> None:
+    """Asks the cache about the request of a call, as it was before the cache put a condition on it."""
+    asked = call.unconditional or call.built
+    assert asked is not None
+    call.unconditional = asked
+    call.lookup = cache.lookup(asked, time.time(), identity=call.runtime.identity)
+
+
 def seen_by_cache(call: Call, response: Response, cache: HttpCache) -> Response:
     """What the caller gets for an answer of the server: the answer, or the stored one that it confirms.
 
     An answer that failed is left to the retries; if they fail too, the cache is asked for a substitute.
     """
-    if call.lookup is None or call.redirected or response.status >= 500:
+    if call.lookup is None or response.status >= 500 or (call.redirected and not call.runtime.unsafe):
         return response
-    seen = cache.received(call.lookup, response, time.time())
+    try:
+        seen = cache.received(call.lookup, response, time.time())
+    except ApiProtocolError:  # it confirms what it was not asked about: the next attempt asks for the whole
+        look_up(call, cache)
+        call.built = call.lookup.request or call.unconditional
+        raise
     assert isinstance(seen, Response)
     return seen
 
