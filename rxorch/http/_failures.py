@@ -43,7 +43,7 @@ def as_api_error(failure: BaseException, sent: bool) -> ApiNetworkError:
         case ClientSSLError():
             return ApiNetworkError("the TLS handshake failed", sent=sent)
         case ClientConnectorError():
-            return ApiNetworkError(f"cannot connect: {_reason(failure)}", sent=sent)
+            return ApiNetworkError(f"cannot connect: {_reason(failure.os_error)}", sent=sent)
         case InvalidURL():
             return ApiNetworkError("not a valid host", sent=sent)
         case OSError():

@@ -41,6 +41,7 @@ from rxorch.http.request import Request
 from rxorch.http.resolver import HostResolver
 from rxorch.http.response import Response
 from rxorch.http.streamed import StreamedResponse
+from rxorch.http.tls import TlsOptions
 
 if TYPE_CHECKING:
     from aiohttp.tracing import Trace
@@ -66,12 +67,17 @@ class AioHttpTransport:
 
     Args:
         limit: most connections at the same time, all hosts together; 0 for no limit. Who comes later waits.
+        limit_per_host: the same for each scheme, host and port; 0 for no limit but ``limit``.
         connection_reuse: False sends each request over a connection of its own. That costs a handshake, and
             makes it impossible that a late answer to one request is taken for the answer to another.
         keepalive: seconds that an idle connection is kept.
         dns_ttl: seconds that the addresses of a host are remembered.
         ssl_context: trust and certificates for https; the default trusts what the system trusts.
+        tls: the same from files, in the place of ``ssl_context``.
         user_agent: value of the User-Agent header, for requests that have none.
+
+    Raises:
+        ApiConfigurationError: an option that cannot be, a file of ``tls`` that does not serve.
 
     Attributes:
         sends: requests put on a connection so far. One that failed to connect is not among them.
@@ -90,18 +96,25 @@ class AioHttpTransport:
         self,
         *,
         limit: int = 100,
+        limit_per_host: int = 0,
         connection_reuse: bool = True,
         keepalive: float = 15.0,
         dns_ttl: int = 10,
         ssl_context: ssl.SSLContext | None = None,
+        tls: TlsOptions | None = None,
         user_agent: str = "rxorch",
     ) -> None:
+        if tls is not None and ssl_context is not None:
+            raise ApiConfigurationError("give either ssl_context or tls, not both")
+        if limit < 0 or limit_per_host < 0:
+            raise ApiConfigurationError("limit and limit_per_host are numbers of connections; 0 is no limit")
         self.sends = 0
         self._limit = limit
+        self._limit_per_host = limit_per_host
         self._reuse = connection_reuse
         self._keepalive = keepalive
         self._dns_ttl = dns_ttl
-        self._ssl_context = ssl_context
+        self._ssl_context = ssl_context if tls is None else tls.context()
         self._defaults = DefaultHeaders(user_agent)
         self._origins: dict[tuple[str, str], Origin] = {}
         self._resolver = HostResolver()
@@ -299,6 +312,7 @@ class AioHttpTransport:
     def _connector_options(self) -> dict[str, Any]:
         return {
             "limit": self._limit,
+            "limit_per_host": self._limit_per_host,
             "keepalive_timeout": self._keepalive,
             "ttl_dns_cache": self._dns_ttl,
             "resolver": self._resolver,
