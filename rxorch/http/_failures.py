@@ -18,7 +18,8 @@ from aiohttp import (
 )
 from aiohttp.http import HttpProcessingError
 
-from rxorch.errors import ApiNetworkError, ApiProtocolError
+from rxorch.errors import ApiAddressRefusedError, ApiError, ApiNetworkError, ApiProtocolError
+from rxorch.http.gate import AddressRefused
 
 __all__ = ["TRANSPORT_FAILURES", "as_api_error", "raise_instead"]
 
@@ -26,7 +27,7 @@ TRANSPORT_FAILURES = (ClientError, HttpProcessingError, OSError)
 """What may come out of aiohttp's connector, protocol and parser."""
 
 
-def as_api_error(failure: BaseException, sent: bool) -> ApiNetworkError:
+def as_api_error(failure: BaseException, sent: bool) -> ApiError:
     """Say in our words what happened. The failure's own text stays out: it may quote what the server sent."""
     failure = _unwrapped(failure)
     match failure:
@@ -43,13 +44,19 @@ def as_api_error(failure: BaseException, sent: bool) -> ApiNetworkError:
         case ClientSSLError():
             return ApiNetworkError("the TLS handshake failed", sent=sent)
         case ClientConnectorError():
-            return ApiNetworkError(f"cannot connect: {_reason(failure.os_error)}", sent=sent)
+            return _unconnected(failure)
         case InvalidURL():
             return ApiNetworkError("not a valid host", sent=sent)
         case OSError():
             return ApiNetworkError(f"the connection was lost: {_reason(failure)}", sent=sent)
         case _:
             return ApiNetworkError(f"the connection failed: {type(failure).__name__}", sent=sent)
+
+
+def _unconnected(failure: ClientConnectorError) -> ApiError:
+    if isinstance(failure.os_error, AddressRefused):
+        return ApiAddressRefusedError("the address of the host is not allowed")
+    return ApiNetworkError(f"cannot connect: {_reason(failure.os_error)}", sent=False)
 
 
 def raise_instead(error: BaseException, failure: BaseException) -> NoReturn:

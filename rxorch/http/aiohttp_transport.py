@@ -36,6 +36,7 @@ from rxorch.http._upload import Upload
 from rxorch.http._wire import DefaultHeaders, Origin, encode_head
 from rxorch.http.body import StreamedBody
 from rxorch.http.decoding import decode_body
+from rxorch.http.gate import AddressGate
 from rxorch.http.redaction import redact_url
 from rxorch.http.request import Request
 from rxorch.http.resolver import HostResolver
@@ -74,6 +75,7 @@ class AioHttpTransport:
         dns_ttl: seconds that the addresses of a host are remembered.
         ssl_context: trust and certificates for https; the default trusts what the system trusts.
         tls: the same from files, in the place of ``ssl_context``.
+        gate: keeps requests away from addresses that are not public; None lets them go anywhere.
         user_agent: value of the User-Agent header, for requests that have none.
 
     Raises:
@@ -102,6 +104,7 @@ class AioHttpTransport:
         dns_ttl: int = 10,
         ssl_context: ssl.SSLContext | None = None,
         tls: TlsOptions | None = None,
+        gate: AddressGate | None = None,
         user_agent: str = "rxorch",
     ) -> None:
         if tls is not None and ssl_context is not None:
@@ -115,6 +118,7 @@ class AioHttpTransport:
         self._keepalive = keepalive
         self._dns_ttl = dns_ttl
         self._ssl_context = ssl_context if tls is None else tls.context()
+        self._gate = gate
         self._defaults = DefaultHeaders(user_agent)
         self._origins: dict[tuple[str, str], Origin] = {}
         self._resolver = HostResolver()
@@ -279,7 +283,8 @@ class AioHttpTransport:
             return self._lost(request, failure)
         return failure
 
-    def _lost(self, request: Request, failure: BaseException) -> ApiNetworkError:
+    def _lost(self, request: Request, failure: BaseException) -> ApiError:
+        error: ApiError
         if self._closed:
             error = ApiNetworkError("the transport was closed", sent=request.sent)
         else:
@@ -293,6 +298,8 @@ class AioHttpTransport:
         key = (url.scheme, url.raw_authority)
         origin = self._origins.get(key)
         if origin is None:
+            if self._gate is not None:
+                self._gate.check(url)
             if len(self._origins) >= _MAX_ORIGINS:
                 self._origins.clear()
             origin = self._origins[key] = Origin(url)
@@ -317,6 +324,7 @@ class AioHttpTransport:
             "ttl_dns_cache": self._dns_ttl,
             "resolver": self._resolver,
             "ssl": self._ssl_context or True,
+            "socket_factory": None if self._gate is None else self._gate.socket,
         }
 
     def _session_route(self) -> SessionRoute:
