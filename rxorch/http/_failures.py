@@ -10,7 +10,9 @@ from aiohttp import (
     ClientConnectorDNSError,
     ClientConnectorError,
     ClientError,
+    ClientHttpProxyError,
     ClientPayloadError,
+    ClientProxyConnectionError,
     ClientResponseError,
     ClientSSLError,
     InvalidURL,
@@ -43,7 +45,7 @@ def as_api_error(failure: BaseException, sent: bool) -> ApiError:
             return ApiNetworkError("the server's certificate is not trusted", sent=sent)
         case ClientSSLError():
             return ApiNetworkError("the TLS handshake failed", sent=sent)
-        case ClientConnectorError():
+        case ClientConnectorError() | ClientHttpProxyError():
             return _unconnected(failure)
         case InvalidURL():
             return ApiNetworkError("not a valid host", sent=sent)
@@ -53,10 +55,14 @@ def as_api_error(failure: BaseException, sent: bool) -> ApiError:
             return ApiNetworkError(f"the connection failed: {type(failure).__name__}", sent=sent)
 
 
-def _unconnected(failure: ClientConnectorError) -> ApiError:
+def _unconnected(failure: ClientConnectorError | ClientHttpProxyError) -> ApiError:
+    if isinstance(failure, ClientHttpProxyError):
+        refuses = "wants other credentials" if failure.status == 407 else "refused the connection"
+        return ApiNetworkError(f"the proxy {refuses}: HTTP {failure.status}", sent=False)
     if isinstance(failure.os_error, AddressRefused):
         return ApiAddressRefusedError("the address of the host is not allowed")
-    return ApiNetworkError(f"cannot connect: {_reason(failure.os_error)}", sent=False)
+    where = " to the proxy" if isinstance(failure, ClientProxyConnectionError) else ""
+    return ApiNetworkError(f"cannot connect{where}: {_reason(failure.os_error)}", sent=False)
 
 
 def raise_instead(error: BaseException, failure: BaseException) -> NoReturn:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ from rxorch.http._wire import DefaultHeaders, Origin, encode_head
 from rxorch.http.body import StreamedBody
 from rxorch.http.decoding import decode_body
 from rxorch.http.gate import AddressGate
+from rxorch.http.proxy import proxies
 from rxorch.http.redaction import redact_url
 from rxorch.http.request import Request
 from rxorch.http.resolver import HostResolver
@@ -75,7 +76,14 @@ class AioHttpTransport:
         dns_ttl: seconds that the addresses of a host are remembered.
         ssl_context: trust and certificates for https; the default trusts what the system trusts.
         tls: the same from files, in the place of ``ssl_context``.
+        proxy: url of the proxy that all requests go through (``"http://user:password@host:port"``); urls by
+            the scheme that is called (``"http"``, ``"https"``, ``"all"``); or ``"environment"`` for what the
+            variables HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say, which otherwise count for nothing.
+            Calls to https go through a tunnel: the proxy sees which host is called, and no more.
+        no_proxy: hosts that are called without the proxy: names, which stand for those below them too; names
+            with a port; networks (``"10.0.0.0/8"``), for addresses in urls; ``"*"`` for all.
         gate: keeps requests away from addresses that are not public; None lets them go anywhere.
+            Not together with a proxy, which connects for us where no gate can see it.
         user_agent: value of the User-Agent header, for requests that have none.
 
     Raises:
@@ -104,6 +112,8 @@ class AioHttpTransport:
         dns_ttl: int = 10,
         ssl_context: ssl.SSLContext | None = None,
         tls: TlsOptions | None = None,
+        proxy: str | Mapping[str, str] | None = None,
+        no_proxy: Iterable[str] = (),
         gate: AddressGate | None = None,
         user_agent: str = "rxorch",
     ) -> None:
@@ -118,6 +128,11 @@ class AioHttpTransport:
         self._keepalive = keepalive
         self._dns_ttl = dns_ttl
         self._ssl_context = ssl_context if tls is None else tls.context()
+        self._proxies = proxies(proxy, no_proxy)
+        if gate is not None and self._proxies is not None:
+            raise ApiConfigurationError(
+                "give either gate or proxy: no gate sees where a proxy connects to; it must check by itself"
+            )
         self._gate = gate
         self._defaults = DefaultHeaders(user_agent)
         self._origins: dict[tuple[str, str], Origin] = {}
@@ -298,12 +313,16 @@ class AioHttpTransport:
         key = (url.scheme, url.raw_authority)
         origin = self._origins.get(key)
         if origin is None:
-            if self._gate is not None:
-                self._gate.check(url)
             if len(self._origins) >= _MAX_ORIGINS:
                 self._origins.clear()
-            origin = self._origins[key] = Origin(url)
+            origin = self._origins[key] = self._new_origin(url)
         return origin
+
+    def _new_origin(self, url: URL) -> Origin:
+        if self._gate is not None:
+            self._gate.check(url)
+        proxy = None if self._proxies is None else self._proxies.of(url)
+        return Origin(url, proxy, self._defaults.user_agent)
 
     def _running(self) -> TCPConnector:
         if self._closed:
