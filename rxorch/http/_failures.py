@@ -71,13 +71,16 @@ def raise_instead(error: BaseException, failure: BaseException) -> NoReturn:
     A new error gets ``failure`` as its context, unseen: its text may quote what the server sent. One that was
     raised before (by the source of a body) keeps the story that it has.
     """
-    context, raised = error.__context__, error.__traceback__ is not None
+    raised = error.__traceback__ is not None
+    # In its repr are the headers that were sent, with the credentials for server or proxy.
+    keep = raised or isinstance(failure, ClientResponseError)
+    context = error.__context__
     try:
         if raised:
             raise error
         raise error from None
     finally:
-        if raised:
+        if keep:
             error.__context__ = context
         del error, failure, context
 

@@ -122,7 +122,7 @@ def says_nothing_of_it(error: ApiError) -> bool:
     while (before := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(before)
     text = "".join(f"{part} {part!r} {getattr(part, '__notes__', '')}" for part in chain)
-    return not any(secret in text for secret in ("hunter2", "hunter3", "bWU6"))
+    return not any(secret in text for secret in ("hunter2", "hunter3", "bWU6", CREDENTIALS))
 
 
 @pytest.mark.usefixtures("way")
@@ -136,7 +136,7 @@ async def test_wrong_credentials(loopback: ServeLoopback, make_transport: MakeTr
             await transport.send(request)
         await transport.aclose()
     assert (caught.value.sent, request.sent, transport.sends, server.total) == (False, False, 1, 0)
-    assert "hunter" not in str(caught.value)
+    assert says_nothing_of_it(caught.value)
 
 
 async def test_a_proxy_that_opens_no_tunnel(make_transport: MakeTransport) -> None:
@@ -144,7 +144,7 @@ async def test_a_proxy_that_opens_no_tunnel(make_transport: MakeTransport) -> No
         transport = make_transport(proxy=with_user(proxy))
         with pytest.raises(ApiNetworkError, match="the proxy refused the connection: HTTP 502") as caught:
             await transport.send(Request("GET", URL("https://127.0.0.1:1/x")))
-    assert "hunter" not in str(caught.value)
+    assert says_nothing_of_it(caught.value)
 
 
 @pytest.mark.parametrize("end", [b"", b"hello\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nhello"])
