@@ -7,6 +7,7 @@
     |   `-- ApiRateLimitError       429, or our own limiter could not grant in time
     |-- ApiNetworkError             no (whole) answer came; ``sent`` tells whether the request left
     |   `-- ApiProtocolError        what came is not HTTP, or breaks its framing
+    |-- ApiAddressRefusedError      the gate of the transport does not let requests go there
     |-- ApiResponseTooLargeError    the answer is larger than ``max_response_bytes``
     |-- ApiTimeoutError             a time limit passed (also a ``TimeoutError``)
     |-- ApiCircuitOpenError         the circuit breaker refused the call
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 __all__ = [
+    "ApiAddressRefusedError",
     "ApiBulkheadFullError",
     "ApiCircuitOpenError",
     "ApiConfigurationError",
@@ -215,6 +217,13 @@ class ApiNetworkError(ApiError):
 
 class ApiProtocolError(ApiNetworkError):
     """What came back is not valid HTTP (status line, headers, framing or encoding)."""
+
+
+class ApiAddressRefusedError(ApiError):
+    """The ``AddressGate`` of the transport does not let requests go to this host, port or address.
+
+    Nothing was sent, and no repetition will be.
+    """
 
 
 class ApiResponseTooLargeError(ApiError):

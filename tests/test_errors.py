@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from rxorch import errors
 from rxorch.errors import (
+    ApiAddressRefusedError,
     ApiBulkheadFullError,
     ApiCircuitOpenError,
     ApiConfigurationError,
@@ -42,6 +43,7 @@ EXAMPLES: list[ApiError] = [
     ApiRateLimitError(429, "slow down", {"Retry-After": "9"}, name="global", **DETAILS),
     ApiNetworkError("the connection was lost", sent=True, **DETAILS),
     ApiProtocolError("not HTTP", sent=True, **DETAILS),
+    ApiAddressRefusedError("the address of the host is not allowed", **DETAILS),
     ApiResponseTooLargeError(1024, **DETAILS),
     ApiTimeoutError(limit=2.0, kind="each", **DETAILS),
     ApiCircuitOpenError(name="payment", **DETAILS),

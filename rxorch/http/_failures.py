@@ -10,7 +10,9 @@ from aiohttp import (
     ClientConnectorDNSError,
     ClientConnectorError,
     ClientError,
+    ClientHttpProxyError,
     ClientPayloadError,
+    ClientProxyConnectionError,
     ClientResponseError,
     ClientSSLError,
     InvalidURL,
@@ -18,7 +20,8 @@ from aiohttp import (
 )
 from aiohttp.http import HttpProcessingError
 
-from rxorch.errors import ApiNetworkError, ApiProtocolError
+from rxorch.errors import ApiAddressRefusedError, ApiError, ApiNetworkError, ApiProtocolError
+from rxorch.http.gate import AddressRefused
 
 __all__ = ["TRANSPORT_FAILURES", "as_api_error", "raise_instead"]
 
@@ -26,7 +29,7 @@ TRANSPORT_FAILURES = (ClientError, HttpProcessingError, OSError)
 """What may come out of aiohttp's connector, protocol and parser."""
 
 
-def as_api_error(failure: BaseException, sent: bool) -> ApiNetworkError:
+def as_api_error(failure: BaseException, sent: bool) -> ApiError:
     """Say in our words what happened. The failure's own text stays out: it may quote what the server sent."""
     failure = _unwrapped(failure)
     match failure:
@@ -42,8 +45,8 @@ def as_api_error(failure: BaseException, sent: bool) -> ApiNetworkError:
             return ApiNetworkError("the server's certificate is not trusted", sent=sent)
         case ClientSSLError():
             return ApiNetworkError("the TLS handshake failed", sent=sent)
-        case ClientConnectorError():
-            return ApiNetworkError(f"cannot connect: {_reason(failure)}", sent=sent)
+        case ClientConnectorError() | ClientHttpProxyError():
+            return _unconnected(failure)
         case InvalidURL():
             return ApiNetworkError("not a valid host", sent=sent)
         case OSError():
@@ -52,19 +55,32 @@ def as_api_error(failure: BaseException, sent: bool) -> ApiNetworkError:
             return ApiNetworkError(f"the connection failed: {type(failure).__name__}", sent=sent)
 
 
+def _unconnected(failure: ClientConnectorError | ClientHttpProxyError) -> ApiError:
+    if isinstance(failure, ClientHttpProxyError):
+        refuses = "wants other credentials" if failure.status == 407 else "refused the connection"
+        return ApiNetworkError(f"the proxy {refuses}: HTTP {failure.status}", sent=False)
+    if isinstance(failure.os_error, AddressRefused):
+        return ApiAddressRefusedError("the address of the host is not allowed")
+    where = " to the proxy" if isinstance(failure, ClientProxyConnectionError) else ""
+    return ApiNetworkError(f"cannot connect{where}: {_reason(failure.os_error)}", sent=False)
+
+
 def raise_instead(error: BaseException, failure: BaseException) -> NoReturn:
     """Raise ``error`` in the place of ``failure``, which is being handled and may be the same.
 
     A new error gets ``failure`` as its context, unseen: its text may quote what the server sent. One that was
     raised before (by the source of a body) keeps the story that it has.
     """
-    context, raised = error.__context__, error.__traceback__ is not None
+    raised = error.__traceback__ is not None
+    # In its repr are the headers that were sent, with the credentials for server or proxy.
+    keep = raised or isinstance(failure, ClientResponseError)
+    context = error.__context__
     try:
         if raised:
             raise error
         raise error from None
     finally:
-        if raised:
+        if keep:
             error.__context__ = context
         del error, failure, context
 

@@ -129,7 +129,10 @@ class SessionRoute:
         try:
             headers = self._defaults.added_to(request, origin)
             body = request.body if upload is None else upload.pieces()
-            return await self._exchange(turn, headers, body, limit)
+            options: dict[str, Any] = {} if body is None else {"data": body}
+            if origin.target.proxy is not None:
+                options |= {"proxy": origin.target.proxy, "proxy_headers": origin.target.proxy_headers}
+            return await self._exchange(turn, headers, limit, options)
         except ApiError:
             raise
         except Exception as failure:
@@ -146,9 +149,10 @@ class SessionRoute:
         if self._session is not None:
             await self._session.close()
 
-    async def _exchange(self, turn: _Turn, headers: dict[str, str], data: Any, limit: int | None) -> Response:
+    async def _exchange(
+        self, turn: _Turn, headers: dict[str, str], limit: int | None, options: dict[str, Any]
+    ) -> Response:
         request = turn.request
-        options: dict[str, Any] = {} if data is None else {"data": data}
         url = request.url.with_user(None)
         answer = await self._running().request(
             request.method, url, headers=headers, allow_redirects=False, **options

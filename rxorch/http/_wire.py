@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from aiohttp import ClientRequest, encode_basic_auth
+from aiohttp.hdrs import HOST
+from multidict import CIMultiDict
 from yarl import URL
 
 from rxorch.errors import ApiConfigurationError, ApiValidationError
 from rxorch.http.body import StreamedBody
 from rxorch.http.decoding import ACCEPT_ENCODING
 from rxorch.http.headers import check_method, header_key
+from rxorch.http.proxy import Proxy
 from rxorch.http.request import Request
 
 __all__ = ["DefaultHeaders", "Origin", "encode_head"]
@@ -19,34 +22,62 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 class Origin:
     """A scheme, host and port: what is the same for all requests to it, worked out once.
 
+    Args:
+        url: of a request.
+        proxy: what the way there leads through, if anything.
+        user_agent: how a tunnel is asked for.
+
     Attributes:
         target: what aiohttp's connector wants to know of a request, which is where to connect.
+        prefix: what stands before the path in a request line: nothing, but for an http proxy.
+        proxy_authorization: value of that header, where requests themselves go to a proxy and not through it.
     """
 
-    __slots__ = ("authorization", "host_line", "target")
+    __slots__ = ("authorization", "host_line", "prefix", "proxy_authorization", "target")
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, proxy: Proxy | None = None, user_agent: str = "") -> None:
         host = url.host_port_subcomponent
         if url.scheme not in ("http", "https") or not host:
             raise ApiConfigurationError("the url must begin with http:// or https:// and name a host")
         if not _is_plain(host) or host.startswith("."):
             raise ApiConfigurationError("the url's host is not a valid name")
-        self.target = ClientRequest("GET", url.origin())
         self.host_line = f"Host: {host}\r\n"
+        self.prefix = self.proxy_authorization = ""
+        if proxy is None:
+            self.target = ClientRequest("GET", url.origin())
+        elif url.scheme == "https":
+            headers = _asking(proxy, user_agent)
+            self.target = ClientRequest("GET", url.origin(), proxy=proxy.url, proxy_headers=headers)
+            # The connector would add it, and after that look for idle connections under another key.
+            headers[HOST] = self.target.headers[HOST]
+        else:
+            self.target = ClientRequest("GET", url.origin(), proxy=proxy.url)
+            self.prefix = str(url.origin())
+            if proxy.authorization:
+                self.proxy_authorization = proxy.authorization
+                self.host_line += f"Proxy-Authorization: {proxy.authorization}\r\n"
         self.authorization = ""
         if url.user is not None or url.password is not None:
             credentials = encode_basic_auth(url.user or "", url.password or "")
             self.authorization = f"Authorization: {credentials}\r\n"
 
 
+def _asking(proxy: Proxy, user_agent: str) -> CIMultiDict[str]:
+    headers = CIMultiDict({"User-Agent": user_agent})
+    if proxy.authorization:
+        headers["Proxy-Authorization"] = proxy.authorization
+    return headers
+
+
 class DefaultHeaders:
     """The headers that a request gets unless it has them."""
 
-    __slots__ = ("_pairs", "all_lines", "keys", "lines")
+    __slots__ = ("_pairs", "all_lines", "keys", "lines", "user_agent")
 
     def __init__(self, user_agent: str) -> None:
         pairs = {"Accept": "*/*", "Accept-Encoding": ACCEPT_ENCODING, "User-Agent": user_agent}
         self._pairs = pairs
+        self.user_agent = user_agent
         self.lines = {name.lower(): f"{name}: {value}\r\n" for name, value in pairs.items()}
         self.keys = frozenset(self.lines)
         self.all_lines = "".join(self.lines.values())
@@ -68,6 +99,8 @@ class DefaultHeaders:
         if origin.authorization:
             name, _, value = origin.authorization.strip().partition(": ")
             pairs[name] = value
+        if origin.proxy_authorization:
+            pairs["Proxy-Authorization"] = origin.proxy_authorization
         given = {name.lower() for name in request.headers}
         missing = {name: value for name, value in pairs.items() if name.lower() not in given}
         return {**request.headers, **missing}
@@ -86,7 +119,7 @@ def encode_head(request: Request, origin: Origin, defaults: DefaultHeaders, *, c
     path = request.url.raw_path_qs
     if not _is_plain(path):
         raise ApiValidationError("the url is not percent-encoded")
-    lines = [f"{check_method(request.method)} {path} HTTP/1.1\r\n", origin.host_line]
+    lines = [f"{check_method(request.method)} {origin.prefix}{path} HTTP/1.1\r\n", origin.host_line]
     given: set[str] = set()
     for name, value in request.headers.items():
         key = header_key(name)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,11 +36,14 @@ from rxorch.http._upload import Upload
 from rxorch.http._wire import DefaultHeaders, Origin, encode_head
 from rxorch.http.body import StreamedBody
 from rxorch.http.decoding import decode_body
+from rxorch.http.gate import AddressGate
+from rxorch.http.proxy import proxies
 from rxorch.http.redaction import redact_url
 from rxorch.http.request import Request
 from rxorch.http.resolver import HostResolver
 from rxorch.http.response import Response
 from rxorch.http.streamed import StreamedResponse
+from rxorch.http.tls import TlsOptions
 
 if TYPE_CHECKING:
     from aiohttp.tracing import Trace
@@ -66,12 +69,25 @@ class AioHttpTransport:
 
     Args:
         limit: most connections at the same time, all hosts together; 0 for no limit. Who comes later waits.
+        limit_per_host: the same for each scheme, host and port; 0 for no limit but ``limit``.
         connection_reuse: False sends each request over a connection of its own. That costs a handshake, and
             makes it impossible that a late answer to one request is taken for the answer to another.
         keepalive: seconds that an idle connection is kept.
         dns_ttl: seconds that the addresses of a host are remembered.
         ssl_context: trust and certificates for https; the default trusts what the system trusts.
+        tls: the same from files, in the place of ``ssl_context``.
+        proxy: url of the proxy that all requests go through (``"http://user:password@host:port"``); urls by
+            the scheme that is called (``"http"``, ``"https"``, ``"all"``); or ``"environment"`` for what the
+            variables HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say, which otherwise count for nothing.
+            Calls to https go through a tunnel: the proxy sees which host is called, and no more.
+        no_proxy: hosts that are called without the proxy: names, which stand for those below them too; names
+            with a port; networks (``"10.0.0.0/8"``), for addresses in urls; ``"*"`` for all.
+        gate: keeps requests away from addresses that are not public; None lets them go anywhere.
+            Not together with a proxy, which connects for us where no gate can see it.
         user_agent: value of the User-Agent header, for requests that have none.
+
+    Raises:
+        ApiConfigurationError: an option that cannot be, a file of ``tls`` that does not serve.
 
     Attributes:
         sends: requests put on a connection so far. One that failed to connect is not among them.
@@ -90,18 +106,34 @@ class AioHttpTransport:
         self,
         *,
         limit: int = 100,
+        limit_per_host: int = 0,
         connection_reuse: bool = True,
         keepalive: float = 15.0,
         dns_ttl: int = 10,
         ssl_context: ssl.SSLContext | None = None,
+        tls: TlsOptions | None = None,
+        proxy: str | Mapping[str, str] | None = None,
+        no_proxy: Iterable[str] = (),
+        gate: AddressGate | None = None,
         user_agent: str = "rxorch",
     ) -> None:
+        if tls is not None and ssl_context is not None:
+            raise ApiConfigurationError("give either ssl_context or tls, not both")
+        if limit < 0 or limit_per_host < 0:
+            raise ApiConfigurationError("limit and limit_per_host are numbers of connections; 0 is no limit")
         self.sends = 0
         self._limit = limit
+        self._limit_per_host = limit_per_host
         self._reuse = connection_reuse
         self._keepalive = keepalive
         self._dns_ttl = dns_ttl
-        self._ssl_context = ssl_context
+        self._ssl_context = ssl_context if tls is None else tls.context()
+        self._proxies = proxies(proxy, no_proxy)
+        if gate is not None and self._proxies is not None:
+            raise ApiConfigurationError(
+                "give either gate or proxy: no gate sees where a proxy connects to; it must check by itself"
+            )
+        self._gate = gate
         self._defaults = DefaultHeaders(user_agent)
         self._origins: dict[tuple[str, str], Origin] = {}
         self._resolver = HostResolver()
@@ -266,7 +298,8 @@ class AioHttpTransport:
             return self._lost(request, failure)
         return failure
 
-    def _lost(self, request: Request, failure: BaseException) -> ApiNetworkError:
+    def _lost(self, request: Request, failure: BaseException) -> ApiError:
+        error: ApiError
         if self._closed:
             error = ApiNetworkError("the transport was closed", sent=request.sent)
         else:
@@ -282,8 +315,14 @@ class AioHttpTransport:
         if origin is None:
             if len(self._origins) >= _MAX_ORIGINS:
                 self._origins.clear()
-            origin = self._origins[key] = Origin(url)
+            origin = self._origins[key] = self._new_origin(url)
         return origin
+
+    def _new_origin(self, url: URL) -> Origin:
+        if self._gate is not None:
+            self._gate.check(url)
+        proxy = None if self._proxies is None else self._proxies.of(url)
+        return Origin(url, proxy, self._defaults.user_agent)
 
     def _running(self) -> TCPConnector:
         if self._closed:
@@ -299,10 +338,12 @@ class AioHttpTransport:
     def _connector_options(self) -> dict[str, Any]:
         return {
             "limit": self._limit,
+            "limit_per_host": self._limit_per_host,
             "keepalive_timeout": self._keepalive,
             "ttl_dns_cache": self._dns_ttl,
             "resolver": self._resolver,
             "ssl": self._ssl_context or True,
+            "socket_factory": None if self._gate is None else self._gate.socket,
         }
 
     def _session_route(self) -> SessionRoute:

@@ -28,7 +28,10 @@ def parameters(function: object) -> list[str]:
 def test_the_connector_connects_for_a_request_without_a_session() -> None:
     assert parameters(TCPConnector.connect) == ["self", "req", "traces", "timeout"]
     options = parameters(TCPConnector.__init__)
-    assert {"limit", "keepalive_timeout", "ttl_dns_cache", "resolver", "ssl"} <= set(options)
+    assert {"limit", "limit_per_host", "keepalive_timeout", "ttl_dns_cache", "resolver", "ssl"} <= set(
+        options
+    )
+    assert "socket_factory" in options
 
 
 async def test_a_client_request_needs_no_session_and_says_where_to_connect() -> None:

@@ -17,7 +17,7 @@ DEFAULTS = DefaultHeaders("agent")
 
 def head(request: Request, *, close: bool = False) -> bytes:
     origin = Origin.__new__(Origin)
-    origin.host_line, origin.authorization = "Host: h\r\n", ""
+    origin.host_line, origin.authorization, origin.prefix = "Host: h\r\n", "", ""
     return encode_head(request, origin, DEFAULTS, close=close)
 
 
