@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rxorch.endpoint.caller import Session
-    from rxorch.http.http_cache import HttpCache
+    from rxorch.http.http_cache import HttpCache, Lookup
 
 __all__ = ["HttpCached", "identity_of", "seen_by_cache"]
 
@@ -48,16 +48,17 @@ class HttpCached(Stage[Any]):
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         call, link = self.call, _CachedLink(sink, self.call, self.cache)
         if call.lookup is None:
-            look_up(call, self.cache)
-            assert call.lookup is not None
-            if call.lookup.response is not None:
-                if call.lookup.request is not None:
+            lookup = look_up(call, self.cache)
+            if lookup.response is not None:
+                if lookup.request is not None:
                     _Refresh(call, self.start)
                 call.cache_hit()
-                link.answer(call.lookup.response)
+                link.answer(lookup.response)
                 return link
-        if call.lookup.request is not None:
-            call.built = call.request = call.lookup.request
+        else:
+            lookup = call.lookup
+        if lookup.request is not None:
+            call.built = call.request = lookup.request
         return link.connect(self.source, scheduler)
 
 
@@ -106,12 +107,13 @@ class _CachedLink(Link):
         self.answer(stored)
 
 
-def look_up(call: Call, cache: HttpCache) -> None:
+def look_up(call: Call, cache: HttpCache) -> Lookup:
     """Asks the cache about the request of a call, as it was before the cache put a condition on it."""
     asked = call.unconditional or call.built
     assert asked is not None
     call.unconditional = asked
-    call.lookup = cache.lookup(asked, time.time(), identity=call.runtime.identity)
+    call.lookup = lookup = cache.lookup(asked, time.time(), identity=call.runtime.identity)
+    return lookup
 
 
 def seen_by_cache(call: Call, response: Response, cache: HttpCache) -> Response:
@@ -124,8 +126,7 @@ def seen_by_cache(call: Call, response: Response, cache: HttpCache) -> Response:
     try:
         seen = cache.received(call.lookup, response, time.time())
     except ApiProtocolError:  # it confirms what it was not asked about: the next attempt asks for the whole
-        look_up(call, cache)
-        call.built = call.lookup.request or call.unconditional
+        call.built = look_up(call, cache).request or call.unconditional
         raise
     assert isinstance(seen, Response)
     return seen
