@@ -14,6 +14,7 @@ from rxorch.client import ApiClient
 from rxorch.config import APIOrchestrationConfig, OrchestrationMode
 from rxorch.endpoint import APIEndpoint
 from rxorch.errors import (
+    ApiAddressRefusedError,
     ApiBulkheadFullError,
     ApiCircuitOpenError,
     ApiConfigurationError,
@@ -71,6 +72,7 @@ __all__ = [
     "APIOrchestrationConfig",
     "APIOrchestrator",
     "AioHttpTransport",
+    "ApiAddressRefusedError",
     "ApiBulkheadFullError",
     "ApiCircuitOpenError",
     "ApiClient",

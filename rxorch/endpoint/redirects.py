@@ -118,13 +118,9 @@ def _target(base: URL, location: str) -> URL | None:
         # Byte for byte, for the address may be signed; but servers send spaces and letters as they are, too.
         quoted = location.isascii() and " " not in location
         url = base.join(URL(location, encoded=quoted)).with_fragment(None)
-    except ValueError:
+        named = url.host and url.port and url.user is None and url.password is None
+    except ValueError:  # yarl looks at some parts only when they are asked for
         return None
-    if (
-        url.scheme not in ("http", "https")
-        or not url.host
-        or url.user is not None
-        or url.password is not None
-    ):
+    if not named or url.scheme not in ("http", "https"):
         return None
     return url

@@ -38,7 +38,6 @@ from rxorch.http.body import StreamedBody
 from rxorch.http.decoding import decode_body
 from rxorch.http.gate import AddressGate
 from rxorch.http.proxy import proxies
-from rxorch.http.redaction import redact_url
 from rxorch.http.request import Request
 from rxorch.http.resolver import HostResolver
 from rxorch.http.response import Response
@@ -401,4 +400,4 @@ def _is_cancelled() -> bool:
 
 def _name(error: ApiError, request: Request) -> None:
     error.endpoint = error.endpoint or request.endpoint
-    error.url = error.url or redact_url(request.url)
+    error.url = error.url or request.shown_url

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from rxorch.http.body import StreamedBody
-from rxorch.http.redaction import REDACTED, redact_url
+from rxorch.http.redaction import REDACTED
 from rxorch.http.request import Request
 from rxorch.http.response import Response
 from rxorch.http.transport import Transport
@@ -54,7 +54,7 @@ class LoggedTransport:
 
     async def send(self, request: Request) -> Response:
         """Sends one request."""
-        url = redact_url(str(request.url))
+        url = request.shown_url
         if self._requests:
             logger.info(
                 "%s: %s %s headers=%s body=%s",

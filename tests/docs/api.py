@@ -65,6 +65,22 @@ async def _echo(request: web.Request) -> Any:
     return {"received": await request.json()}
 
 
+async def _ticker(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    await response.prepare(request)
+    for price in range(100, 100_000):
+        await response.write(b'{"price": %d}\n' % price)
+    return response
+
+
+async def _upload(request: web.Request) -> Any:
+    return {"received": len(await request.read())}
+
+
+async def _catalogue(request: web.Request) -> web.Response:
+    return web.json_response({"version": 1}, headers={"Cache-Control": "max-age=600"})
+
+
 def routes() -> Mapping[str, Any]:
     """Fresh routes, with counters that start at zero."""
     return {
@@ -83,4 +99,7 @@ def routes() -> Mapping[str, Any]:
         "GET /down": lambda request: 503,
         "/slow": _slow,
         "GET /clock": _clock(),
+        "GET /ticker": _ticker,
+        "PUT /upload": _upload,
+        "GET /catalogue": _catalogue,
     }

@@ -86,6 +86,8 @@ def test_where_a_location_leads(location: str, url: str) -> None:
         ("file:///etc/passwd", "no valid http address"),
         ("https://user:pw@a.test/", "no valid http address"),
         ("https://[::1", "no valid http address"),
+        ("https://a.test:no/", "no valid http address"),
+        ("https://a.test:99999/", "no valid http address"),
         ("/a\r\nX: y", "no valid http address"),
         ("http://a.test/", "from https to http"),
         ("http://b.test/", "from https to http"),
