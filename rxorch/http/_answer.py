@@ -40,7 +40,9 @@ async def read_answer(protocol: ResponseHandler, limit: int) -> tuple[RawRespons
         ApiProtocolError: the server switched protocols, or sent the body in a coding that nobody asked for.
         ClientError, HttpProcessingError: from aiohttp, when the answer is broken or incomplete.
     """
-    message, payload = await read_head(protocol)
+    message, payload = await protocol.read()
+    if message.code < 200:
+        message, payload = await _final(protocol, message)
     if payload.is_eof():
         # The usual case: head and body came in one piece.
         body = payload.read_nowait()
@@ -66,11 +68,20 @@ async def read_head(protocol: ResponseHandler) -> tuple[RawResponseMessage, Stre
         ClientError, HttpProcessingError: from aiohttp, when the answer is broken or does not come.
     """
     message, payload = await protocol.read()
-    while message.code < 200:
+    if message.code < 200:
+        message, payload = await _final(protocol, message)
+    return message, payload
+
+
+async def _final(
+    protocol: ResponseHandler, message: RawResponseMessage
+) -> tuple[RawResponseMessage, StreamReader]:
+    while True:
         if message.code == 101:
             raise ApiProtocolError("the server switched to another protocol", sent=True)
         message, payload = await protocol.read()
-    return message, payload
+        if message.code >= 200:
+            return message, payload
 
 
 class WireBody:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import NoReturn
 
@@ -21,12 +22,49 @@ from aiohttp import (
 from aiohttp.http import HttpProcessingError
 
 from rxorch.errors import ApiAddressRefusedError, ApiError, ApiNetworkError, ApiProtocolError
+from rxorch.http._session_route import REPLACED, is_replaced
 from rxorch.http.gate import AddressRefused
+from rxorch.http.request import Request
 
-__all__ = ["TRANSPORT_FAILURES", "as_api_error", "raise_instead"]
+__all__ = ["TRANSPORT_FAILURES", "as_api_error", "error_of", "raise_instead"]
 
 TRANSPORT_FAILURES = (ClientError, HttpProcessingError, OSError)
 """What may come out of aiohttp's connector, protocol and parser."""
+
+
+def error_of(
+    failure: BaseException, request: Request, source_error: BaseException | None = None, *, closed: bool
+) -> BaseException:
+    """Return what ``failure`` is raised as: itself, where it says all that there is to say.
+
+    Args:
+        failure: what ended an exchange.
+        request: of that exchange; its endpoint and its url go into an error of ours.
+        source_error: what the source of its body raised. It is the error of the call, whatever came of it.
+        closed: True when the transport was closed meanwhile.
+    """
+    failure = source_error or failure
+    of_the_wire = isinstance(failure, TRANSPORT_FAILURES) or _unasked(failure, closed)
+    error: ApiError
+    if isinstance(failure, ApiError):  # first, for a few of them are an OSError too
+        error = failure
+    elif failure is source_error or not of_the_wire:
+        return failure
+    elif closed:
+        error = ApiNetworkError("the transport was closed", sent=request.sent)
+    else:
+        error = as_api_error(failure, request.sent)
+    if error is not failure and is_replaced():
+        error.add_note(REPLACED)
+    error.endpoint = error.endpoint or request.endpoint
+    error.url = error.url or request.shown_url
+    return error
+
+
+def _unasked(failure: BaseException, closed: bool) -> bool:
+    # When the connector closes it cancels those who wait for a connection: nobody asked for that.
+    task = asyncio.current_task()
+    return isinstance(failure, asyncio.CancelledError) and closed and not (task and task.cancelling())
 
 
 def as_api_error(failure: BaseException, sent: bool) -> ApiError:

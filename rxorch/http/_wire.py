@@ -10,12 +10,14 @@ from yarl import URL
 from rxorch.errors import ApiConfigurationError, ApiValidationError
 from rxorch.http.body import StreamedBody
 from rxorch.http.decoding import ACCEPT_ENCODING
+from rxorch.http.gate import AddressGate
 from rxorch.http.headers import check_method, header_key
-from rxorch.http.proxy import Proxy
+from rxorch.http.proxy import Proxies, Proxy
 from rxorch.http.request import Request
 
 __all__ = ["DefaultHeaders", "Origin", "encode_head"]
 
+_MAX_ORIGINS = 1024
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -69,15 +71,53 @@ def _asking(proxy: Proxy, user_agent: str) -> CIMultiDict[str]:
     return headers
 
 
+class Origins:
+    """The origins of the latest requests.
+
+    Args:
+        gate: which hosts may be called.
+        by_way_of: the proxies.
+        user_agent: how a proxy is asked for a tunnel.
+    """
+
+    __slots__ = ("_by_way_of", "_gate", "_known", "_user_agent")
+
+    def __init__(self, gate: AddressGate | None, by_way_of: Proxies | None, user_agent: str) -> None:
+        self._gate = gate
+        self._by_way_of = by_way_of
+        self._user_agent = user_agent
+        self._known: dict[tuple[str, str], Origin] = {}
+
+    def of(self, url: URL) -> Origin:
+        """The origin of ``url``.
+
+        Raises:
+            ApiAddressRefusedError: the gate keeps it shut.
+            ApiConfigurationError: there is none in it that could be called.
+        """
+        key = (url.scheme, url.raw_authority)
+        origin = self._known.get(key)
+        if origin is None:
+            if self._gate is not None:
+                self._gate.check(url)
+            if len(self._known) >= _MAX_ORIGINS:
+                self._known.clear()
+            proxy = None if self._by_way_of is None else self._by_way_of.of(url)
+            origin = self._known[key] = Origin(url, proxy, self._user_agent)
+        return origin
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
 class DefaultHeaders:
     """The headers that a request gets unless it has them."""
 
-    __slots__ = ("_pairs", "all_lines", "keys", "lines", "user_agent")
+    __slots__ = ("_pairs", "all_lines", "keys", "lines")
 
     def __init__(self, user_agent: str) -> None:
         pairs = {"Accept": "*/*", "Accept-Encoding": ACCEPT_ENCODING, "User-Agent": user_agent}
         self._pairs = pairs
-        self.user_agent = user_agent
         self.lines = {name.lower(): f"{name}: {value}\r\n" for name, value in pairs.items()}
         self.keys = frozenset(self.lines)
         self.all_lines = "".join(self.lines.values())

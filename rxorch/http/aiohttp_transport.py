@@ -25,15 +25,15 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.hdrs import CONTENT_ENCODING
 from aiohttp.http import RawResponseMessage
-from yarl import URL
 
-from rxorch.errors import ApiConfigurationError, ApiError, ApiNetworkError, ApiProtocolError
+from rxorch.errors import ApiConfigurationError, ApiProtocolError
 from rxorch.http._answer import is_clean, read_answer
-from rxorch.http._failures import TRANSPORT_FAILURES, as_api_error, raise_instead
-from rxorch.http._session_route import NO_LIMITS, REPLACED, SHIPPED, Connect, SessionRoute, is_replaced
+from rxorch.http._connections import drop, may_be_kept, read_in_small_pieces
+from rxorch.http._failures import error_of, raise_instead
+from rxorch.http._session_route import NO_LIMITS, SHIPPED, Connect, SessionRoute, is_replaced
 from rxorch.http._streaming import Exchange
 from rxorch.http._upload import Upload
-from rxorch.http._wire import DefaultHeaders, Origin, encode_head
+from rxorch.http._wire import DefaultHeaders, Origin, Origins, encode_head
 from rxorch.http.body import StreamedBody
 from rxorch.http.decoding import decode_body
 from rxorch.http.gate import AddressGate
@@ -49,12 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AioHttpTransport"]
 
-_MAX_ORIGINS = 1024
 _JOIN_UP_TO = 64 * 1024
-_READ_BYTES = 120 * 1024
-"""asyncio allocates a buffer for each read: 256 KiB, whatever comes. From 128 KiB on, the C library asks the
-system for fresh pages each time, which costs a small request a fifth of its CPU; below, it does not. The
-attribute that says so (``max_size``) exists on asyncio's own socket transports only."""
 
 
 class AioHttpTransport:
@@ -121,20 +116,22 @@ class AioHttpTransport:
         if limit < 0 or limit_per_host < 0:
             raise ApiConfigurationError("limit and limit_per_host are numbers of connections; 0 is no limit")
         self.sends = 0
-        self._limit = limit
-        self._limit_per_host = limit_per_host
         self._reuse = connection_reuse
-        self._keepalive = keepalive
-        self._dns_ttl = dns_ttl
-        self._ssl_context = ssl_context if tls is None else tls.context()
-        self._proxies = proxies(proxy, no_proxy)
-        if gate is not None and self._proxies is not None:
+        self._options: dict[str, Any] = {
+            "limit": limit,
+            "limit_per_host": limit_per_host,
+            "keepalive_timeout": keepalive,
+            "ttl_dns_cache": dns_ttl,
+            "ssl": (ssl_context if tls is None else tls.context()) or True,
+            "socket_factory": None if gate is None else gate.socket,
+        }
+        by_way_of = proxies(proxy, no_proxy)
+        if gate is not None and by_way_of is not None:
             raise ApiConfigurationError(
                 "give either gate or proxy: no gate sees where a proxy connects to; it must check by itself"
             )
-        self._gate = gate
         self._defaults = DefaultHeaders(user_agent)
-        self._origins: dict[tuple[str, str], Origin] = {}
+        self._origins = Origins(gate, by_way_of, user_agent)
         self._resolver = HostResolver()
         self._connector: TCPConnector | None = None
         self._route: SessionRoute | None = None
@@ -151,7 +148,7 @@ class AioHttpTransport:
         request.sent = False
         try:
             connector = self._running()
-            origin = self._origin(request.url)
+            origin = self._origins.of(request.url)
             head = encode_head(request, origin, self._defaults, close=not self._reuse)
             limit = _limit(request)
             if ClientSession._request is not SHIPPED and is_replaced():
@@ -176,7 +173,7 @@ class AioHttpTransport:
             upload = None
             try:
                 connector = self._running()
-                origin = self._origin(request.url)
+                origin = self._origins.of(request.url)
                 head = encode_head(request, origin, self._defaults, close=not self._reuse)
                 if isinstance(request.body, StreamedBody):
                     upload = Upload(request.body)
@@ -184,11 +181,16 @@ class AioHttpTransport:
                     await upload.begin()
                 if ClientSession._request is not SHIPPED and is_replaced():
                     limit = request.max_response_bytes
-                    answer = _whole(await self._session_route().send(request, origin, limit, upload))
+                    whole = await self._session_route().send(request, origin, limit, upload)
+                    pieces = StreamedBody([whole.content]).pieces()
+                    stack.push_async_callback(pieces.aclose)
+                    answer = StreamedResponse(
+                        whole.status, pieces, whole.headers, reason=whole.reason, url=request.url
+                    )
                 else:
                     connection = await self._connect(connector.connect, origin.target, [])
-                    error_of = partial(self._error, request, upload)
-                    exchange = Exchange(connection, request, upload, error_of, self._let_go)
+                    error = partial(self._error, request, upload)
+                    exchange = Exchange(connection, request, upload, error, self._let_go)
                     stack.callback(exchange.close)
                     answer = await exchange.begin(partial(self._ask, request, head))
             except BaseException as failure:
@@ -218,7 +220,7 @@ class AioHttpTransport:
             self._ask(request, head, protocol)
             message, body = await read_answer(protocol, limit)
         except BaseException:
-            _drop(connection)
+            drop(connection)
             raise
         # Where the end of the connection is the end of the body, it must not be we who ended it.
         if not self._let_go(connection, whole=True):
@@ -227,10 +229,10 @@ class AioHttpTransport:
 
     def _let_go(self, connection: Connection, *, whole: bool) -> bool:
         protocol = connection.protocol
-        if whole and self._reuse and protocol is not None and _may_be_kept(protocol):
+        if whole and self._reuse and protocol is not None and may_be_kept(protocol):
             connection.release()
         else:
-            _drop(connection)
+            drop(connection)
         return not self._closed
 
     async def _connect(self, connect: Connect, target: ClientRequest, traces: list[Trace]) -> Connection:
@@ -244,12 +246,12 @@ class AioHttpTransport:
             # A fresh TLS connection may have session tickets in its socket, which are no answer.
             if is_clean(protocol, look_at_socket=not (fresh and target.is_ssl())):
                 return connection
-            _drop(connection)
+            drop(connection)
             if fresh:
                 raise ApiProtocolError("the server closes or speaks before it is asked", sent=False)
 
     def _prepare(self, protocol: ResponseHandler) -> None:
-        _read_in_small_pieces(protocol.transport)
+        read_in_small_pieces(protocol.transport)
         closed = protocol.closed
         if closed is not None:
             self._open[protocol] = closed
@@ -283,45 +285,8 @@ class AioHttpTransport:
             self.sends += 1 if sent else -1
 
     def _error(self, request: Request, upload: Upload | None, failure: BaseException) -> BaseException:
-        """What ``failure`` is raised as: itself, if it says all there is to say."""
-        if upload is not None and upload.error is not None:
-            failure = upload.error
-        if isinstance(failure, ApiError):  # first, for a few of them are an OSError too
-            _name(failure, request)
-            return failure
-        if upload is not None and failure is upload.error:
-            return failure
-        # When the connector closes it cancels those who wait for a connection: nobody asked for that.
-        unasked = isinstance(failure, asyncio.CancelledError) and self._closed and not _is_cancelled()
-        if unasked or isinstance(failure, TRANSPORT_FAILURES):
-            return self._lost(request, failure)
-        return failure
-
-    def _lost(self, request: Request, failure: BaseException) -> ApiError:
-        error: ApiError
-        if self._closed:
-            error = ApiNetworkError("the transport was closed", sent=request.sent)
-        else:
-            error = as_api_error(failure, request.sent)
-        if is_replaced():
-            error.add_note(REPLACED)
-        _name(error, request)
-        return error
-
-    def _origin(self, url: URL) -> Origin:
-        key = (url.scheme, url.raw_authority)
-        origin = self._origins.get(key)
-        if origin is None:
-            if len(self._origins) >= _MAX_ORIGINS:
-                self._origins.clear()
-            origin = self._origins[key] = self._new_origin(url)
-        return origin
-
-    def _new_origin(self, url: URL) -> Origin:
-        if self._gate is not None:
-            self._gate.check(url)
-        proxy = None if self._proxies is None else self._proxies.of(url)
-        return Origin(url, proxy, self._defaults.user_agent)
+        source_error = None if upload is None else upload.error
+        return error_of(failure, request, source_error, closed=self._closed)
 
     def _running(self) -> TCPConnector:
         if self._closed:
@@ -331,23 +296,12 @@ class AioHttpTransport:
             self._check_loop()
             return connector
         self._loop = asyncio.get_running_loop()
-        self._connector = TCPConnector(**self._connector_options())
+        self._connector = TCPConnector(**self._options, resolver=self._resolver)
         return self._connector
-
-    def _connector_options(self) -> dict[str, Any]:
-        return {
-            "limit": self._limit,
-            "limit_per_host": self._limit_per_host,
-            "keepalive_timeout": self._keepalive,
-            "ttl_dns_cache": self._dns_ttl,
-            "resolver": self._resolver,
-            "ssl": self._ssl_context or True,
-            "socket_factory": None if self._gate is None else self._gate.socket,
-        }
 
     def _session_route(self) -> SessionRoute:
         if self._route is None:
-            options = self._connector_options()
+            options = {**self._options, "resolver": self._resolver}
             if not self._reuse:
                 options = {**options, "keepalive_timeout": None, "force_close": True}
             self._route = SessionRoute(self._connect, self._mark, self._defaults, options)
@@ -360,44 +314,7 @@ class AioHttpTransport:
             )
 
 
-def _read_in_small_pieces(transport: Any) -> None:
-    if hasattr(transport, "max_size"):
-        transport.max_size = _READ_BYTES
-
-
-def _drop(connection: Connection) -> None:
-    """Close a connection at once: not what is left of a request that nobody wants any more is sent."""
-    protocol = connection.protocol
-    if protocol is not None:
-        protocol.abort()
-    connection.close()
-
-
 def _limit(request: Request) -> int:
     if request.max_response_bytes is None:
         raise ApiConfigurationError("max_response_bytes=None is only for an answer that is read as a stream")
     return request.max_response_bytes
-
-
-def _may_be_kept(protocol: ResponseHandler) -> bool:
-    if protocol.should_close:
-        return False
-    # An answer that came before the request was out: the rest of the request is still on its way.
-    transport = protocol.transport
-    return transport is not None and transport.get_write_buffer_size() == 0
-
-
-def _whole(response: Response) -> StreamedResponse:
-    pieces = StreamedBody([response.content]).pieces()
-    url = response.url
-    return StreamedResponse(response.status, pieces, response.headers, reason=response.reason, url=url)
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _name(error: ApiError, request: Request) -> None:
-    error.endpoint = error.endpoint or request.endpoint
-    error.url = error.url or request.shown_url
