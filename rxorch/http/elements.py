@@ -6,13 +6,13 @@ Decoders know no network: bytes in, elements out, in linear time and the same ho
 from __future__ import annotations
 
 import codecs
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from pydantic_core import from_json
 
-from rxorch.errors import ApiConfigurationError, ApiResponseTooLargeError, ApiValidationError
+from rxorch.errors import ApiConfigurationError, ApiError, ApiResponseTooLargeError, ApiValidationError
 
 __all__ = [
     "BytesDecoder",
@@ -27,16 +27,19 @@ __all__ = [
 
 DEFAULT_MAX_ELEMENT_BYTES: Final = 1024 * 1024
 _BOM: Final = codecs.BOM_UTF8
+_JSON_SPACE: Final = b" \t\r\n"
 
 
 class Decoder(Protocol):
     """Turns bytes into elements."""
 
     def feed(self, piece: bytes) -> list[Any]:
-        """Return the elements that this piece completes.
+        """Return the elements that this piece completes; an empty piece completes none.
+
+        A fault behind the first of them is raised by the next call.
 
         Raises:
-            ApiResponseTooLargeError: an element is larger than it may be.
+            ApiResponseTooLargeError: an element is larger than it may be; says which one.
             ApiValidationError: an element is not what it should be; says which one, and does not quote it.
         """
         ...
@@ -54,7 +57,7 @@ class ServerSentEvent:
         data: its text, the lines joined by newlines.
         event: its type; ``"message"`` if it names none.
         id: the last id that the stream has named so far; empty if it named none.
-        retry: milliseconds to wait before a reconnection, if this event says so.
+        retry: milliseconds to wait before a reconnection, if the stream has said so since the event before.
 
     Example:
         >>> ServerSentEvent('{"id": 7}').json()
@@ -82,58 +85,107 @@ class BytesDecoder:
     """The pieces as they are."""
 
     def feed(self, piece: bytes) -> list[bytes]:
-        return [piece]
+        return [piece] if piece else []
 
     def end(self) -> list[bytes]:
         return []
 
 
+class _TooLongError(Exception):
+    """A line is larger than it may be."""
+
+
 class _RawLines:
     """Splits bytes at LF or CRLF; with ``bare_cr`` also at CR alone, as server-sent events want."""
 
-    __slots__ = ("_after_cr", "_bare_cr", "_limit", "_parts", "_size")
+    __slots__ = ("_after_cr", "_bare_cr", "_limit", "_part")
 
     def __init__(self, limit: int, *, bare_cr: bool = False) -> None:
         self._limit = limit
         self._bare_cr = bare_cr
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._part = bytearray()
         self._after_cr = False
 
-    def feed(self, piece: bytes) -> list[bytes]:
-        if self._after_cr and piece:
-            self._after_cr = False
-            if piece.startswith(b"\n"):
-                piece = piece[1:]
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        if not piece:
+            return  # which must not come between a CR and its LF
+        if self._after_cr and piece.startswith(b"\n"):
+            piece = piece[1:]
         if self._bare_cr:
             self._after_cr = piece.endswith(b"\r")
             piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *whole, rest = piece.split(b"\n")
-        lines: list[bytes] = []
         for line in whole:
-            self._keep(line)
-            lines.append(self._take())
+            yield self._take(line)
         self._keep(rest)
-        return lines
 
-    def end(self) -> bytes | None:
-        return self._take() if self._parts else None
+    def end(self) -> Iterator[bytes]:
+        if self._part:
+            yield self._take(b"")
 
     def _keep(self, part: bytes) -> None:
-        if part:
-            self._size += len(part)
-            if self._size > self._limit:
-                raise ApiResponseTooLargeError(self._limit, f"an element is larger than {self._limit} bytes")
-            self._parts.append(part)
+        if len(self._part) + len(part) > self._limit:
+            raise _TooLongError
+        self._part += part
 
-    def _take(self) -> bytes:
-        line = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts.clear()
-        self._size = 0
+    def _take(self, line: bytes) -> bytes:
+        if self._part or len(line) > self._limit:
+            self._keep(line)
+            line = bytes(self._part)
+            self._part.clear()
         return line if self._bare_cr else line.removesuffix(b"\r")
 
 
-class LineDecoder:
+class _LineByLine:
+    """What the decoders have in common that go by lines.
+
+    The elements before a faulty one are returned, and its error is raised by the next call: what comes out
+    does not depend on how the bytes were cut.
+    """
+
+    _bare_cr = False
+
+    def __init__(self, max_element_bytes: int = DEFAULT_MAX_ELEMENT_BYTES) -> None:
+        self._limit = max_element_bytes
+        self._lines = _RawLines(max_element_bytes, bare_cr=self._bare_cr)
+        self._number = 0
+        self._failure: ApiError | None = None
+
+    def feed(self, piece: bytes) -> list[Any]:
+        return self._elements(self._lines.feed(piece))
+
+    def end(self) -> list[Any]:
+        return self._elements(self._lines.end())
+
+    def _elements(self, lines: Iterator[bytes]) -> list[Any]:
+        if self._failure is not None:
+            raise self._failure
+        found: list[Any] = []
+        try:
+            for line in lines:
+                self._number += 1
+                self._line(line.removeprefix(_BOM) if self._number == 1 else line, found)
+        except _TooLongError:
+            place = self._place()
+            self._failure = ApiResponseTooLargeError(
+                self._limit, f"{place} is larger than {self._limit} bytes"
+            )
+        except ApiError as error:
+            self._failure = error
+        if self._failure is not None and not found:
+            raise self._failure
+        return found
+
+    def _place(self) -> str:
+        """The element that is being read."""
+        return f"line {self._number + 1}"
+
+    def _line(self, line: bytes, found: list[Any]) -> None:
+        """Take one line, without its end, and add to ``found`` what it completes."""
+        raise NotImplementedError
+
+
+class LineDecoder(_LineByLine):
     """Lines of text, without their ends; bytes that are no UTF-8 become U+FFFD.
 
     Args:
@@ -145,25 +197,11 @@ class LineDecoder:
         (['one'], ['two'], ['three'])
     """
 
-    def __init__(self, max_element_bytes: int = DEFAULT_MAX_ELEMENT_BYTES) -> None:
-        self._lines = _RawLines(max_element_bytes)
-        self._first = True
-
-    def feed(self, piece: bytes) -> list[str]:
-        return [self._text(line) for line in self._lines.feed(piece)]
-
-    def end(self) -> list[str]:
-        line = self._lines.end()
-        return [] if line is None else [self._text(line)]
-
-    def _text(self, line: bytes) -> str:
-        if self._first:
-            self._first = False
-            line = line.removeprefix(_BOM)
-        return line.decode("utf-8", "replace")
+    def _line(self, line: bytes, found: list[Any]) -> None:
+        found.append(line.decode("utf-8", "replace"))
 
 
-class NdjsonDecoder:
+class NdjsonDecoder(_LineByLine):
     """A JSON value for each line that is not blank.
 
     Args:
@@ -175,35 +213,18 @@ class NdjsonDecoder:
         ([{'id': 1}], [], [{'id': 2}])
     """
 
-    def __init__(self, max_element_bytes: int = DEFAULT_MAX_ELEMENT_BYTES) -> None:
-        self._lines = _RawLines(max_element_bytes)
-        self._number = 0
-
-    def feed(self, piece: bytes) -> list[Any]:
-        return self._values(self._lines.feed(piece))
-
-    def end(self) -> list[Any]:
-        line = self._lines.end()
-        return [] if line is None else self._values([line])
-
-    def _values(self, lines: list[bytes]) -> list[Any]:
-        values = []
-        for line in lines:
-            self._number += 1
-            if self._number == 1:
-                line = line.removeprefix(_BOM)
-            if line.isspace() or not line:
-                continue
-            try:
-                values.append(from_json(line, allow_inf_nan=False))
-            except ValueError:
-                message = f"line {self._number} is not valid JSON"
-                fault = {"loc": (self._number,), "msg": message, "type": "json_invalid"}
-                raise ApiValidationError(message, errors=[fault]) from None
-        return values
+    def _line(self, line: bytes, found: list[Any]) -> None:
+        if not line.strip(_JSON_SPACE):
+            return
+        try:
+            found.append(from_json(line, allow_inf_nan=False))
+        except ValueError:
+            message = f"line {self._number} is not valid JSON"
+            fault = {"loc": (self._number,), "msg": message, "type": "json_invalid"}
+            raise ApiValidationError(message, errors=[fault]) from None
 
 
-class EventDecoder:
+class EventDecoder(_LineByLine):
     """Server-sent events, as the HTML standard parses them (section 9.2.6).
 
     An event that the body ends in the middle of is dropped; so are comments, and events without data.
@@ -219,57 +240,53 @@ class EventDecoder:
         []
     """
 
+    _bare_cr = True
+
     def __init__(self, max_element_bytes: int = DEFAULT_MAX_ELEMENT_BYTES) -> None:
-        self._limit = max_element_bytes
-        self._lines = _RawLines(max_element_bytes, bare_cr=True)
-        self._first = True
+        super().__init__(max_element_bytes)
+        self._events = 0
         self._id = ""
+        self._retry: int | None = None  # belongs to the stream: it need not stand in an event with data
         self._clear()
 
-    def feed(self, piece: bytes) -> list[ServerSentEvent]:
-        events = []
-        for line in self._lines.feed(piece):
-            if self._first:
-                self._first = False
-                line = line.removeprefix(_BOM)
-            if line:
-                self._field(line.decode("utf-8", "replace"))
-            else:
-                if self._data:
-                    events.append(
-                        ServerSentEvent(
-                            "\n".join(self._data), self._event or "message", self._id, self._retry
-                        )
-                    )
-                self._clear()
-        return events
+    def end(self) -> list[Any]:
+        return self._elements(iter(()))
 
-    def end(self) -> list[ServerSentEvent]:
-        return []
+    def _place(self) -> str:
+        return f"event {self._events + 1}"
 
     def _clear(self) -> None:
         self._data: list[str] = []
         self._size = 0
         self._event = ""
-        self._retry: int | None = None
 
-    def _field(self, line: str) -> None:
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
+    def _line(self, line: bytes, found: list[Any]) -> None:
+        if line:
+            self._field(line)
+            return
+        if self._data:
+            self._events += 1
+            text = "\n".join(self._data)
+            found.append(ServerSentEvent(text, self._event or "message", self._id, self._retry))
+            self._retry = None
+        self._clear()
+
+    def _field(self, line: bytes) -> None:
+        name, _, rest = line.partition(b":")
+        rest = rest.removeprefix(b" ")
+        value = rest.decode("utf-8", "replace")
         match name:
-            case "data":
-                self._size += len(value)
-                if self._size > self._limit:
-                    raise ApiResponseTooLargeError(
-                        self._limit, f"an event is larger than {self._limit} bytes"
-                    )
+            case b"data":
+                self._size += len(rest) + 1  # with the newline that joins it: empty lines count too
+                if self._size > self._limit + 1:
+                    raise _TooLongError
                 self._data.append(value)
-            case "event":
+            case b"event":
                 self._event = value
-            case "id" if "\0" not in value:
+            case b"id" if "\0" not in value:
                 self._id = value
-            case "retry" if value.isascii() and value.isdigit() and len(value) < 10:
-                self._retry = int(value)
+            case b"retry" if rest.isdigit() and len(rest) < 10:
+                self._retry = int(rest)
 
 
 _DECODERS: Final[dict[str, Callable[[int], Decoder]]] = {
@@ -306,5 +323,6 @@ async def elements(pieces: AsyncIterator[bytes], decoder: Decoder) -> AsyncItera
     async for piece in pieces:
         for element in decoder.feed(piece):
             yield element
+        decoder.feed(b"")  # raises at once what is wrong behind these elements
     for element in decoder.end():
         yield element

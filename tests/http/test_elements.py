@@ -66,7 +66,7 @@ def test_ndjson(body: bytes, values: list[Any]) -> None:
     assert decoded(NdjsonDecoder(), body) == values
 
 
-@pytest.mark.parametrize("line", [b"{", b"NaN", b"s3cret", b"1 2", b"\xff"])
+@pytest.mark.parametrize("line", [b"{", b"\x0b", b"NaN", b"s3cret", b"1 2", b"\xff"])
 def test_a_line_that_is_no_json_is_named_and_not_quoted(line: bytes) -> None:
     decoder = NdjsonDecoder()
     assert decoder.feed(b"1\n\n2\n") == [1, 2]
@@ -94,6 +94,7 @@ def test_a_line_that_is_no_json_is_named_and_not_quoted(line: bytes) -> None:
         (b"id: 1\n\ndata: b\n\n", [event("b", id="1")]),
         (b"id: 1\nid: 2\0\ndata: b\n\n", [event("b", id="1")]),
         (b"retry: 5000\ndata: a\n\n", [event("a", retry=5000)]),
+        (b"retry: 5000\n\ndata: a\n\ndata: b\n\n", [event("a", retry=5000), event("b")]),
         (b"retry: -5\nretry: 1x\nretry:\ndata: a\n\n", [event("a")]),
         (": c\n:\ndata: ä\n\n".encode(), [event("ä")]),
         (b"unknown: x\nDATA: x\n data: x\ndata: a\n\n", [event("a")]),
@@ -153,10 +154,56 @@ def test_an_element_has_a_limit_and_is_refused_before_it_is_whole(kind: str) -> 
         decoder.feed(b" " * 60)
 
 
-def test_an_event_of_many_lines_has_a_limit_too() -> None:
+@pytest.mark.parametrize("line", [b"data: 0123456789\n", b"data\n", "data: äöü€€\n".encode()])
+def test_an_event_of_many_lines_has_a_limit_too(line: bytes) -> None:
+    """In bytes, and lines without text fill the memory too."""
     decoder = EventDecoder(max_element_bytes=100)
-    with pytest.raises(ApiResponseTooLargeError):
-        decoder.feed(b"data: 0123456789\n" * 11)
+    assert decoder.feed(b"data: " + b"x" * 94 + b"\n\n") != []
+    with pytest.raises(ApiResponseTooLargeError, match="event 2 is larger than 100 bytes"):
+        decoder.feed(line * (101 // (len(line) - 6) + 1 if len(line) > 6 else 102))
+
+
+def outcome(decoder: Decoder, *pieces: bytes) -> tuple[list[Any], str]:
+    """All elements that come out, and the error behind them."""
+    found: list[Any] = []
+    try:
+        for piece in pieces:
+            found += decoder.feed(piece)
+        found += decoder.end()
+    except (ApiValidationError, ApiResponseTooLargeError) as error:
+        return found, str(error)
+    return found, ""
+
+
+FAULTY = st.lists(
+    st.sampled_from([b"1\n", b"data: a\n\n", b"{", b"\r", b"\n", b"x" * 30, b"\xff"]), max_size=12
+)
+
+
+@pytest.mark.parametrize("kind", ["lines", "ndjson", "sse"])
+@given(body=FAULTY.map(b"".join), places=st.lists(st.integers(0, 1000), max_size=12))
+def test_nor_does_it_where_something_is_wrong(kind: str, body: bytes, places: list[int]) -> None:
+    """What stands before the fault comes out, though it may have come in one piece with it."""
+    assert outcome(decoder_of(kind, 40), *cut(body, places)) == outcome(decoder_of(kind, 40), body)
+
+
+async def test_what_is_wrong_is_told_at_once_and_behind_what_is_right() -> None:
+    """Not only when another piece comes: a quiet stream may send none for hours."""
+    found: list[Any] = []
+
+    async def pieces() -> Any:
+        yield b"1\n2\n{\n"
+        raise AssertionError("nobody asks for more")
+
+    with pytest.raises(ApiValidationError, match="line 3 "):
+        async for each in elements(pieces(), NdjsonDecoder()):
+            found.append(each)  # noqa: PERF401 - what came before the error is to be kept
+    assert found == [1, 2]
+
+
+def test_an_empty_piece_does_not_part_a_cr_from_its_lf() -> None:
+    assert decoded(EventDecoder(), b"data: a\r", b"", b"\ndata: b\n\n") == [event("a\nb")]
+    assert decoder_of("bytes").feed(b"") == []
 
 
 def test_time_is_linear() -> None:
