@@ -131,7 +131,8 @@ class OAuth2ClientCredentials(_OAuth2):
     ) -> None:
         super().__init__(
             token_url, client_id, client_secret,
-            scope=scope, audience=audience, client_auth=client_auth, extra=extra, leeway=leeway, origins=origins,
+            scope=scope, audience=audience, client_auth=client_auth, extra=extra, leeway=leeway,
+            origins=origins,
         )  # fmt: skip
 
     def _form(self) -> str:
