@@ -2,47 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
-from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from rxorch.endpoint.auth import BearerAuth
-from rxorch.endpoint.model import APIEndpoint
+from rxorch.client.token_endpoint import Granted, TokenEndpoint
+from rxorch.endpoint.auth import BasicAuth, BearerAuth
 from rxorch.endpoint.tokens import Token, TokenSource
-from rxorch.errors import ApiConfigurationError, ApiError, ApiHttpError
+from rxorch.errors import ApiConfigurationError
 
 if TYPE_CHECKING:
     from rxorch.endpoint.caller import Caller
-    from rxorch.http.response import Response
 
 __all__ = ["OAuth2ClientCredentials", "OAuth2RefreshToken"]
 
-_CODES: Final = frozenset(
+_OWN: Final = frozenset(
     {
-        "access_denied",
-        "invalid_client",
-        "invalid_grant",
-        "invalid_request",
-        "invalid_scope",
-        "server_error",
-        "temporarily_unavailable",
-        "unauthorized_client",
-        "unsupported_grant_type",
+        "body",
+        "client_id",
+        "client_secret",
+        "code_verifier",
+        "grant_type",
+        "include_client_id",
+        "refresh_token",
+        "scope",
     }
 )
-"""The error codes of RFC 6749; any other is the server's own text and not repeated."""
-
-_numbers: Final = count(1)
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Fields that have a parameter of their own, and words that oauthlib takes for its own."""
 
 
 class _OAuth2(BearerAuth):
-    """What both grants share: the token endpoint, who asks there, and reading what it says."""
+    """What both grants share: who asks, and of which token endpoint."""
 
     def __init__(
         self,
@@ -51,95 +45,48 @@ class _OAuth2(BearerAuth):
         client_secret: str | SecretStr | None,
         *,
         scope: str | Iterable[str] | None,
+        audience: str | None = None,
         client_auth: Literal["basic", "body"],
-        extra: Mapping[str, str] | None,
+        extra: Mapping[str, str | SecretStr] | None,
         leeway: float,
         origins: Iterable[str] | None,
     ) -> None:
-        _check(token_url, client_auth)
-        super().__init__(self._nothing, origins=origins)
-        self._client = _oauthlib_client(client_id, self)
-        secret = client_secret.get_secret_value() if isinstance(client_secret, SecretStr) else client_secret
-        self._secret = secret
-        self._client_id = client_id
-        self._scope = scope if scope is None or isinstance(scope, str) else " ".join(scope)
-        self._by_header = client_auth == "basic" and secret is not None
-        self._extra = dict(extra or {})
-        headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
-        if self._by_header:
+        if client_auth not in ("basic", "body"):
+            raise ApiConfigurationError('client_auth: give "basic" or "body"')
+        _oauthlib_client(type(self).__name__)
+        self._client_id = _text(client_id, "client_id").get_secret_value()
+        self._secret = None if client_secret is None else _text(client_secret, "client_secret")
+        self._scope = _scope(scope)
+        self._extra = _fields(extra)
+        if audience is not None:
+            if "audience" in self._extra:
+                raise ApiConfigurationError("extra: audience has a parameter of its own")
+            self._extra["audience"] = _text(audience, "audience")
+        basic = None
+        if client_auth == "basic" and self._secret is not None:
             # Each part is form-encoded first (RFC 6749, section 2.3.1).
-            pair = f"{quote(client_id, safe='')}:{quote(secret or '', safe='')}"
-            headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
-        parts = urlsplit(token_url)
-        self._endpoint = APIEndpoint(
-            name=f"token.{(parts.hostname or '').replace(':', '-')}.{next(_numbers)}",
-            url=token_url.replace("{", "{{").replace("}", "}}"),
-            method="POST",
-            headers={name: text.replace("{", "{{").replace("}", "}}") for name, text in headers.items()},
-            body=lambda form: form,
-            idempotent=True,
-            idempotency_key=None,
-            response_parser=self._read,
-            max_response_bytes=1024 * 1024,
-            auth=False,
-            follow_redirects=False,
-            http_cache=False,
-            cache_ttl=0,
-        )
-        self._source = TokenSource(self._fetch, leeway=leeway)
-
-    @staticmethod
-    def _nothing() -> str:
-        raise AssertionError("replaced by a source of its own")
+            secret = self._secret.get_secret_value()
+            basic = BasicAuth(quote(self._client_id, safe=""), quote(secret, safe=""))
+        self._in_form = basic is None
+        self._token_endpoint = TokenEndpoint(token_url, basic, self._came)
+        super().__init__(TokenSource(self._fetch, leeway=leeway), origins=origins)
 
     async def _fetch(self, caller: Caller) -> Token:
-        try:
-            token: Token = await caller.call(self._endpoint, self._form())
-        except ApiHttpError as error:
-            if error.status_code in (400, 401):
-                raise ApiError(
-                    f"the token endpoint refused: {_code(error.body)}", endpoint=error.endpoint, url=error.url
-                ) from None
-            raise
-        return token
+        granted = await self._token_endpoint.call(caller, self._form())
+        return granted.token
 
-    def _form(self) -> dict[str, str]:
+    def _came(self, granted: Granted) -> None:
+        """Look at an answer, before anything can come in between."""
+
+    def _form(self) -> str:
         raise NotImplementedError
 
-    def _base_form(self) -> dict[str, str]:
-        form = dict(self._extra)
-        if self._scope:
-            form["scope"] = self._scope
-        if not self._by_header:
-            form["client_id"] = self._client_id
-            if self._secret is not None:
-                form["client_secret"] = self._secret
-        return form
-
-    def _parsed(self, text: str) -> Mapping[str, Any]:
-        from oauthlib.oauth2 import OAuth2Error
-
-        try:
-            return self._client.parse_request_body_response(text)  # type: ignore[no-any-return]
-        except OAuth2Error as error:
-            code = error.error if error.error in _CODES else "its answer is no token (RFC 6749, section 5.1)"
-            raise ApiError(f"the token endpoint refused: {code}") from None
-        except (Warning, ValueError, KeyError, TypeError, AttributeError):
-            raise ApiError("the token endpoint's answer is no token (RFC 6749, section 5.1)") from None
-
-    def _read(self, response: Response) -> Token:
-        answer = self._parsed(response.text)
-        if str(answer.get("token_type", "")).lower() != "bearer":
-            raise ApiError("the token endpoint gave a token that is no bearer token")
-        self._keep(answer)
-        expires_in = answer.get("expires_in")
-        try:
-            return Token(answer["access_token"], None if expires_in is None else float(expires_in))
-        except (KeyError, TypeError, ValueError):
-            raise ApiError("the token endpoint's answer has no usable token") from None
-
-    def _keep(self, answer: Mapping[str, Any]) -> None:
-        """Look at what else came with the token."""
+    def _shared_fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {name: text.get_secret_value() for name, text in self._extra.items()}
+        fields["include_client_id"] = self._in_form
+        if self._in_form and self._secret is not None:
+            fields["client_secret"] = self._secret.get_secret_value()
+        return fields
 
 
 class OAuth2ClientCredentials(_OAuth2):
@@ -157,7 +104,7 @@ class OAuth2ClientCredentials(_OAuth2):
         scope: scopes, as text with spaces or as an iterable.
         audience: sent as ``audience``, which some servers want.
         client_auth: ``"basic"``: id and secret in the Authorization header; ``"body"``: in the form.
-        extra: more fields of the form.
+        extra: more fields of the form, such as ``resource``.
         leeway: seconds before its end at which a token is fetched anew.
         origins: urls of the only origins that tokens are sent to.
 
@@ -178,27 +125,29 @@ class OAuth2ClientCredentials(_OAuth2):
         scope: str | Iterable[str] | None = None,
         audience: str | None = None,
         client_auth: Literal["basic", "body"] = "basic",
-        extra: Mapping[str, str] | None = None,
+        extra: Mapping[str, str | SecretStr] | None = None,
         leeway: float = 30.0,
         origins: Iterable[str] | None = None,
     ) -> None:
-        form = dict(extra or {})
-        if audience is not None:
-            form["audience"] = audience
         super().__init__(
             token_url, client_id, client_secret,
-            scope=scope, client_auth=client_auth, extra=form, leeway=leeway, origins=origins,
+            scope=scope, audience=audience, client_auth=client_auth, extra=extra, leeway=leeway,
+            origins=origins,
         )  # fmt: skip
 
-    def _form(self) -> dict[str, str]:
-        return {**self._base_form(), "grant_type": "client_credentials"}
+    def _form(self) -> str:
+        client = _oauthlib_client()(self._client_id)
+        form: str = client.prepare_request_body(scope=self._scope, **self._shared_fields())
+        return form
 
 
 class OAuth2RefreshToken(_OAuth2):
     """Bearer tokens by a refresh token (RFC 6749, section 6). Needs the extra ``oauth``.
 
     Otherwise as ``OAuth2ClientCredentials``. A server that gives a new refresh token with each access token
-    has the old one replaced: ``on_rotated`` is told, so that it can be stored.
+    has the old one replaced: ``on_rotated`` is told, so that it can be stored. If it fails, so does the call,
+    and it is told again before the next use. When everybody who waits for a token leaves, the request for
+    it is given up, as any other is: a server that had rotated by then must accept the old one once more.
 
     Args:
         token_url: the token endpoint; https, unless it is on this machine.
@@ -209,7 +158,8 @@ class OAuth2RefreshToken(_OAuth2):
         client_auth: ``"basic"`` or ``"body"``.
         extra: more fields of the form.
         leeway: seconds before its end at which a token is fetched anew.
-        on_rotated: called with a new refresh token, before it is used.
+        on_rotated: a function, plain or ``async``, that is called with each new refresh token, as text,
+            before any call goes on.
         origins: urls of the only origins that tokens are sent to.
 
     Raises:
@@ -229,59 +179,94 @@ class OAuth2RefreshToken(_OAuth2):
         *,
         scope: str | Iterable[str] | None = None,
         client_auth: Literal["basic", "body"] = "basic",
-        extra: Mapping[str, str] | None = None,
+        extra: Mapping[str, str | SecretStr] | None = None,
         leeway: float = 30.0,
-        on_rotated: Callable[[str], Any] | None = None,
+        on_rotated: Callable[[str], object] | None = None,
         origins: Iterable[str] | None = None,
     ) -> None:
         super().__init__(
             token_url, client_id, client_secret,
             scope=scope, client_auth=client_auth, extra=extra, leeway=leeway, origins=origins,
         )  # fmt: skip
-        if on_rotated is not None and (not callable(on_rotated) or inspect.iscoroutinefunction(on_rotated)):
-            raise ApiConfigurationError("on_rotated: give a plain function of one text")
-        self._refresh_token = (
-            refresh_token.get_secret_value() if isinstance(refresh_token, SecretStr) else refresh_token
-        )
+        if on_rotated is not None and not callable(on_rotated):
+            raise ApiConfigurationError("on_rotated: give a function of one text, plain or async")
+        self._refresh_token = _text(refresh_token, "refresh_token")
         self._on_rotated = on_rotated
+        self._untold = False
+        self._at_work: asyncio.AbstractEventLoop | None = None
 
-    def _form(self) -> dict[str, str]:
-        return {**self._base_form(), "grant_type": "refresh_token", "refresh_token": self._refresh_token}
+    async def _fetch(self, caller: Caller) -> Token:
+        loop = asyncio.get_running_loop()
+        if self._at_work not in (None, loop) and not self._at_work.is_closed():
+            # Two requests with one refresh token look like theft: the server would withdraw all tokens.
+            raise ApiConfigurationError(
+                "the refresh token is in use on another event loop: use it on one at a time"
+            )
+        self._at_work = loop
+        try:
+            await self._tell()
+            token = await super()._fetch(caller)
+            await self._tell()
+        finally:
+            self._at_work = None
+        return token
 
-    def _keep(self, answer: Mapping[str, Any]) -> None:
-        new = answer.get("refresh_token")
-        if isinstance(new, str) and new and new != self._refresh_token:
+    def _came(self, granted: Granted) -> None:
+        new = granted.refresh_token
+        if new is not None and new != self._refresh_token:
             self._refresh_token = new
-            if self._on_rotated is not None:
-                self._on_rotated(new)
+            self._untold = True
+
+    async def _tell(self) -> None:
+        if self._untold and self._on_rotated is not None:
+            told = self._on_rotated(self._refresh_token.get_secret_value())
+            if inspect.isawaitable(told):
+                await told
+        self._untold = False
+
+    def _form(self) -> str:
+        client = _oauthlib_client()(self._client_id)
+        form: str = client.prepare_refresh_body(
+            client_id=self._client_id,
+            refresh_token=self._refresh_token.get_secret_value(),
+            scope=self._scope,
+            **self._shared_fields(),
+        )
+        return form
 
 
-def _check(token_url: str, client_auth: str) -> None:
-    parts = urlsplit(token_url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise ApiConfigurationError("token_url: secrets go there, so it must be https (or on this machine)")
-    if client_auth not in ("basic", "body"):
-        raise ApiConfigurationError('client_auth: give "basic" or "body"')
-
-
-def _oauthlib_client(client_id: str, auth: object) -> Any:
+def _oauthlib_client(asker: str = "OAuth2") -> Any:
     try:
         from oauthlib.oauth2 import BackendApplicationClient
     except ImportError:
-        raise ApiConfigurationError(
-            f'{type(auth).__name__} needs oauthlib: pip install "rxorch[oauth]"'
-        ) from None
-    if not isinstance(client_id, str) or not client_id:
-        raise ApiConfigurationError("client_id: give text")
-    return BackendApplicationClient(client_id)
+        raise ApiConfigurationError(f'{asker} needs oauthlib: pip install "rxorch[oauth]"') from None
+    return BackendApplicationClient
 
 
-def _code(body: str) -> str:
-    """The error code of RFC 6749, section 5.2, if the answer has one of its list."""
-    from pydantic_core import from_json
+def _text(value: object, field: str) -> SecretStr:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not isinstance(text, str):
+        raise ApiConfigurationError(f"{field}: give text, not {type(value).__name__}")
+    if not text or not text.isprintable():
+        raise ApiConfigurationError(f"{field}: empty, or with control characters in it")
+    return SecretStr(text)
 
-    try:
-        code = from_json(body).get("error")
-    except (ValueError, AttributeError):
-        code = dict(parse_qsl(body)).get("error")
-    return code if isinstance(code, str) and code in _CODES else "it gave no reason that is known"
+
+def _scope(scope: str | Iterable[str] | None) -> str | None:
+    if scope is None:
+        return None
+    if not isinstance(scope, str):
+        scopes = list(scope) if isinstance(scope, Iterable) else [None]
+        if not all(isinstance(each, str) for each in scopes):
+            raise ApiConfigurationError("scope: give text, or a list of texts")
+        scope = " ".join(map(str, scopes))
+    return _text(scope, "scope").get_secret_value()
+
+
+def _fields(extra: Mapping[str, str | SecretStr] | None) -> dict[str, SecretStr]:
+    fields = {} if extra is None else extra
+    if not isinstance(fields, Mapping) or not all(isinstance(name, str) for name in fields):
+        raise ApiConfigurationError("extra: give a mapping of names to texts")
+    for name in _OWN.intersection(fields):
+        raise ApiConfigurationError(f"extra: {name} cannot stand here")
+    return {name: _text(text, f"extra: {name[:40]}") for name, text in fields.items()}

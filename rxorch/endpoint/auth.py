@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from rxorch.endpoint.template import encode_query
-from rxorch.endpoint.tokens import TokenSource, plain_secret
+from rxorch.endpoint.tokens import TokenSource, Unpickled, plain_secret
 from rxorch.errors import ApiConfigurationError
 from rxorch.http.headers import check_headers
 from rxorch.http.origins import Origin, origin_of, origins_from
@@ -52,42 +52,55 @@ class Auth(Protocol):
         ...
 
 
-class TokenAuth:
+class TokenAuth(Unpickled):
     """Credentials that are one text on each request: given once, or fetched when they are needed.
 
     Fetched ones are shared by all who need them, kept while they are good, and fetched anew after a 401.
 
     Args:
-        secret: the text, or what gets it.
+        secret: the text, or what gets it: a function, or a source of its own.
         field: what errors call it.
         origins: urls of the only origins that they are sent to; None: whoever uses them says where.
         leeway: seconds before the end of a fetched token at which it is fetched anew.
     """
 
     def __init__(
-        self, secret: Secret, field: str, *, origins: Iterable[str] | None = None, leeway: float = 30.0
+        self,
+        secret: Secret | TokenSource,
+        field: str,
+        *,
+        origins: Iterable[str] | None = None,
+        leeway: float = 30.0,
     ) -> None:
         self.origins: frozenset[Origin] | None = None if origins is None else origins_from(origins)
         self._source: TokenSource | None = None
-        self._fixed = ""
-        if callable(secret) and not isinstance(secret, str | SecretStr):
-            self._source = TokenSource.of(secret, leeway=leeway, field=field)
+        self._fixed: SecretStr | None = None
+        if isinstance(secret, TokenSource):
+            self._source = secret
+        elif callable(secret) and not isinstance(secret, str | SecretStr):
+            self._source = TokenSource.of(secret, field=field, leeway=leeway, written=self.written)
         else:
-            self._fixed = plain_secret(secret, field)
+            self._fixed = SecretStr(self.written(secret, field))
 
     async def authorize(self, request: Request, caller: Caller) -> None:
         """Put the credentials on ``request``, if it goes where they may go."""
         if not self._may_go(request):
             return
-        token = self._fixed if self._source is None else await self._source.get(caller)
-        self.put(request, token)
+        if self._fixed is not None:
+            self.put(request, self._fixed.get_secret_value())
+        elif self._source is not None:
+            self.put(request, await self._source.get(request, caller))
 
     def refused(self, request: Request) -> bool:
         """Forget a fetched token that was refused; a fixed one there is no other for."""
         if self._source is None or not self._may_go(request):
             return False
         token = self.taken_from(request)
-        return token is not None and self._source.refused(token)
+        return token is not None and self._source.refused(request, token)
+
+    def written(self, secret: object, field: str) -> str:
+        """Make what stands on a request of the secret; raise ``ApiConfigurationError`` if it cannot."""
+        return plain_secret(secret, field)
 
     def put(self, request: Request, token: str) -> None:
         """Write the token on a request."""
@@ -102,9 +115,6 @@ class TokenAuth:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError(f"{type(self).__name__} holds a secret and is not pickled")
 
 
 class BearerAuth(TokenAuth):
@@ -126,7 +136,7 @@ class BearerAuth(TokenAuth):
 
     def __init__(
         self,
-        token: Secret,
+        token: Secret | TokenSource,
         *,
         scheme: str = "Bearer",
         origins: Iterable[str] | None = None,
@@ -147,9 +157,10 @@ class BasicAuth(TokenAuth):
     """User and password in the Authorization header (RFC 7617), as UTF-8.
 
     Args:
-        user: without a colon.
-        password: text or a ``SecretStr``.
+        user: without a colon: text or a ``SecretStr``, for some servers want a key here.
+        password: the password, or what gets it; it may be empty.
         origins: urls of the only origins that they are sent to.
+        leeway: see ``BearerAuth``.
 
     Raises:
         ApiConfigurationError: a colon in ``user``, or control characters.
@@ -159,21 +170,29 @@ class BasicAuth(TokenAuth):
         <BasicAuth>
     """
 
-    def __init__(self, user: str, password: str | SecretStr, *, origins: Iterable[str] | None = None) -> None:
-        text = password.get_secret_value() if isinstance(password, SecretStr) else password
-        if not isinstance(user, str) or not isinstance(text, str):
-            raise ApiConfigurationError("user and password: give text")
-        if ":" in user or not user.isprintable() or not text.isprintable():
-            raise ApiConfigurationError(
-                "user: no colon may be in it; and neither may have control characters"
-            )
-        super().__init__(b64encode(f"{user}:{text}".encode()).decode(), "password", origins=origins)
+    def __init__(
+        self,
+        user: str | SecretStr,
+        password: Secret,
+        *,
+        origins: Iterable[str] | None = None,
+        leeway: float = 30.0,
+    ) -> None:
+        self._user = SecretStr(_basic_part(user, "user"))
+        if ":" in self._user.get_secret_value():
+            raise ApiConfigurationError("user: no colon may be in it")
+        super().__init__(password, "password", origins=origins, leeway=leeway)
+
+    def written(self, secret: object, field: str) -> str:
+        pair = f"{self._user.get_secret_value()}:{_basic_part(secret, field)}"
+        return b64encode(pair.encode()).decode()
 
     def put(self, request: Request, token: str) -> None:
         request.headers = _with_header(request.headers, "Authorization", f"Basic {token}")
 
     def taken_from(self, request: Request) -> str | None:
-        return None
+        value = request.headers.get("Authorization", "")
+        return value.removeprefix("Basic ") if value.startswith("Basic ") else None
 
 
 class ApiKeyAuth(TokenAuth):
@@ -207,6 +226,8 @@ class ApiKeyAuth(TokenAuth):
             raise ApiConfigurationError('place: give "header" or "query"')
         if place == "header":
             check_headers({name: ""})
+        elif not isinstance(name, str) or not name or not name.isprintable():
+            raise ApiConfigurationError("name: give that of a parameter, as text")
         super().__init__(value, "value", origins=origins, leeway=leeway)
         self._name = name
         self._in_query = place == "query"
@@ -233,8 +254,14 @@ class ApiKeyAuth(TokenAuth):
         return request.url.query.get(self._name) if self._in_query else request.headers.get(self._name)
 
 
-class AllAuth:
-    """Several credentials on the same request.
+class AllAuth(Unpickled):
+    """Several credentials on the same request, for a server that wants all of them.
+
+    Args:
+        auths: the credentials; each goes where it may go.
+
+    Raises:
+        ApiConfigurationError: none is given, or something that is none.
 
     Example:
         >>> AllAuth(BearerAuth("s3cret"), ApiKeyAuth("X-Tenant-Key", "s3cret"))
@@ -242,12 +269,26 @@ class AllAuth:
     """
 
     def __init__(self, *auths: Auth) -> None:
+        if not auths or not all(isinstance(auth, Auth) for auth in auths):
+            raise ApiConfigurationError("AllAuth: give credentials such as BearerAuth(token), at least one")
         self._auths = auths
+
+    @property
+    def origins(self) -> frozenset[Origin] | None:
+        """The origins that they name; None if one of them names none."""
+        named: list[Any] = [getattr(auth, "origins", None) for auth in self._auths]
+        return None if None in named else frozenset().union(*named)
 
     async def authorize(self, request: Request, caller: Caller) -> None:
         """Put all of them on ``request``."""
+        taken: set[str] = set()
         for auth in self._auths:
+            before = request.headers
             await auth.authorize(request, caller)
+            put = {name.lower() for name, text in request.headers.items() if before.get(name) != text}
+            if not taken.isdisjoint(put):
+                raise ApiConfigurationError("AllAuth: two of its credentials go into the same header")
+            taken |= put
 
     def refused(self, request: Request) -> bool:
         """Tell each that they were refused; any of them may have been the reason."""
@@ -258,22 +299,22 @@ class AllAuth:
         return f"<AllAuth of {', '.join(type(auth).__name__ for auth in self._auths)}>"
 
 
-class Bound:
-    """Credentials for certain origins only."""
+class Bound(Unpickled):
+    """Credentials for certain origins only; see ``bound``."""
 
     def __init__(self, auth: Auth, origins: frozenset[Origin]) -> None:
+        self.origins = origins
         self._auth = auth
-        self._origins = origins
 
     async def authorize(self, request: Request, caller: Caller) -> None:
-        if origin_of(request.url) in self._origins:
+        if origin_of(request.url) in self.origins:
             await self._auth.authorize(request, caller)
 
     def refused(self, request: Request) -> bool:
-        return origin_of(request.url) in self._origins and self._auth.refused(request)
+        return origin_of(request.url) in self.origins and self._auth.refused(request)
 
     def __repr__(self) -> str:
-        return f"<{self._auth!r} for {len(self._origins)} origins>"
+        return f"<{self._auth!r} for {len(self.origins)} origins>"
 
 
 def bound(auth: Auth, origins: Iterable[str]) -> Auth:
@@ -291,6 +332,15 @@ def bound(auth: Auth, origins: Iterable[str]) -> Auth:
         <<BearerAuth> for 1 origins>
     """
     return Bound(auth, origins_from(origins))
+
+
+def _basic_part(secret: object, field: str) -> str:
+    text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+    if not isinstance(text, str):
+        raise ApiConfigurationError(f"{field}: give text or a SecretStr, not {type(secret).__name__}")
+    if not text.isprintable():  # so there is no lone surrogate either
+        raise ApiConfigurationError(f"{field}: no control characters may be in it (RFC 7617)")
+    return text
 
 
 def _with_header(headers: dict[str, str], name: str, value: str) -> dict[str, str]:

@@ -131,7 +131,7 @@ class Exchange:
             except ApiError as error:
                 error.url = redact_url(plain.url)  # a key in the query is a secret, whatever it is called
                 raise
-            if answer.status == 401 and auth is not None and not call.renewed:
+            if answer.status == 401 and auth is not None:
                 call.renewable = auth.refused(request)
             if self._redirects is None:
                 return answer

@@ -15,7 +15,7 @@ DEFAULT_MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 """The largest body that is read, on the wire and after decompression, unless a request says otherwise."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False, weakref_slot=True)
 class Request:
     """One HTTP request, ready to go. Mutable: a hook may still change it before it is sent.
 
