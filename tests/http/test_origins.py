@@ -79,7 +79,18 @@ def test_addresses_are_compared_by_what_they_mean() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    ["", [], "api.example.com", "/users", "ftp://a.test", "https://", None, 7, [None], "https://a.test:99999"],
+    [
+        "",
+        [],
+        "api.example.com",
+        "/users",
+        "ftp://a.test",
+        "https://",
+        None,
+        7,
+        [None],
+        "https://a.test:99999",
+    ],
 )
 def test_what_is_no_origin(given: Any) -> None:
     with pytest.raises(ApiConfigurationError, match="origins: give"):
