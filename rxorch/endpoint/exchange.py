@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from rxorch.endpoint.auth import Auth
 from rxorch.endpoint.redirects import RedirectPolicy, next_hop
 from rxorch.errors import ApiError, ApiHttpError
+from rxorch.http.body import StreamedBody
 from rxorch.http.origins import same_origin
 from rxorch.http.redaction import redact_url
 from rxorch.http.request import Request
@@ -132,7 +133,7 @@ class Exchange:
                 error.url = redact_url(plain.url)  # a key in the query is a secret, whatever it is called
                 raise
             if answer.status == 401 and auth is not None:
-                call.renewable = auth.refused(request)
+                call.renewable = auth.refused(request) and _can_go_again(request)
             if self._redirects is None:
                 return answer
             # From the request without credentials: where they go is decided for each hop anew.
@@ -152,6 +153,10 @@ class Exchange:
         if self._at_home and not same_origin(request.url, call.built.url):
             return None
         return self.auth
+
+
+def _can_go_again(request: Request) -> bool:
+    return not isinstance(request.body, StreamedBody) or request.body.repeatable
 
 
 def _own(request: Request) -> Request:
