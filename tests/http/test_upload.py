@@ -388,3 +388,36 @@ def test_iterators_are_iterable() -> None:
 
     assert not StreamedBody(pieces()).repeatable
     assert StreamedBody(pieces).repeatable
+
+
+async def test_a_body_of_known_length_is_over_with_its_last_byte(transport: AioHttpTransport) -> None:
+    # A source may take its time to say that there is no more; the server need not wait for that.
+    async def lingering() -> AsyncIterator[bytes]:
+        yield b"hello"
+        await asyncio.get_running_loop().create_future()
+
+    async def answer_all(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.answer()
+
+    async with RawServer(answer_all) as server:
+        for _ in range(2):
+            response = await transport.send(post(server.url, StreamedBody(lingering, length=5)))
+            assert response.status == 200
+        assert server.connections == 1
+        await transport.aclose()
+
+
+async def test_a_refusal_stops_the_body_at_once(transport: AioHttpTransport) -> None:
+    async def refuse(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 8\r\n\r\n")
+        await peer.gone()
+
+    source = Source()
+    request = post("", StreamedBody(source.read))
+    async with RawServer(refuse, length_of_body=False) as server:
+        request.url = URL(server.url)
+        async with transport.stream(request) as response:
+            assert (response.status, source.open) == (413, 0)
