@@ -184,8 +184,7 @@ class ApiClient(Caller):
         >>> asyncio.run(main())
         7
         """
-        # Checked where it is used; a model that is validated here would cost more than all the rest.
-        request = ApiRequestModel.model_construct(
+        request = ApiRequestModel.unchecked(
             url=url, method=method, headers=headers, params=params, data=data, json_payload=json_payload,
             timeout=timeout, response_key=response_key, model=model,
         )  # fmt: skip

@@ -54,6 +54,20 @@ class ApiRequestModel(BaseModel):
     response_key: str | None = None
     model: Any = None
 
+    @classmethod
+    def unchecked(cls, **fields: Any) -> ApiRequestModel:
+        """A request with these fields as they are: all of them are looked at where the request is written.
+
+        As ``model_construct``, for a fifth of its time; every field must be given.
+        """
+        made = cls.__new__(cls)
+        set_slot = object.__setattr__
+        set_slot(made, "__dict__", fields)
+        set_slot(made, "__pydantic_fields_set__", _ALL_FIELDS)
+        set_slot(made, "__pydantic_extra__", None)
+        set_slot(made, "__pydantic_private__", None)
+        return made
+
     def copied(self) -> ApiRequestModel:
         """A copy for one attempt: what hooks change on it, the next attempt does not see."""
         copy = self.model_copy()
@@ -74,3 +88,6 @@ class ApiRequestModel(BaseModel):
         for name in ("timeout", "response_key", "model"):
             if getattr(self, name) is not None:
                 yield name, getattr(self, name)
+
+
+_ALL_FIELDS = set(ApiRequestModel.model_fields)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from yarl import URL
 
 from rxorch.endpoint.build import ACCEPT, USER_AGENT
+from rxorch.endpoint._placeholders import CONTROL
 from rxorch.endpoint.encoding import Body, encode_body
 from rxorch.endpoint.template import encode_query, is_relative
 from rxorch.errors import ApiConfigurationError, ApiValidationError
@@ -39,7 +40,7 @@ def parse_url(text: str, base_url: str | None = None) -> URL:
         if base_url is None:
             raise _refused("is a path, and the client has no base_url to put it behind")
         text = base_url.rstrip("/") + text
-    if text != text.strip() or any(ord(each) < 32 or ord(each) == 127 for each in text):
+    if text != text.strip() or CONTROL.search(text):
         raise _refused("has white space around it, or control characters in it")
     try:
         url = URL(text)
@@ -47,7 +48,7 @@ def parse_url(text: str, base_url: str | None = None) -> URL:
         raise _refused("is not valid") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise _refused("must begin with http:// or https:// and name a host")
-    return url.with_fragment(None)
+    return url.with_fragment(None) if url.raw_fragment else url
 
 
 def write_request(
