@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from yarl import URL
-
 from rxorch.errors import ApiConfigurationError
+from rxorch.http.proxy import Proxy
 from rxorch.http.tls import TlsOptions
 
 if TYPE_CHECKING:
@@ -72,16 +72,19 @@ def build_client(
     if max_idle is not None:
         builder.pool_max_idle_per_host(max_idle)
     if proxy is not None:
-        builder.proxy(_proxy(proxy))
-    _speak_tls(builder, tls or TlsOptions())
+        builder.proxy(_by_way_of(Proxy(proxy)))
     try:
+        if tls is not None:
+            _speak_tls(builder, tls)
         return builder.build()
-    except (import_pyreqwest().PyreqwestError, ValueError, RuntimeError) as failure:
-        if "fork" in str(failure):
-            raise ApiConfigurationError(
-                "pyreqwest was used before this process was forked; start processes by 'spawn'"
-            ) from None
-        raise ApiConfigurationError("pyreqwest does not accept the certificates or the key of tls") from None
+    except RuntimeError:
+        raise ApiConfigurationError(
+            "pyreqwest was used before this process was forked; start processes by 'spawn'"
+        ) from None
+    except ApiConfigurationError:
+        raise
+    except (import_pyreqwest().PyreqwestError, ValueError):
+        raise ApiConfigurationError("tls: pyreqwest does not accept a certificate or the key") from None
 
 
 def _seconds(name: str, value: float) -> timedelta:
@@ -90,51 +93,28 @@ def _seconds(name: str, value: float) -> timedelta:
     return timedelta(seconds=value)
 
 
-def _proxy(text: str) -> ProxyBuilder:
-    try:
-        url = URL(text)
-        if url.scheme not in ("http", "https") or not url.host:
-            raise ValueError
-        proxy = import_pyreqwest().ProxyBuilder.all(str(url.with_user(None).with_password(None)))
-    except ValueError:
-        raise ApiConfigurationError("proxy must be a url that begins with http:// or https://") from None
-    if url.user is not None or url.password is not None:
-        proxy = proxy.basic_auth(url.user or "", url.password or "")
-    return proxy
+def _by_way_of(proxy: Proxy) -> ProxyBuilder:
+    way = import_pyreqwest().ProxyBuilder.all(str(proxy.url))
+    return way.custom_http_auth(proxy.authorization) if proxy.authorization else way
 
 
 def _speak_tls(builder: ClientBuilder, tls: TlsOptions) -> None:
-    if tls.minimum not in ("1.2", "1.3"):
-        raise ApiConfigurationError("tls.minimum must be '1.2' or '1.3'")
     if tls.key_password is not None:
-        raise ApiConfigurationError("the transport 'pyreqwest' cannot open a key with tls.key_password")
+        raise ApiConfigurationError("tls: pyreqwest opens no key with key_password; give the key unencrypted")
+    tls.context()  # what is wrong with the files is said there
     builder.min_tls_version("TLSv1.2" if tls.minimum == "1.2" else "TLSv1.3")
     builder.danger_accept_invalid_certs(not tls.verify)
-    try:
-        if tls.ca_file is not None:
-            _trust(builder, _file("ca_file", tls.ca_file))
-        if tls.certificate is not None:
-            identity = _file("certificate", tls.certificate)
-            if tls.key is not None:
-                identity += b"\n" + _file("key", tls.key)
-            builder.identity_pem(identity)
-    except ValueError as failure:
-        if isinstance(failure, ApiConfigurationError):
-            raise
-        raise ApiConfigurationError("a file of tls does not hold what it should (PEM)") from None
+    if tls.ca_file is not None:
+        for certificate in _certificates(Path(tls.ca_file).read_bytes()):
+            builder.add_root_certificate_pem(certificate)
+    if tls.certificate is not None:
+        identity = Path(tls.certificate).read_bytes()
+        if tls.key is not None:
+            identity += b"\n" + Path(tls.key).read_bytes()
+        builder.identity_pem(identity)
 
 
-def _trust(builder: ClientBuilder, pem: bytes) -> None:
-    end = b"-----END CERTIFICATE-----"
-    certificates = [part + end for part in pem.split(end)[:-1]]
-    if not certificates:
-        raise ApiConfigurationError("tls.ca_file has no certificate in it (PEM)")
-    for certificate in certificates:
-        builder.add_root_certificate_pem(certificate[certificate.index(b"-----BEGIN") :])
-
-
-def _file(name: str, path: str | Path) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as failure:
-        raise ApiConfigurationError(f"tls.{name} cannot be read: {failure.strerror}") from None
+def _certificates(pem: bytes) -> Iterator[bytes]:
+    begin, end = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+    for part in pem.split(begin)[1:]:
+        yield begin + part.partition(end)[0] + end

@@ -27,9 +27,8 @@ from rxorch.http._reqwest_exchange import Exchange
 from rxorch.http._reqwest_exit import is_exiting, settle_at_exit
 from rxorch.http._reqwest_failures import as_api_error, is_unsent
 from rxorch.http._reqwest_upload import BytesUpload, StreamUpload, Upload
-from rxorch.http._wire import DefaultHeaders, Origin, encode_head
+from rxorch.http._wire import DefaultHeaders, Origins, encode_head
 from rxorch.http.body import StreamedBody
-from rxorch.http.redaction import redact_url
 from rxorch.http.request import Request
 from rxorch.http.response import Response
 from rxorch.http.streamed import StreamedResponse
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from pyreqwest.request import StreamRequest
 
 __all__ = ["PyreqwestTransport"]
-
-_MAX_ORIGINS = 1024
 
 
 class PyreqwestTransport:
@@ -57,17 +54,20 @@ class PyreqwestTransport:
       side. A body that is still going out, and an answer that has begun, end at once with their connection.
     - **Connections are not kept unless you say so.** A kept one is looked at by the other thread, when that
       comes round to it; so what a server says unasked just before the next request may be taken for the
-      answer to that (``AioHttpTransport`` looks at the socket itself, and sees what has arrived). Late answers
-      to cancelled requests are no danger. ``connection_reuse=True`` is for servers that say nothing unasked,
-      not even a 408 before they close: then it is fast.
+      answer to that (``AioHttpTransport`` looks at the socket itself, and sees what has arrived). Late
+      answers to cancelled requests are no danger. ``connection_reuse=True`` is for servers that say nothing
+      unasked, not even a 408 before they close: then it is fast.
     - A server that speaks on a fresh connection before it is asked is believed.
     - ``silence`` limits the time in which a server says nothing.
     - A url that reqwest would change is refused: dot segments, also encoded ones, and characters that a
       browser would encode.
     - ``Response.reason`` is empty. Names of request headers go out in title case. A header of the answer
       whose value is not ASCII is left out.
+    - A ``StreamedBody`` that the server refuses half-way is sent on until the answer was read.
     - Heads of answers may be longer (up to about 400 kB).
-    - ``tls.ca_file`` is trusted in addition to what the system trusts.
+    - ``tls.ca_file`` is trusted in addition to what the system trusts, not in its place; ``tls.key_password``
+      cannot be used; and a certificate that is its own authority (self-signed, CA:TRUE) is trusted for no
+      server.
     - Closing lets the idle connections go, which the other thread closes in its own time.
 
     Args:
@@ -78,7 +78,7 @@ class PyreqwestTransport:
             the answer, after which the connection is given up.
         user_agent: value of the User-Agent header, for requests that have none.
         tls: whom to trust over https; the default trusts what the system trusts.
-        proxy: url of a proxy (http or https, with user and password if need be) that everything goes through.
+        proxy: url of the proxy that all requests go through (``"http://user:password@host:port"``).
 
     Attributes:
         sends: requests put on a connection so far. One that failed to connect is not among them.
@@ -107,10 +107,12 @@ class PyreqwestTransport:
         tls: TlsOptions | None = None,
         proxy: str | None = None,
     ) -> None:
+        if limit < 0:
+            raise ApiConfigurationError("limit is a number of requests; 0 is no limit")
         self.sends = 0
         self._reuse = connection_reuse
         self._defaults = DefaultHeaders(user_agent)
-        self._origins: dict[tuple[str, str], Origin] = {}
+        self._origins = Origins(None, None, user_agent)
         self._places = asyncio.Semaphore(limit) if limit else None
         self._open: set[Exchange] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -182,7 +184,7 @@ class PyreqwestTransport:
 
     def _exchange(self, request: Request) -> Exchange:
         client = self._running()
-        origin = self._origin(request.url)
+        origin = self._origins.of(request.url)
         # The head that the other transport would send, so that the same is checked, and the same goes out.
         head = encode_head(request, origin, self._defaults, close=not self._reuse).decode()
         lines = (line.partition(": ") for line in head.split("\r\n")[1:-2])
@@ -248,15 +250,6 @@ class PyreqwestTransport:
             request.sent = sent
             self.sends += 1 if sent else -1
 
-    def _origin(self, url: URL) -> Origin:
-        key = (url.scheme, url.raw_authority)
-        origin = self._origins.get(key)
-        if origin is None:
-            if len(self._origins) >= _MAX_ORIGINS:
-                self._origins.clear()
-            origin = self._origins[key] = Origin(url)
-        return origin
-
     def _running(self) -> Client:
         client = self._client
         if client is None or is_exiting():
@@ -280,4 +273,4 @@ def _check_limit(request: Request) -> None:
 
 def _name(error: ApiError, request: Request) -> None:
     error.endpoint = error.endpoint or request.endpoint
-    error.url = error.url or redact_url(request.url)
+    error.url = error.url or request.shown_url

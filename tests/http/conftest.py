@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pytest
 
 from rxorch.http import AioHttpTransport
-from rxorch.http.choosing import make_transport as make_by_name
+from rxorch.http.choosing import make_transport as by_name
 from rxorch.http.pyreqwest_transport import PyreqwestTransport
 
 AnyTransport = AioHttpTransport | PyreqwestTransport
@@ -17,6 +17,11 @@ TestT = TypeVar("TestT", bound=Callable[..., object])
 
 BOTH = ("aiohttp", "pyreqwest")
 """``KINDS = BOTH`` in a module: its tests run on both transports."""
+
+
+def make_by_name(kind: str, **options: Any) -> Any:
+    """A transport of this kind, which the test closes by itself."""
+    return by_name(kind, **options)  # type: ignore[arg-type]
 
 
 def only(kind: str) -> Callable[[TestT], TestT]:
@@ -51,7 +56,7 @@ async def make_transport(kind: str) -> AsyncIterator[MakeTransport]:
 
     def make(**options: Any) -> Any:
         options.setdefault("connection_reuse", True)  # not the default of both
-        made.append(make_by_name(kind, **options))  # type: ignore[arg-type]
+        made.append(make_by_name(kind, **options))
         return made[-1]
 
     yield make

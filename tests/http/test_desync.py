@@ -14,8 +14,7 @@ from yarl import URL
 
 from rxorch.errors import ApiNetworkError
 from rxorch.http import Request
-from rxorch.http.choosing import make_transport as make_by_name
-from tests.http.conftest import BOTH, AnyTransport, MakeTransport
+from tests.http.conftest import BOTH, AnyTransport, MakeTransport, make_by_name
 from tests.http.raw import ok
 
 KINDS = BOTH
@@ -133,7 +132,7 @@ async def wrong_answers(transport: AnyTransport, url: str, numbers: range) -> in
 @pytest.mark.parametrize("at_once", [1, 20])
 async def test_no_wrong_answer_in_10_000_by_default(kind: str, at_once: int) -> None:
     """pyreqwest keeps no connection by default, and so can be told anything; aiohttp sees what is there."""
-    transport = make_by_name(kind)  # type: ignore[arg-type]
+    transport = make_by_name(kind)
     async with served(talkative(random.Random(7), later=kind == "pyreqwest")) as url:
         wrong = await asyncio.gather(
             *(wrong_answers(transport, url, range(first, 5_000, at_once)) for first in range(at_once))

@@ -11,10 +11,9 @@ from aiohttp import web
 from yarl import URL
 
 from rxorch.errors import ApiConfigurationError, ApiNetworkError
-from rxorch.http import Request
-from rxorch.http.choosing import make_transport as make_by_name
+from rxorch.http import AioHttpTransport, Request
 from tests.conftest import ServeLoopback
-from tests.http.conftest import BOTH, AnyTransport, MakeTransport, only
+from tests.http.conftest import BOTH, AnyTransport, MakeTransport, make_by_name, only
 from tests.http.raw import Peer, RawServer
 from tests.support.loopback import Loopback
 
@@ -100,7 +99,7 @@ async def test_cancelling_at_every_turn_of_the_loop_leaves_nothing(
 
 
 @only("aiohttp")
-async def test_cancelling_a_name_lookup(transport: AnyTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancelling_a_name_lookup(transport: AioHttpTransport, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
 
     def hang(*args: object, **options: object) -> list[Any]:

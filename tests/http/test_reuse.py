@@ -16,7 +16,7 @@ from aiohttp import StreamReader
 from yarl import URL
 
 from rxorch.errors import ApiNetworkError, ApiProtocolError
-from rxorch.http import Request
+from rxorch.http import AioHttpTransport, Request
 from tests.http.conftest import BOTH, AnyTransport, MakeTransport, only
 from tests.http.raw import Peer, RawServer, ok
 
@@ -142,7 +142,7 @@ async def test_a_second_answer_behind_the_first_is_not_given_to_anybody(
 
 @only("aiohttp")
 async def test_a_server_that_speaks_first_gets_no_request(
-    transport: AnyTransport, monkeypatch: pytest.MonkeyPatch
+    transport: AioHttpTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
 

@@ -387,7 +387,7 @@ def test_iterators_are_iterable() -> None:
     assert StreamedBody(pieces).repeatable
 
 
-async def test_a_body_of_known_length_is_over_with_its_last_byte(transport: AioHttpTransport) -> None:
+async def test_a_body_of_known_length_is_over_with_its_last_byte(transport: AnyTransport) -> None:
     # A source may take its time to say that there is no more; the server need not wait for that.
     async def lingering() -> AsyncIterator[bytes]:
         yield b"hello"
@@ -406,7 +406,8 @@ async def test_a_body_of_known_length_is_over_with_its_last_byte(transport: AioH
         await transport.aclose()
 
 
-async def test_a_refusal_stops_the_body_at_once(transport: AioHttpTransport) -> None:
+@only("aiohttp")
+async def test_a_refusal_stops_the_body_at_once(transport: AnyTransport) -> None:
     async def refuse(peer: Peer) -> None:
         await peer.request()
         await peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 8\r\n\r\n")
