@@ -17,8 +17,10 @@ from yarl import URL
 
 from rxorch.errors import ApiNetworkError, ApiProtocolError
 from rxorch.http import AioHttpTransport, Request
-from tests.http.conftest import MakeTransport
+from tests.http.conftest import BOTH, AnyTransport, MakeTransport, only
 from tests.http.raw import Peer, RawServer, ok
+
+KINDS = BOTH
 
 
 class Wire:
@@ -57,7 +59,7 @@ async def wire() -> AsyncIterator[Wire]:
     wire.close()
 
 
-async def exchange(transport: AioHttpTransport, wire: Wire, answer: bytes) -> socket.socket:
+async def exchange(transport: AnyTransport, wire: Wire, answer: bytes) -> socket.socket:
     """One request over a connection that the server accepts now."""
     serving = asyncio.ensure_future(wire.serve(ok(answer)))
     response = await transport.send(Request("GET", wire.url))
@@ -80,10 +82,11 @@ UNASKED = {
 }
 
 
+@only("aiohttp")
 @pytest.mark.parametrize("unread", [True, False], ids=["in the socket", "read by the loop"])
 @pytest.mark.parametrize("unasked", UNASKED.values(), ids=UNASKED.keys())
 async def test_bytes_on_an_idle_connection_are_refused(
-    transport: AioHttpTransport, wire: Wire, unasked: bytes, unread: bool
+    transport: AnyTransport, wire: Wire, unasked: bytes, unread: bool
 ) -> None:
     first = await exchange(transport, wire, b"one")
     first.send(unasked)
@@ -95,10 +98,11 @@ async def test_bytes_on_an_idle_connection_are_refused(
     assert await has_ended(first)
 
 
+@only("aiohttp")
 @pytest.mark.parametrize("unread", [True, False], ids=["in the socket", "seen by the loop"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_connection_that_the_server_closed_is_noticed_before_the_request(
-    transport: AioHttpTransport, wire: Wire, method: str, unread: bool
+    transport: AnyTransport, wire: Wire, method: str, unread: bool
 ) -> None:
     first = await exchange(transport, wire, b"one")
     first.shutdown(socket.SHUT_WR)
@@ -111,8 +115,9 @@ async def test_a_connection_that_the_server_closed_is_noticed_before_the_request
     assert (transport.sends, len(wire.accepted)) == (2, 2)
 
 
+@only("aiohttp")
 async def test_the_first_half_of_a_late_answer_is_at_worst_an_error(
-    transport: AioHttpTransport, wire: Wire
+    transport: AnyTransport, wire: Wire
 ) -> None:
     first = await exchange(transport, wire, b"one")
     late = ok(b"WRONG")
@@ -126,7 +131,7 @@ async def test_the_first_half_of_a_late_answer_is_at_worst_an_error(
 
 
 async def test_a_second_answer_behind_the_first_is_not_given_to_anybody(
-    transport: AioHttpTransport, wire: Wire
+    transport: AnyTransport, wire: Wire
 ) -> None:
     serving = asyncio.ensure_future(wire.serve(ok(b"one") + ok(b"WRONG")))
     assert (await transport.send(Request("GET", wire.url))).content == b"one"
@@ -135,6 +140,7 @@ async def test_a_second_answer_behind_the_first_is_not_given_to_anybody(
     assert second is not first
 
 
+@only("aiohttp")
 async def test_a_server_that_speaks_first_gets_no_request(
     transport: AioHttpTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,7 +177,7 @@ async def test_a_server_that_speaks_first_gets_no_request(
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "POST"])
 @pytest.mark.parametrize("end", ["finish", "reset"])
 async def test_a_failed_request_is_not_repeated_by_itself(
-    transport: AioHttpTransport, method: str, end: str
+    transport: AnyTransport, method: str, end: str
 ) -> None:
     requests: list[bytes] = []
 
@@ -194,7 +200,7 @@ async def test_a_failed_request_is_not_repeated_by_itself(
 @pytest.mark.parametrize(
     "answer", [ok(b"x", "Connection: close"), ok(b"x").replace(b"HTTP/1.1", b"HTTP/1.0")]
 )
-async def test_what_the_server_will_not_keep_is_not_kept(transport: AioHttpTransport, answer: bytes) -> None:
+async def test_what_the_server_will_not_keep_is_not_kept(transport: AnyTransport, answer: bytes) -> None:
     async def talk(peer: Peer) -> None:
         await peer.request()
         await peer.send(answer)
@@ -206,7 +212,7 @@ async def test_what_the_server_will_not_keep_is_not_kept(transport: AioHttpTrans
         assert server.connections == 2
 
 
-async def test_an_answer_before_the_whole_request_ends_the_connection(transport: AioHttpTransport) -> None:
+async def test_an_answer_before_the_whole_request_ends_the_connection(transport: AnyTransport) -> None:
     read: list[int] = []
 
     async def impatient(peer: Peer) -> None:
@@ -226,7 +232,8 @@ async def test_an_answer_before_the_whole_request_ends_the_connection(transport:
     assert max(read) < len(body)
 
 
-async def test_a_long_lived_connection_gathers_nothing(transport: AioHttpTransport) -> None:
+@only("aiohttp")
+async def test_a_long_lived_connection_gathers_nothing(transport: AnyTransport) -> None:
     async def talk(peer: Peer) -> None:
         while True:
             await peer.request()
@@ -272,7 +279,7 @@ async def late_answers(peer: Peer, chance: random.Random, *, visible: bool) -> N
             await peer.send(ok(path))
 
 
-async def give_up(transport: AioHttpTransport, url: URL, turns: int) -> None:
+async def give_up(transport: AnyTransport, url: URL, turns: int) -> None:
     task = asyncio.ensure_future(transport.send(Request("GET", url)))
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -280,7 +287,7 @@ async def give_up(transport: AioHttpTransport, url: URL, turns: int) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def wrong_answers(transport: AioHttpTransport, count: int, *, visible: bool) -> int:
+async def wrong_answers(transport: AnyTransport, count: int, *, visible: bool) -> int:
     chance = random.Random(7)
     wrong = 0
 
@@ -297,8 +304,9 @@ async def wrong_answers(transport: AioHttpTransport, count: int, *, visible: boo
     return wrong
 
 
+@only("aiohttp")
 async def test_no_wrong_answer_in_10_000_from_a_server_whose_late_answers_can_be_seen(
-    transport: AioHttpTransport,
+    transport: AnyTransport,
 ) -> None:
     assert await wrong_answers(transport, 10_000, visible=True) == 0
     assert transport.sends >= 10_000

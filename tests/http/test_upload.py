@@ -12,12 +12,14 @@ from aioresponses import CallbackResult, aioresponses
 from yarl import URL
 
 from rxorch.errors import ApiNetworkError, ApiValidationError
-from rxorch.http import AioHttpTransport, Request
+from rxorch.http import Request
 from rxorch.http.body import StreamedBody
 from tests.conftest import ServeLoopback
-from tests.http.conftest import MakeTransport
+from tests.http.conftest import BOTH, AnyTransport, MakeTransport, only
 from tests.http.raw import Peer, RawServer
 from tests.http.test_aioresponses import answers_of_this_aiohttp as answers_of_this_aiohttp
+
+KINDS = BOTH
 
 PIECE = b"x" * 64 * 1024
 MANY = 1000
@@ -66,7 +68,7 @@ async def echo(request: web.Request) -> dict[str, Any]:
 @pytest.mark.parametrize("size", [0, 1, 1000, 64 * 1024, 3_000_001])
 @pytest.mark.parametrize("known", [True, False])
 async def test_a_body_arrives_as_it_was_made(
-    loopback: ServeLoopback, transport: AioHttpTransport, size: int, known: bool
+    loopback: ServeLoopback, transport: AnyTransport, size: int, known: bool
 ) -> None:
     server = await loopback({"POST /up": echo})
     content = bytes(range(256)) * (size // 256) + b"y" * (size % 256)
@@ -84,24 +86,20 @@ async def test_a_body_arrives_as_it_was_made(
     assert (transport.sends, server.connections_made) == (3, 1)
 
 
-async def test_a_content_type_of_the_request_stands(
-    loopback: ServeLoopback, transport: AioHttpTransport
-) -> None:
+async def test_a_content_type_of_the_request_stands(loopback: ServeLoopback, transport: AnyTransport) -> None:
     server = await loopback({"POST /up": echo})
     request = post(server.url + "/up", StreamedBody([b"{}"]), headers={"content-type": "application/json"})
     await transport.send(request)
     assert server.seen[0].headers.getall("Content-Type") == ["application/json"]
 
 
-async def test_no_content_type_begins_another_header(transport: AioHttpTransport) -> None:
+async def test_no_content_type_begins_another_header(transport: AnyTransport) -> None:
     body = StreamedBody([b"{}"], content_type="text/plain\r\nX-Admin: yes")
     with pytest.raises(ApiValidationError, match="content_type"):
         await transport.send(post("http://127.0.0.1:9/", body))
 
 
-async def test_what_can_be_sent_once_is_sent_once(
-    loopback: ServeLoopback, transport: AioHttpTransport
-) -> None:
+async def test_what_can_be_sent_once_is_sent_once(loopback: ServeLoopback, transport: AnyTransport) -> None:
     server = await loopback({"POST /up": echo})
     request = post(server.url + "/up", StreamedBody(iter([b"once"])))
     await transport.send(request)
@@ -111,7 +109,7 @@ async def test_what_can_be_sent_once_is_sent_once(
     assert caught.value.endpoint == "up"
 
 
-async def test_a_source_is_read_no_faster_than_the_server_reads(transport: AioHttpTransport) -> None:
+async def test_a_source_is_read_no_faster_than_the_server_reads(transport: AnyTransport) -> None:
     goes_on = asyncio.Event()
 
     async def hesitate(peer: Peer) -> None:
@@ -134,9 +132,7 @@ async def test_a_source_is_read_no_faster_than_the_server_reads(transport: AioHt
 
 
 @pytest.mark.parametrize("length", [len(PIECE) * MANY, None])
-async def test_a_refusal_before_the_end_is_the_answer(
-    transport: AioHttpTransport, length: int | None
-) -> None:
+async def test_a_refusal_before_the_end_is_the_answer(transport: AnyTransport, length: int | None) -> None:
     async def refuse(peer: Peer) -> None:
         await peer.request()
         await peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 8\r\n\r\ntoo much")
@@ -150,7 +146,7 @@ async def test_a_refusal_before_the_end_is_the_answer(
 
 
 async def test_an_answer_may_come_while_the_rest_is_sent(
-    loopback: ServeLoopback, transport: AioHttpTransport
+    loopback: ServeLoopback, transport: AnyTransport
 ) -> None:
     async def upper(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse()
@@ -182,7 +178,7 @@ async def test_an_answer_may_come_while_the_rest_is_sent(
     await runner.cleanup()
 
 
-async def test_an_answer_that_ends_before_the_body_ends_the_connection(transport: AioHttpTransport) -> None:
+async def test_an_answer_that_ends_before_the_body_ends_the_connection(transport: AnyTransport) -> None:
     async def impatient(peer: Peer) -> None:
         await peer.request()
         await peer.answer(b"enough")
@@ -203,7 +199,7 @@ async def test_an_answer_that_ends_before_the_body_ends_the_connection(transport
 )
 @pytest.mark.parametrize("length", [len(PIECE) * MANY, None])
 async def test_an_error_of_the_source_is_the_error_of_the_call(
-    transport: AioHttpTransport, error: Exception, length: int | None
+    transport: AnyTransport, error: Exception, length: int | None
 ) -> None:
     whole: list[bool] = []
 
@@ -224,7 +220,7 @@ async def test_an_error_of_the_source_is_the_error_of_the_call(
 
 
 async def test_a_source_that_fails_at_once_costs_no_connection(
-    loopback: ServeLoopback, transport: AioHttpTransport
+    loopback: ServeLoopback, transport: AnyTransport
 ) -> None:
     server = await loopback({"POST /up": echo})
     source = Source(fails_after=0)
@@ -235,7 +231,7 @@ async def test_a_source_that_fails_at_once_costs_no_connection(
 
 
 @pytest.mark.parametrize(("length", "says"), [(3, "more than the 3 bytes"), (5, "has 4 bytes")])
-async def test_a_length_is_held_to(transport: AioHttpTransport, length: int, says: str) -> None:
+async def test_a_length_is_held_to(transport: AnyTransport, length: int, says: str) -> None:
     async def read_on(peer: Peer) -> None:
         await peer.request()
         await peer.gone()
@@ -246,7 +242,7 @@ async def test_a_length_is_held_to(transport: AioHttpTransport, length: int, say
     assert (caught.value.endpoint, caught.value.url) == ("up", server.url)
 
 
-async def test_cancelling_closes_source_and_connection(transport: AioHttpTransport) -> None:
+async def test_cancelling_closes_source_and_connection(transport: AnyTransport) -> None:
     begun = asyncio.Event()
 
     async def read_nothing(peer: Peer) -> None:
@@ -264,7 +260,7 @@ async def test_cancelling_closes_source_and_connection(transport: AioHttpTranspo
     assert source.open == 0
 
 
-async def test_cancelling_a_source_that_waits(transport: AioHttpTransport) -> None:
+async def test_cancelling_a_source_that_waits(transport: AnyTransport) -> None:
     waits = asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
@@ -284,7 +280,7 @@ async def test_cancelling_a_source_that_waits(transport: AioHttpTransport) -> No
             await sending
 
 
-async def test_a_connection_that_breaks_in_the_middle(transport: AioHttpTransport) -> None:
+async def test_a_connection_that_breaks_in_the_middle(transport: AnyTransport) -> None:
     async def break_off(peer: Peer) -> None:
         await peer.request()
         peer.reset()
@@ -315,7 +311,7 @@ async def test_closing_the_transport_ends_an_upload(make_transport: MakeTranspor
     assert source.open == 0
 
 
-async def test_a_connection_that_cannot_be_made_closes_the_source(transport: AioHttpTransport) -> None:
+async def test_a_connection_that_cannot_be_made_closes_the_source(transport: AnyTransport) -> None:
     source = Source()
     with pytest.raises(ApiNetworkError) as caught:
         await transport.send(post("http://no-such-host.invalid/", StreamedBody(source.read)))
@@ -333,10 +329,11 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ClientSession, "_request", traced_request)
 
 
+@only("aiohttp")
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("length", [12, None])
 async def test_through_a_session(
-    loopback: ServeLoopback, transport: AioHttpTransport, length: int | None
+    loopback: ServeLoopback, transport: AnyTransport, length: int | None
 ) -> None:
     server = await loopback({"POST /up": echo})
     body = StreamedBody([b"hello ", b"world!"], length=length, content_type="text/plain")
@@ -349,11 +346,10 @@ async def test_through_a_session(
     assert sent.get("Transfer-Encoding") == ("chunked" if length is None else None)
 
 
+@only("aiohttp")
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("error", [OSError(5, "the disk is broken"), ValueError("no")])
-async def test_an_error_of_the_source_through_a_session(
-    transport: AioHttpTransport, error: Exception
-) -> None:
+async def test_an_error_of_the_source_through_a_session(transport: AnyTransport, error: Exception) -> None:
     async def read_on(peer: Peer) -> None:
         await peer.request()
         await peer.gone()
@@ -365,8 +361,9 @@ async def test_an_error_of_the_source_through_a_session(
     assert (caught.value is error, source.open, transport.sends) == (True, 0, 1)
 
 
+@only("aiohttp")
 @pytest.mark.usefixtures("answers_of_this_aiohttp")
-async def test_a_double_may_look_at_the_body_or_not(transport: AioHttpTransport) -> None:
+async def test_a_double_may_look_at_the_body_or_not(transport: AnyTransport) -> None:
     source = Source()
 
     async def look(url: URL, *, data: bytes, **_: Any) -> CallbackResult:
@@ -390,7 +387,7 @@ def test_iterators_are_iterable() -> None:
     assert StreamedBody(pieces).repeatable
 
 
-async def test_a_body_of_known_length_is_over_with_its_last_byte(transport: AioHttpTransport) -> None:
+async def test_a_body_of_known_length_is_over_with_its_last_byte(transport: AnyTransport) -> None:
     # A source may take its time to say that there is no more; the server need not wait for that.
     async def lingering() -> AsyncIterator[bytes]:
         yield b"hello"
@@ -409,7 +406,8 @@ async def test_a_body_of_known_length_is_over_with_its_last_byte(transport: AioH
         await transport.aclose()
 
 
-async def test_a_refusal_stops_the_body_at_once(transport: AioHttpTransport) -> None:
+@only("aiohttp")
+async def test_a_refusal_stops_the_body_at_once(transport: AnyTransport) -> None:
     async def refuse(peer: Peer) -> None:
         await peer.request()
         await peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 8\r\n\r\n")
