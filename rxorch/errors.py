@@ -13,6 +13,7 @@
     |-- ApiCircuitOpenError         the circuit breaker refused the call
     |-- ApiBulkheadFullError        no concurrency permit, and no room to wait for one
     |-- ApiValidationError          input or answer has the wrong shape (also a ``ValueError``)
+    |-- ApiGraphQLError             a GraphQL server answered with errors
     |-- ApiDependencyError          a step was skipped because another one failed
     |-- ErrorThresholdExceeded      too many calls of a run failed
     `-- ApiConfigurationError       the declaration itself is wrong (also a ``ValueError``)
@@ -28,7 +29,7 @@ urls arrive here already redacted, bodies and headers are attributes and never p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack
 
 from multidict import CIMultiDict
 
@@ -50,6 +51,7 @@ __all__ = [
     "ApiConfigurationError",
     "ApiDependencyError",
     "ApiError",
+    "ApiGraphQLError",
     "ApiHttpError",
     "ApiNetworkError",
     "ApiProtocolError",
@@ -59,6 +61,7 @@ __all__ = [
     "ApiValidationError",
     "ErrorDetails",
     "ErrorThresholdExceeded",
+    "GraphQLFault",
 ]
 
 BODY_EXCERPT_CHARS = 500
@@ -333,6 +336,35 @@ class ApiValidationError(ApiError, ValueError):
         place = ".".join(map(str, first["loc"])) or error.title
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         return cls(f"{place}: {first['msg']}{more}", errors=faults, **details)
+
+
+class GraphQLFault(NamedTuple):
+    """One of the errors of a GraphQL answer: the server's words, the place in the data, its code."""
+
+    message: str
+    path: tuple[str | int, ...] = ()
+    code: str | None = None
+
+
+class ApiGraphQLError(ApiError):
+    """A GraphQL server answered with errors. Their words are kept, and are no part of ``str(error)``.
+
+    Args:
+        errors: each with ``message``, ``path`` and ``code``.
+        data: the part of the data that came with them.
+    """
+
+    def __init__(
+        self,
+        errors: Sequence[GraphQLFault] = (),
+        data: Any = None,
+        *,
+        message: str = "the server answered with GraphQL errors",
+        **details: Unpack[ErrorDetails],
+    ) -> None:
+        super().__init__(message, **details)
+        self.errors = tuple(errors)
+        self.data = data
 
 
 class ApiDependencyError(ApiError):

@@ -7,7 +7,8 @@ from typing import Any
 
 from rxorch.config import APIOrchestrationConfig, OrchestrationMode
 from rxorch.endpoint import APIEndpoint
-from rxorch.errors import ApiConfigurationError, ApiError
+from rxorch.errors import ApiConfigurationError
+from rxorch.graphql import batch_endpoint, graphql_endpoint
 from rxorch.http import Transport
 from rxorch.orchestrator import APIOrchestrator
 
@@ -154,15 +155,16 @@ def create_graphql_orchestrator(
 ) -> APIOrchestrator:
     """GraphQL queries against one server: each a request of its own, or all in one batch.
 
-    The input of a run gives the variables (over those passed here). An answer with `errors` is a failure,
-    whose text holds the messages of the server. Queries are read-only and so retried; do not pass mutations.
+    The input of a run gives the variables that a query declares (over those passed here). An answer with
+    `errors` is an `ApiGraphQLError`. Queries are repeated like GETs, mutations only by the rules for a POST;
+    see `graphql_endpoint`, which makes the endpoints.
 
     Args:
         url: The GraphQL endpoint.
         queries: Query text by name.
         batch: Send all queries as one JSON array, which the server must support; the result then has one
             entry, `"batch"`, a mapping of the data by query name.
-        variables: Default values of the variables.
+        variables: Sent with every query, unless the input has others of the same name.
         headers: Sent with every request.
         max_concurrent: Requests in flight at once.
         timeout: Seconds for each attempt.
@@ -175,81 +177,12 @@ def create_graphql_orchestrator(
     >>> [endpoint.name for endpoint in graphql.flow.endpoints()]
     ['user']
     """
-    texts = dict(queries)
+    common: dict[str, Any] = {"variables": variables, "headers": headers, "timeout": timeout}
     if batch:
-        made = [
-            _graphql_endpoint(
-                "batch", url, _batch_body(texts, variables), _batch_data(list(texts)), headers, timeout
-            )
-        ]
+        made = [batch_endpoint("batch", url, queries, **common)]
     else:
-        made = [
-            _graphql_endpoint(name, url, _query_body(text, variables), _data, headers, timeout)
-            for name, text in texts.items()
-        ]
+        made = [graphql_endpoint(name, url, text, **common) for name, text in queries.items()]
     config = APIOrchestrationConfig(
         endpoints=made, mode=OrchestrationMode.PARALLEL, max_concurrent=max_concurrent, **settings
     )
     return APIOrchestrator(config, transport=transport)
-
-
-def _graphql_endpoint(
-    name: str,
-    url: str,
-    body: Callable[[Any], Any],
-    read: Callable[[Any], Any],
-    headers: Mapping[str, str] | None,
-    timeout: float | None,
-) -> APIEndpoint:
-    return APIEndpoint(
-        name=name,
-        url=url,
-        method="POST",
-        headers=headers,
-        body=body,
-        timeout=timeout,
-        idempotent=True,
-        transform_output=read,
-    )
-
-
-def _query_body(text: str, variables: Mapping[str, Any] | None) -> Callable[[Any], Any]:
-    def body(data: Any) -> dict[str, Any]:
-        return {"query": text, "variables": _variables(variables, data)}
-
-    return body
-
-
-def _batch_body(texts: Mapping[str, str], variables: Mapping[str, Any] | None) -> Callable[[Any], Any]:
-    def body(data: Any) -> list[dict[str, Any]]:
-        values = _variables(variables, data)
-        return [{"query": text, "variables": values} for text in texts.values()]
-
-    return body
-
-
-def _variables(variables: Mapping[str, Any] | None, data: Any) -> dict[str, Any]:
-    given = data if isinstance(data, Mapping) else {}
-    return {**(variables or {}), **given}
-
-
-def _data(answer: Any) -> Any:
-    """The data of a GraphQL answer; its errors are ours."""
-    if not isinstance(answer, Mapping):
-        raise ApiError("the answer is not a GraphQL answer: a JSON object with data or errors was expected")
-    errors = answer.get("errors")
-    if errors:
-        messages = [str(each.get("message", "?")) if isinstance(each, Mapping) else "?" for each in errors]
-        raise ApiError(f"GraphQL: {'; '.join(messages)[:500]}")
-    return answer.get("data")
-
-
-def _batch_data(names: list[str]) -> Callable[[Any], Any]:
-    def read(answers: Any) -> dict[str, Any]:
-        if not isinstance(answers, list) or len(answers) != len(names):
-            raise ApiError(
-                f"the server did not answer the batch with a list of {len(names)}; try batch=False"
-            )
-        return {name: _data(answer) for name, answer in zip(names, answers, strict=True)}
-
-    return read

@@ -18,6 +18,7 @@ from rxorch.errors import (
     ApiConfigurationError,
     ApiDependencyError,
     ApiError,
+    ApiGraphQLError,
     ApiHttpError,
     ApiNetworkError,
     ApiProtocolError,
@@ -26,6 +27,7 @@ from rxorch.errors import (
     ApiTimeoutError,
     ApiValidationError,
     ErrorThresholdExceeded,
+    GraphQLFault,
 )
 from rxorch_operators import errors as operator_errors
 
@@ -49,6 +51,7 @@ EXAMPLES: list[ApiError] = [
     ApiCircuitOpenError(name="payment", **DETAILS),
     ApiBulkheadFullError(limit=20, queue=5, **DETAILS),
     ApiValidationError("wrong", errors=[{"loc": ("a", 0), "msg": "m", "type": "t"}], **DETAILS),
+    ApiGraphQLError([GraphQLFault("no such user", ("user", 0), "NOT_FOUND")], {"user": None}, **DETAILS),
     ApiDependencyError(cause_endpoint="auth", **DETAILS),
     ErrorThresholdExceeded(counts={"ok": 1, "failed": 9}, **DETAILS),
     ApiConfigurationError("wrong", **DETAILS),

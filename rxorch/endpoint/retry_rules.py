@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from rxorch.endpoint.call import Call
 from rxorch.endpoint.model import APIEndpoint
-from rxorch.errors import ApiHttpError, ApiNetworkError
+from rxorch.errors import ApiGraphQLError, ApiHttpError, ApiNetworkError
 from rxorch_operators import Outcome3, RetryPolicy, TimeoutExceededError
 
 __all__ = ["RETRYABLE_STATUSES", "THROTTLED_BASE", "RetryRules", "classify", "hint", "retry_policy"]
@@ -16,6 +16,11 @@ RETRYABLE_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 _NOT_EXECUTED: Final = frozenset({429, 503})
 """Statuses by which a server says that it did nothing: even a POST may be sent again."""
+
+THROTTLED_CODES: Final = frozenset(
+    {"RATE_LIMIT", "RATE_LIMITED", "RATELIMITED", "RATE_LIMIT_EXCEEDED", "THROTTLED", "TOO_MANY_REQUESTS"}
+)
+"""Codes by which a GraphQL server says, with status 200, what others say by a 429."""
 
 THROTTLED_BASE: Final = 1.0
 """First wait, in seconds, after a 429 or 503 that names none itself."""
@@ -50,7 +55,7 @@ class RetryRules:
             return not error.sent or self._is_harmless(call)
         if isinstance(error, TimeoutExceededError):
             return not _was_sent(call) or self._is_harmless(call)
-        return False
+        return _is_throttled(error) and self._is_harmless(call)
 
     def _is_harmless(self, call: Call) -> bool:
         """Whether the server can tell a repetition from another request, or need not."""
@@ -58,9 +63,15 @@ class RetryRules:
 
     def base(self, error: BaseException) -> float | None:
         """Another first wait than the policy's, for this error."""
-        if self._default_base and isinstance(error, ApiHttpError) and error.status_code in _NOT_EXECUTED:
-            return THROTTLED_BASE
-        return None
+        slow_down = isinstance(error, ApiHttpError) and error.status_code in _NOT_EXECUTED
+        return THROTTLED_BASE if self._default_base and (slow_down or _is_throttled(error)) else None
+
+
+def _is_throttled(error: BaseException) -> bool:
+    """Whether a GraphQL server gave no data at all, and nothing but too many calls as its reason."""
+    if not isinstance(error, ApiGraphQLError) or error.data is not None or not error.errors:
+        return False
+    return all((fault.code or "").upper() in THROTTLED_CODES for fault in error.errors)
 
 
 def _was_sent(call: Call) -> bool:

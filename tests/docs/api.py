@@ -81,6 +81,20 @@ async def _catalogue(request: web.Request) -> web.Response:
     return web.json_response({"version": 1}, headers={"Cache-Control": "max-age=600"})
 
 
+async def _graphql(request: web.Request) -> Any:
+    """Two fields: a user, and a price that nobody may see."""
+    body = await request.json()
+    name = _NAMES.get(int(body["variables"].get("id", 0)))
+    data: dict[str, Any] = {"user": None if name is None else {"name": name}}
+    errors = []
+    if name is None:
+        errors.append({"message": "no such user", "path": ["user"], "extensions": {"code": "NOT_FOUND"}})
+    if "price" in body["query"]:
+        data["price"] = None
+        errors.append({"message": "not for you", "path": ["price"], "extensions": {"code": "FORBIDDEN"}})
+    return {"data": data, "errors": errors} if errors else {"data": data}
+
+
 def routes() -> Mapping[str, Any]:
     """Fresh routes, with counters that start at zero."""
     return {
@@ -102,4 +116,5 @@ def routes() -> Mapping[str, Any]:
         "GET /ticker": _ticker,
         "PUT /upload": _upload,
         "GET /catalogue": _catalogue,
+        "POST /graphql": _graphql,
     }
