@@ -61,7 +61,6 @@ __all__ = [
     "ApiValidationError",
     "ErrorDetails",
     "ErrorThresholdExceeded",
-    "GraphQLFault",
 ]
 
 BODY_EXCERPT_CHARS = 500
@@ -350,21 +349,15 @@ class ApiGraphQLError(ApiError):
     """A GraphQL server answered with errors. Their words are kept, and are no part of ``str(error)``.
 
     Args:
-        errors: each with ``message``, ``path`` and ``code``.
+        errors: each a ``GraphQLFault``.
         data: the part of the data that came with them.
     """
 
     def __init__(
-        self,
-        errors: Sequence[GraphQLFault] = (),
-        data: Any = None,
-        *,
-        message: str = "the server answered with GraphQL errors",
-        **details: Unpack[ErrorDetails],
+        self, message: str = "", errors: Sequence[Any] = (), data: Any = None, **details: Unpack[ErrorDetails]
     ) -> None:
         super().__init__(message, **details)
-        self.errors = tuple(errors)
-        self.data = data
+        self.errors, self.data = tuple[GraphQLFault, ...](errors), data
 
 
 class ApiDependencyError(ApiError):

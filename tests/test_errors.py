@@ -51,7 +51,9 @@ EXAMPLES: list[ApiError] = [
     ApiCircuitOpenError(name="payment", **DETAILS),
     ApiBulkheadFullError(limit=20, queue=5, **DETAILS),
     ApiValidationError("wrong", errors=[{"loc": ("a", 0), "msg": "m", "type": "t"}], **DETAILS),
-    ApiGraphQLError([GraphQLFault("no such user", ("user", 0), "NOT_FOUND")], {"user": None}, **DETAILS),
+    ApiGraphQLError(
+        "no", [GraphQLFault("no such user", ("user", 0), "NOT_FOUND")], {"user": None}, **DETAILS
+    ),
     ApiDependencyError(cause_endpoint="auth", **DETAILS),
     ErrorThresholdExceeded(counts={"ok": 1, "failed": 9}, **DETAILS),
     ApiConfigurationError("wrong", **DETAILS),

@@ -25,6 +25,8 @@ from rxorch.http.redaction import redact_url
 from rxorch_operators.core.stage import Link
 
 if TYPE_CHECKING:
+    from yarl import URL
+
     from rxorch.endpoint.runtime import EndpointRuntime
     from rxorch.http import Request
     from rxorch.http.http_cache import Lookup
@@ -70,8 +72,8 @@ class Call:
     __slots__ = (
         "_attempt_started", "answered", "attempts", "budget", "built", "cached", "data", "deadline",
         "degraded", "draft", "emitted", "error", "headers", "key", "last_event_id", "listening", "lookup",
-        "now", "number", "piecewise", "redirected", "renewable", "renewed", "request", "runtime", "started",
-        "status", "status_code", "trail", "tried", "unconditional", "value",
+        "now", "number", "piecewise", "redirected", "renewable", "renewed", "request", "rewrite", "runtime",
+        "started", "status", "status_code", "trail", "tried", "unconditional", "value",
     )  # fmt: skip
 
     def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail) -> None:
@@ -89,6 +91,8 @@ class Call:
         self.degraded = False
         self.cached = False
         self.built: Request | None = None
+        self.rewrite: Callable[[URL], URL] | None = None
+        """Makes another url of the one that the templates give: a call for another page of the same."""
         self.request: Request | None = None
         """What was sent last: what was built, or what hooks, credentials or a redirect made of it."""
         self.draft: Any = None

@@ -73,6 +73,7 @@ class _CachedLink(Link):
 
     def answer(self, response: Response) -> None:
         """Emits what an answer of the cache holds."""
+        self._call.headers = response.headers
         self._ended = True
         try:
             value = self._call.runtime.read(self._call, response)

@@ -170,7 +170,10 @@ class EndpointRuntime:
 
     def build(self, call: Call) -> Request:
         """The request of a call, before hooks and credentials."""
-        return uncancelled(self.builder.build, call.data, call.trail.context)
+        request: Request = uncancelled(self.builder.build, call.data, call.trail.context)
+        if call.rewrite is not None:
+            request.url = call.rewrite(request.url)
+        return request
 
     def reader_of(self, call: Call) -> AnswerReader:
         """What reads the answers to a call."""
@@ -198,6 +201,7 @@ class EndpointRuntime:
             response = await self.exchange.answer(call, request, self.send)
         if self.http_cache is not None:
             response = seen_by_cache(call, response, self.http_cache)
+            call.headers = response.headers
         reader = self.reader_of(call)
         if self.hooks is None:
             return self._read(reader.read, response, call.trail.context)

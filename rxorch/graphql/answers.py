@@ -83,7 +83,7 @@ def graphql_error(errors: Sequence[GraphQLFault], data: Any = None) -> ApiGraphQ
     more = "; ..." if len(shown) > _SHOWN_FAULTS else ""
     facts = f" ({'; '.join(shown[:_SHOWN_FAULTS])}{more})" if shown else ""
     message = f"GraphQL: {count}{facts}; what the server says is in error.errors"
-    return ApiGraphQLError(errors, data, message=message)
+    return ApiGraphQLError(message, errors, data)
 
 
 def _shown(fault: GraphQLFault) -> str:

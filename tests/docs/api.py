@@ -81,6 +81,16 @@ async def _catalogue(request: web.Request) -> web.Response:
     return web.json_response({"version": 1}, headers={"Cache-Control": "max-age=600"})
 
 
+def _items(request: web.Request) -> web.Response:
+    """Seven items on pages of three: by number, by cursor, and with a link to the next page."""
+    start = int(request.query.get("cursor", 3 * (int(request.query.get("page", 1)) - 1)))
+    items = [{"id": number} for number in range(start + 1, min(start + 3, 7) + 1)]
+    more = start + 3 < 7
+    headers = {"Link": f'</items?cursor={start + 3}>; rel="next"'} if more else {}
+    body = {"items": items, "meta": {"next_cursor": start + 3 if more else None}}
+    return web.json_response(body, headers=headers)
+
+
 async def _graphql(request: web.Request) -> Any:
     """Two fields: a user, and a price that nobody may see."""
     body = await request.json()
@@ -116,5 +126,6 @@ def routes() -> Mapping[str, Any]:
         "GET /ticker": _ticker,
         "PUT /upload": _upload,
         "GET /catalogue": _catalogue,
+        "GET /items": _items,
         "POST /graphql": _graphql,
     }
