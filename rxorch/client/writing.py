@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from yarl import URL
 
-from rxorch.endpoint.build import ACCEPT, USER_AGENT
 from rxorch.endpoint._placeholders import CONTROL
+from rxorch.endpoint.build import ACCEPT, USER_AGENT
 from rxorch.endpoint.encoding import Body, encode_body
 from rxorch.endpoint.template import encode_query, is_relative
 from rxorch.errors import ApiConfigurationError, ApiValidationError
