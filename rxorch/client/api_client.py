@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, overload
+from functools import partial
+from typing import Any, Literal, TypeVar, overload
 from urllib.parse import urlsplit
 
 from rxorch.client.protocols import BaseRequestHook, BaseRequestStrategy
@@ -15,6 +16,7 @@ from rxorch.endpoint.auth import Auth, Bound, bound
 from rxorch.endpoint.redirects import RedirectPolicy
 from rxorch.errors import ApiConfigurationError
 from rxorch.http import Transport
+from rxorch.http.choosing import make_transport
 from rxorch.http.http_cache import HttpCache
 from rxorch_operators import Bulkhead, RateLimiter
 
@@ -31,8 +33,8 @@ class ApiClient(Caller):
     pipelines, `await client.call(endpoint, data)` one call, `client.events` everything that happens.
 
     Args:
-        transport: What sends requests; by default an HTTP session of its own, or what the strategy sends
-            with.
+        transport: What sends requests: a `Transport`, `"aiohttp"`, or `"pyreqwest"` (extra `fast`); by
+            default what the strategy sends with.
         strategy: How `call_api` works: retries, breaker, limiter, hooks. A `RetryRequestStrategy()` by
             default. Its HTTP client and its hooks serve the endpoints of this client too; its other policies
             do not, for endpoints have their own.
@@ -67,7 +69,7 @@ class ApiClient(Caller):
 
     def __init__(
         self,
-        transport: Transport | None = None,
+        transport: Transport | Literal["aiohttp", "pyreqwest"] | None = None,
         *,
         strategy: BaseRequestStrategy | None = None,
         base_url: str | None = None,
@@ -192,11 +194,16 @@ class ApiClient(Caller):
 
 
 def _sender(
-    transport: Transport | None, strategy: BaseRequestStrategy
+    transport: Transport | Literal["aiohttp", "pyreqwest"] | None, strategy: BaseRequestStrategy
 ) -> tuple[Transport | None, Callable[[], Transport] | None]:
     """The transport that was passed in, or else what makes one."""
     http = getattr(strategy, "http", None)
+    if isinstance(transport, str):
+        make_transport(transport)  # what is wrong with the name is said here; it opens nothing yet
+        return None, partial(make_transport, transport, limit=0)
     if transport is not None:
+        if not isinstance(transport, Transport):
+            raise ApiConfigurationError(f"transport: give a Transport; not {type(transport).__name__}")
         return transport, None
     if isinstance(http, Transport):
         return http, None
