@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rxorch import __version__
+from rxorch.cli.import_openapi import import_openapi
 
 __all__ = ["app"]
 
@@ -34,6 +35,9 @@ def _options(
     ] = False,
 ) -> None:
     """Reactive API orchestration."""
+
+
+app.command("import-openapi")(import_openapi)
 
 
 @app.command()

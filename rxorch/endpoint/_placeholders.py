@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from rxorch.endpoint.values import MISSING, DottedPath, UnfitValueError, text_of
+from rxorch.endpoint.values import ABSENT, MISSING, DottedPath, UnfitValueError, text_of
 from rxorch.errors import ApiConfigurationError, ApiValidationError
 
 __all__ = [
@@ -153,6 +153,13 @@ class TextTemplate:
     def literal(self) -> str | None:
         """The text, when it has no placeholder; else None."""
         return None if self.fields else self._chain[0]
+
+    def expand_unless_absent(self, data: Any, context: Any = None) -> str | None:
+        """Return the text for one call; None where its only placeholder has the value ``ABSENT``."""
+        head, rest = self._chain
+        if len(rest) == 1 and not head and not rest[0][1] and rest[0][0].find(data) is ABSENT:
+            return None
+        return self.expand(data, context)
 
     def expand(self, data: Any, context: Any = None) -> str:
         """Return the text for one call.

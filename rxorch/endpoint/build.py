@@ -159,7 +159,9 @@ class RequestBuilder:
         url = self._expand(data, context, query=query)
         headers = dict(self._headers)
         for name, template in self._templates:
-            headers[name] = template.expand(data, context)
+            text = template.expand_unless_absent(data, context)
+            if text is not None:
+                headers[name] = text
         if self._key is not None:
             key = self._call(self._key, "idempotency_key", data, context)
             if key is not None:

@@ -22,6 +22,7 @@ from rxorch.errors import ApiConfigurationError, ApiValidationError
 from rxorch.http.redaction import REDACTED, is_secret_value
 
 __all__ = [
+    "ABSENT",
     "MISSING",
     "DottedPath",
     "UnfitValueError",
@@ -47,6 +48,17 @@ class _Missing:
 
 MISSING: Final = _Missing()
 """What ``DottedPath.find`` returns when there is nothing; None is a value like any other."""
+
+
+class _Absent:
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent()
+"""Value of the only placeholder of a header that is left out. (None there is a mistake, and refused.)"""
 
 
 class UnfitValueError(ValueError):

@@ -1,0 +1,157 @@
+"""Types that decide while they validate: references, which are built at their first use, and unions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError, core_schema
+
+from rxorch.errors import ApiValidationError
+
+__all__ = ["Choice", "Discriminator", "Later", "adapter_of", "plain"]
+
+
+def adapter_of(kind: Any) -> TypeAdapter[Any]:
+    """Compile a type. A number may stand where a text is wanted: not all APIs agree what an id is."""
+    is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+    return TypeAdapter(kind) if is_model else TypeAdapter(kind, config=ConfigDict(coerce_numbers_to_str=True))
+
+
+def plain(value: Any) -> Any:
+    """Return a model as the mapping that it would be sent as; anything else as it is."""
+    return value.model_dump(by_alias=True, exclude_unset=True) if isinstance(value, BaseModel) else value
+
+
+class _Deciding:
+    """Annotation of ``Any`` by which pydantic calls ``validate``."""
+
+    title: str
+
+    def validate(self, value: Any) -> Any:
+        """Return the valid value, or raise pydantic's error."""
+        raise NotImplementedError
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.validate)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"title": self.title}
+
+    def __repr__(self) -> str:
+        return self.title
+
+
+class Later(_Deciding):
+    """The type that a reference leads to, built when the first value comes.
+
+    So each model is compiled once and alone. Put into each other, the 700 schemas of a large API would be
+    compiled anew for every one of its endpoints, and one that contains itself would need forward references.
+
+    Args:
+        title: shown in representations.
+        make: builds the type.
+    """
+
+    def __init__(self, title: str, make: Callable[[], Any]) -> None:
+        self.title = title
+        self._make = make
+
+    @cached_property
+    def kind(self) -> Any:
+        """The type itself."""
+        return self._make()
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return adapter_of(self.kind)
+
+    def validate(self, value: Any) -> Any:
+        """Validate by the type that the reference leads to."""
+        return self._adapter.validate_python(plain(value))
+
+
+class Discriminator:
+    """The property of an object that tells which type of a union it is.
+
+    Args:
+        key: name of the property.
+        kinds: its values to positions in the union.
+        otherwise: position for all other values; None: whatever fits best.
+    """
+
+    def __init__(self, key: str, kinds: Mapping[str, int], otherwise: int | None = None) -> None:
+        self.key = key
+        self.kinds = kinds
+        self.otherwise = otherwise
+
+    def position(self, value: Any) -> int | None:
+        """Return the position that a value names; None if what fits best must be found."""
+        tag = value.get(self.key) if isinstance(value, Mapping) else None
+        return self.kinds.get(tag, self.otherwise) if isinstance(tag, str) else self.otherwise
+
+
+class Choice(_Deciding):
+    """A union (``oneOf``, ``anyOf``): the type that the discriminator names, else the one that fits best.
+
+    Models allow unknown fields, so that often several fit. The best is the one to which the fewest are
+    unknown; among equals the first counts. That more than one fits is no fault, though ``oneOf`` says so.
+
+    Args:
+        kinds: the types.
+        discriminator: how an object tells its type, where it does.
+    """
+
+    def __init__(self, kinds: Sequence[Any], discriminator: Discriminator | None = None) -> None:
+        self.kinds = tuple(kinds)
+        self.title = " | ".join(_title(kind) for kind in self.kinds)
+        self._discriminator = discriminator
+
+    @cached_property
+    def _adapters(self) -> tuple[TypeAdapter[Any], ...]:
+        return tuple(adapter_of(kind) for kind in self.kinds)
+
+    def validate(self, value: Any) -> Any:
+        """Validate by the one type that fits best."""
+        value = plain(value)
+        named = None if self._discriminator is None else self._discriminator.position(value)
+        if named is not None:
+            return self._adapters[named].validate_python(value)
+        best, best_fit, faults = None, None, []
+        for adapter in self._adapters:
+            try:
+                found = adapter.validate_python(value)
+            except ValidationError as error:
+                faults.append(error)
+                continue
+            fit = _fit(found, value)
+            if best_fit is None or fit > best_fit:
+                best, best_fit = found, fit
+        if best_fit is None:
+            raise self._no_fit(faults)
+        return best
+
+    def _no_fit(self, faults: list[ValidationError]) -> Exception:
+        nearest = ApiValidationError.from_pydantic(min(faults, key=lambda error: error.error_count())).errors[
+            0
+        ]
+        place = ".".join(map(str, nearest["loc"]))
+        return PydanticCustomError(
+            "no_alternative",
+            "Input fits none of the {count} alternatives; the nearest says: {nearest}",
+            {"count": len(faults), "nearest": f"{place}: {nearest['msg']}" if place else nearest["msg"]},
+        )
+
+
+def _fit(found: Any, given: Any) -> tuple[int, int]:
+    """How well a value fits: a model more than a bare mapping, and more the fewer fields it does not know."""
+    if isinstance(found, BaseModel):
+        return 2, -len(found.model_extra or ())
+    return (1 if type(found) is type(given) else 0), 0
+
+
+def _title(kind: Any) -> str:
+    deciding = next((each for each in getattr(kind, "__metadata__", ()) if isinstance(each, _Deciding)), None)
+    return deciding.title if deciding is not None else getattr(kind, "__name__", repr(kind))

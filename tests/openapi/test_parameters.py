@@ -1,0 +1,178 @@
+"""Parameters: where they go, how they are written, what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rxorch import ApiValidationError
+from tests.openapi.building import one, request
+
+LIST = {"type": "array", "items": {"type": "integer"}}
+OBJECT = {"type": "object", "properties": {"x": {"type": "integer"}, "y": {"type": "integer"}}}
+
+
+def parameter(place: str, schema: Any, **more: Any) -> dict[str, Any]:
+    return {
+        "name": "p",
+        "in": place,
+        "schema": schema,
+        **({"required": True} if place == "path" else {}),
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("style", "explode", "schema", "value", "wanted"),
+    [
+        (None, None, {"type": "string"}, "a b&c", "p=a%20b%26c"),
+        (None, None, LIST, [1, 2], "p=1&p=2"),
+        ("form", False, LIST, [1, 2], "p=1%2C2"),
+        ("spaceDelimited", False, LIST, [1, 2], "p=1%202"),
+        ("pipeDelimited", False, LIST, [1, 2], "p=1%7C2"),
+        ("form", True, OBJECT, {"x": 1, "y": 2}, "x=1&y=2"),
+        ("form", False, OBJECT, {"x": 1, "y": 2}, "p=x%2C1%2Cy%2C2"),
+        ("deepObject", True, OBJECT, {"x": 1, "y": 2}, "p%5Bx%5D=1&p%5By%5D=2"),
+        (None, None, {"type": "boolean"}, True, "p=true"),
+        (
+            None,
+            None,
+            {"type": "string", "format": "date-time"},
+            "2026-01-31T12:00:00Z",
+            "p=2026-01-31T12%3A00%3A00Z",
+        ),
+        (None, None, {"type": "string"}, None, ""),
+        (None, None, {"type": "string"}, 7, "p=7"),
+        (None, None, {"type": ["integer", "null"]}, "7", "p=7"),
+    ],
+)
+def test_query(style: str | None, explode: bool | None, schema: Any, value: Any, wanted: str) -> None:
+    more = {key: each for key, each in (("style", style), ("explode", explode)) if each is not None}
+    built = request(one(parameter("query", schema, **more)), {"p": value})
+    assert built.url.raw_query_string == wanted
+
+
+@pytest.mark.parametrize(
+    ("style", "explode", "schema", "value", "wanted"),
+    [
+        ("simple", False, {"type": "string"}, "../a b", "..%2Fa%20b"),
+        ("simple", False, LIST, [1, 2], "1%2C2"),
+        ("simple", True, OBJECT, {"x": 1, "y": 2}, "x%3D1%2Cy%3D2"),
+        ("label", False, {"type": "integer"}, 5, ".5"),
+        ("label", True, LIST, [3, 4], ".3.4"),
+        ("matrix", False, {"type": "integer"}, 5, ";p=5"),
+        ("matrix", False, LIST, [3, 4], ";p=3%2C4"),
+    ],
+)
+def test_path(style: str, explode: bool, schema: Any, value: Any, wanted: str) -> None:
+    endpoints = one(parameter("path", schema, style=style, explode=explode), path="/a/{p}/z")
+    assert request(endpoints, {"p": value}).url.raw_path == f"/v1/a/{wanted}/z"
+
+
+def test_a_path_parameter_with_a_name_that_is_no_placeholder() -> None:
+    named = {"name": "user.id:x", "in": "path", "required": True, "schema": {"type": "string"}}
+    endpoints = one(named, path="/users/{user.id:x}/{forgotten}")
+    assert endpoints["call"].url == "https://api.example.com/v1/users/{user_id_x}/{forgotten}"
+    assert request(endpoints, {"user.id:x": 7, "forgotten": "f"}).url.raw_path == "/v1/users/7/f"
+
+
+def test_headers_and_cookies_are_left_out_when_they_are_not_given() -> None:
+    endpoints = one(
+        {"name": "X-Ids", "in": "header", "schema": LIST},
+        {"name": "sid", "in": "cookie", "schema": {"type": "string"}},
+        {"name": "n", "in": "cookie", "schema": {"type": "integer"}},
+    )
+    built = request(endpoints, {"X-Ids": [1, 2], "sid": "abc", "n": 3})
+    assert (built.headers["X-Ids"], built.headers["Cookie"]) == ("1,2", "sid=abc; n=3")
+    assert not {"X-Ids", "Cookie"} & set(request(endpoints).headers)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"), [("cookie", "a; admin=1"), ("header", "a\r\nX: 1"), ("path", "..")]
+)
+def test_no_value_leaves_its_place(place: str, value: str) -> None:
+    endpoints = one(parameter(place, {"type": "string"}), path="/a/{p}" if place == "path" else "/a")
+    with pytest.raises(
+        ApiValidationError, match=r"has (control )?(or other )?characters|leads out of its place"
+    ):
+        request(endpoints, {"p": value})
+
+
+def test_headers_that_are_no_parameters_are_not_asked_for() -> None:
+    names = ("Accept", "Content-Type", "Authorization", "Host")
+    endpoints = one(
+        *({"name": n, "in": "header", "required": True, "schema": {"type": "string"}} for n in names)
+    )
+    assert endpoints.takes("call") == {}
+
+
+def test_a_parameter_may_be_json() -> None:
+    content = {"name": "filter", "in": "query", "content": {"application/json": {"schema": OBJECT}}}
+    assert request(one(content), {"filter": {"x": 1}}).url.query["filter"] == '{"x":1}'
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "kind"),
+    [
+        ({"type": "integer", "minimum": 1}, 0, "greater_than_equal"),
+        ({"type": "integer", "exclusiveMaximum": 5}, 5, "less_than"),
+        ({"type": "number", "multipleOf": 0.5}, 0.7, "multiple_of"),
+        ({"type": "string", "maxLength": 2}, "abc", "string_too_long"),
+        ({"type": "string", "pattern": "^a+$"}, "b", "string_pattern_mismatch"),
+        ({"type": "string", "pattern": "^(?!x)"}, "x", "string_pattern_mismatch"),
+        ({"type": "string", "enum": ["on", "off"]}, "maybe", "literal_error"),
+        ({"enum": [1.5, {"a": 1}]}, 2, "enum"),
+        ({"type": "array", "minItems": 2, "items": {"type": "integer"}}, [1], "too_short"),
+        ({"type": "string", "format": "uuid"}, "s3cret", "uuid_parsing"),
+    ],
+)
+def test_values_are_checked(schema: Any, value: Any, kind: str) -> None:
+    with pytest.raises(ApiValidationError, match="query parameter 'p'") as caught:
+        request(one(parameter("query", schema)), {"p": value})
+    assert [(fault["loc"][:2], fault["type"]) for fault in caught.value.errors] == [(("query", "p"), kind)]
+
+
+def test_limits_of_3_0_are_flags() -> None:
+    schema = {"type": "integer", "minimum": 1, "exclusiveMinimum": True}
+    with pytest.raises(ApiValidationError, match="greater than 1"):
+        request(one(parameter("query", schema), version="3.0.3"), {"p": 1})
+
+
+def test_a_pattern_that_nothing_understands_is_not_checked() -> None:
+    assert request(one(parameter("query", {"type": "string", "pattern": r"\p{Nope}("})), {"p": "x"})
+
+
+@pytest.mark.parametrize("schema", [{"type": "string", "default": "v2"}, {"const": "v2"}, {"enum": ["v2"]}])
+def test_what_is_required_and_has_a_default_may_be_left_out(schema: Any) -> None:
+    assert request(one(parameter("query", schema, required=True))).url.query_string == "p=v2"
+    assert request(one(parameter("query", schema))).url.query_string == ""
+
+
+def test_two_parameters_of_one_name_and_one_called_body() -> None:
+    endpoints = one(
+        {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}},
+        {"name": "id", "in": "query", "schema": {"type": "integer"}},
+        {"name": "body", "in": "query", "schema": {"type": "string"}},
+        path="/a/{id}",
+        method="post",
+        body={"type": "object"},
+    )
+    assert list(endpoints.takes("call")) == ["id", "query_id", "query_body", "body"]
+    built = request(endpoints, {"id": 1, "query_id": 2, "query_body": "q", "body": {"a": 1}})
+    assert (built.url.raw_path_qs, built.body) == ("/v1/a/1?id=2&body=q", b'{"a":1}')
+
+
+def test_all_faults_are_told() -> None:
+    integer = {"type": "integer"}
+    endpoints = one(
+        parameter("query", integer), {"name": "q", "in": "header", "required": True, "schema": integer}
+    )
+    with pytest.raises(ApiValidationError, match=r"\(and 2 more\)") as caught:
+        request(endpoints, {"p": "x", "z": 1})
+    assert [fault["loc"] for fault in caught.value.errors] == [("z",), ("query", "p"), ("header", "q")]
+
+
+def test_unknown_keys_may_be_ignored() -> None:
+    endpoints = one(parameter("query", LIST), extra="ignore")
+    assert request(endpoints, {"p": [1], "auth": {"token": "t"}}).url.query_string == "p=1"

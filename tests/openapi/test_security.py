@@ -1,0 +1,142 @@
+"""Security schemes and credentials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from rxorch import ApiClient, ApiConfigurationError
+from rxorch.client.oauth2 import OAuth2ClientCredentials
+from rxorch.endpoint.auth import Auth
+from rxorch.endpoint.caller import Caller
+from rxorch.http import Request
+from rxorch.openapi import SecurityScheme, endpoints_from_openapi
+from tests.openapi.building import described
+from tests.support.loopback import Loopback
+
+SCHEMES = {
+    "token": {"type": "http", "scheme": "Bearer", "description": "ask for it"},
+    "login": {"type": "http", "scheme": "basic"},
+    "key": {"type": "apiKey", "in": "query", "name": "api_key"},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "sid"},
+    "oauth": {
+        "type": "oauth2",
+        "flows": {
+            "clientCredentials": {"tokenUrl": "https://a.example.com/token", "scopes": {"read": "to read"}}
+        },
+    },
+    "digest": {"type": "http", "scheme": "digest"},
+    "odd": {"typ": "?"},
+}
+PATHS = {
+    "/default": {"get": {"operationId": "default"}},
+    "/open": {"get": {"operationId": "open", "security": []}},
+    "/either": {"get": {"operationId": "either", "security": [{"key": []}, {"token": []}]}},
+    "/both": {"get": {"operationId": "both", "security": [{"key": [], "token": []}]}},
+    "/login": {"get": {"operationId": "login", "security": [{"login": []}]}},
+    "/cookie": {"get": {"operationId": "cookie", "security": [{"cookie": []}]}},
+    "/oauth": {"get": {"operationId": "oauth", "security": [{"oauth": ["read"]}]}},
+    "/optional": {"get": {"operationId": "optional", "security": [{}, {"key": []}]}},
+}
+
+
+class Named(Auth):
+    """Credentials that put their name on the request."""
+
+    def __init__(self, name: str, known: bool = False) -> None:
+        self.name = name
+        self.known = known
+        self.told = 0
+
+    async def authorize(self, request: Request, caller: Caller) -> None:
+        request.headers = {**request.headers, f"X-{self.name}": "yes"}
+
+    def refused(self, request: Request) -> bool:
+        self.told += 1
+        return self.known
+
+
+def secured(**options: Any) -> Any:
+    raw = described(PATHS, security=[{"token": []}])
+    return endpoints_from_openapi({**raw, "components": {"securitySchemes": SCHEMES}}, **options)
+
+
+def test_the_schemes_are_described() -> None:
+    schemes = secured().security
+    assert schemes["token"] == SecurityScheme("token", "bearer", description="ask for it")
+    assert schemes["key"] == SecurityScheme("key", "api key", "query", "api_key")
+    assert schemes["oauth"] == SecurityScheme(
+        "oauth", "oauth2", token_url="https://a.example.com/token", scopes=(("read", "to read"),)
+    )
+    assert [schemes[name].kind for name in ("login", "cookie", "digest", "odd")] == [
+        "basic",
+        "api key",
+        "other",
+        "other",
+    ]
+
+
+def test_credentials_go_to_the_operations_that_need_them() -> None:
+    token, key = Named("token"), Named("key")
+    endpoints = secured(credentials={"token": token, "key": key})
+    assert (endpoints["default"].auth, endpoints["open"].auth) == (token, None)
+    assert (endpoints["either"].auth, endpoints["optional"].auth) == (key, key)
+    only_token = secured(credentials={"token": token})
+    assert [only_token[name].auth for name in ("either", "both", "optional")] == [token, None, None]
+
+
+async def test_secrets_go_where_the_schemes_say() -> None:
+    async with Loopback({"/both": {}, "/default": {}, "/open": {}, "/login": {}, "/cookie": {}}) as server:
+        secrets = {
+            "token": lambda: "t&",
+            "key": "k&",
+            "login": ("ada", SecretStr("pw")),
+            "cookie": SecretStr("c"),
+        }
+        endpoints = secured(credentials=secrets, server=server.url)
+        async with ApiClient() as client:
+            for name in ("both", "default", "open", "login", "cookie"):
+                await client.call(endpoints[name])
+    sent = [
+        (each.path, each.headers.get("Authorization"), each.headers.get("Cookie")) for each in server.seen
+    ]
+    assert sent == [
+        ("/both?api_key=k%26", "Bearer t&", None),
+        ("/default", "Bearer t&", None),
+        ("/open", None, None),
+        ("/login", "Basic YWRhOnB3", None),
+        ("/cookie", None, "sid=c"),
+    ]
+
+
+def test_oauth_2_is_a_token_or_a_client() -> None:
+    assert repr(secured(credentials={"oauth": "o"})["oauth"].auth) == "<BearerAuth>"
+    client = secured(credentials={"oauth": ("id", "s3cret")})["oauth"].auth
+    assert isinstance(client, OAuth2ClientCredentials)
+
+
+def test_missing_credentials_may_be_an_error() -> None:
+    with pytest.raises(
+        ApiConfigurationError, match="credentials: endpoint 'both' needs those of 'key' with 'token'"
+    ):
+        secured(credentials={"token": Named("t")}, require_credentials=True)
+    endpoints = secured(credentials={name: Named(name) for name in SCHEMES}, require_credentials=True)
+    assert endpoints["open"].auth is None
+
+
+@pytest.mark.parametrize(
+    ("credentials", "message"),
+    [
+        ({"tokn": "s3cret"}, "credentials: no security scheme 'tokn'; there are token, login"),
+        ({"login": "s3cret"}, "credentials: 'login' is a pair (user, password)"),
+        ({"token": ("s3cret",)}, "credentials: 'token' is a text, or an Auth"),
+        ({"digest": "s3cret"}, "credentials: 'digest' is no scheme that is known here"),
+    ],
+)
+def test_wrong_credentials(credentials: dict[str, Any], message: str) -> None:
+    with pytest.raises(ApiConfigurationError) as caught:
+        secured(credentials=credentials)
+    assert message in str(caught.value)
+    assert "s3cret" not in str(caught.value)
