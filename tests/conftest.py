@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from rxorch.client import AioHttpClient
+from rxorch.endpoint import caller
+from rxorch.http import Transport
+from rxorch.http.choosing import make_transport
 from tests.support.leaks import LeakCheck
 from tests.support.loopback import Loopback
 
@@ -72,3 +76,20 @@ async def loopback() -> AsyncIterator[ServeLoopback]:
             return await stack.enter_async_context(Loopback(routes))
 
         yield serve
+
+
+@pytest.fixture(params=["aiohttp", "pyreqwest"])
+def each_transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Runs a test on both transports: clients that are told no other send over this one.
+
+    For a whole module: ``pytestmark = pytest.mark.usefixtures("each_transport")``.
+    """
+    kind: str = request.param
+    if kind != "aiohttp":
+
+        def make(*_: object) -> Transport:
+            return make_transport("pyreqwest", limit=0, connection_reuse=True)
+
+        monkeypatch.setattr(AioHttpClient, "make_transport", make)
+        monkeypatch.setattr(caller, "_default_transport", make)
+    return kind

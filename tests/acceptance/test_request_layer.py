@@ -37,6 +37,8 @@ from tests.support.fake_transport import FakeTransport, in_turn
 from tests.support.loopback import in_turn as answering
 from tests.support.virtual_time import now
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 
 class Item(BaseModel):
     id: int

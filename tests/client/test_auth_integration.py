@@ -25,6 +25,8 @@ from tests.support.fake_transport import FakeTransport, api, in_turn, turns
 from tests.support.loopback import Loopback
 from tests.support.watch import Watch
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 HOME = "http://shop.test"
 
 

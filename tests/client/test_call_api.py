@@ -30,6 +30,8 @@ from tests.conftest import ServeLoopback
 from tests.support.fake_transport import FakeTransport, Hold, in_turn, turns
 from tests.support.virtual_time import now
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 URL = "http://shop.test/items"
 RESET = ApiNetworkError("reset", sent=True)
 REFUSED = ApiNetworkError("refused", sent=False)

@@ -16,6 +16,8 @@ from rxorch.http.http_cache import HttpCache
 from tests.conftest import ServeLoopback
 from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, turns
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 URL = "http://shop.test/x"
 BOTH = pytest.mark.parametrize("how", ["request", "endpoint"])
 

@@ -19,6 +19,8 @@ from rxorch_operators.testing import virtual_time
 from tests.conftest import ServeLoopback
 from tests.support.fake_transport import FakeTransport, api, in_turn
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 ANYWHERE = RedirectPolicy(cross_origin=True)
 
 

@@ -20,6 +20,8 @@ from tests.conftest import ServeLoopback
 from tests.support.fake_transport import FakeTransport
 from tests.support.loopback import reset_connection
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
