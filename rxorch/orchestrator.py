@@ -27,7 +27,8 @@ from rxorch.flow import (
     as_flow,
     compile_flow,
 )
-from rxorch.http import AioHttpTransport, LoggedTransport, Transport
+from rxorch.http import LoggedTransport, Transport
+from rxorch.http.choosing import TransportKind, chosen
 from rxorch.observe import IOMetrics, MetricsSnapshot
 from rxorch.stream import RunStream
 from rxorch_operators import RateLimiter, last_of
@@ -47,7 +48,8 @@ class APIOrchestrator:
 
     Args:
         config: An `APIOrchestrationConfig`, or a flow made by combinators, run with the default settings.
-        transport: What sends requests, used and not closed; by default an HTTP session of its own.
+        transport: What sends requests: a `Transport`, which is used and not closed; `"aiohttp"` (the
+            default) or `"pyreqwest"` for an HTTP session of its own.
         settings: With a flow: any setting of `APIOrchestrationConfig` but `endpoints` and `mode`.
 
     >>> import asyncio
@@ -61,7 +63,7 @@ class APIOrchestrator:
         self,
         config: APIOrchestrationConfig | Flow | APIEndpoint,
         *,
-        transport: Transport | None = None,
+        transport: Transport | TransportKind | None = None,
         **settings: Any,
     ) -> None:
         if isinstance(config, APIOrchestrationConfig):
@@ -232,15 +234,15 @@ class APIOrchestrator:
 class _OrchestratorCaller(Caller):
     """A caller with the settings of a config."""
 
-    def __init__(self, config: APIOrchestrationConfig, transport: Transport | None) -> None:
+    def __init__(self, config: APIOrchestrationConfig, transport: Transport | TransportKind | None) -> None:
         limiter = None
         if config.global_rate_limit is not None:
             limiter = RateLimiter(config.global_rate_limit, config.rate_limit_window, name="global")
         self._config = config
-        if transport is not None:
-            transport = self._logged(transport)
+        given, make = chosen(transport)
         super().__init__(
-            transport,
+            None if given is None else self._logged(given),
+            make_transport=make,
             defaults=CallDefaults(
                 breaker_threshold=config.circuit_breaker_threshold,
                 breaker_timeout=config.circuit_breaker_timeout,
@@ -259,7 +261,7 @@ class _OrchestratorCaller(Caller):
         return transport
 
     def _make_transport(self) -> Transport:
-        return self._logged(AioHttpTransport(limit=0))
+        return self._logged(super()._make_transport())
 
 
 class _ErrorThreshold:

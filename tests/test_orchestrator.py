@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rxorch import (
+    APIEndpoint,
     ApiHttpError,
     APIOrchestrationConfig,
     APIOrchestrator,
@@ -15,7 +16,9 @@ from rxorch import (
     parallel,
     sequential,
 )
+from rxorch.errors import ApiConfigurationError
 from rxorch.flow import Call
+from tests.conftest import ServeLoopback
 from tests.support.fake_transport import FakeTransport, api, apis, orchestrate
 from tests.support.watch import Watch
 
@@ -152,3 +155,15 @@ async def test_the_events_are_an_observable() -> None:
     subscription.dispose()
     await orchestrator.execute()
     assert len(seen) == 7
+
+
+async def test_a_transport_is_chosen_by_its_name(loopback: ServeLoopback) -> None:
+    server = await loopback({"GET /{name}": {"ok": True}})
+    endpoint = APIEndpoint(name="one", url=f"{server.url}/one")
+    for kind in ("aiohttp", "pyreqwest"):
+        async with APIOrchestrator(endpoint, transport=kind) as orchestrator:
+            assert (await orchestrator.execute()).ok
+            assert kind in type(orchestrator._caller.transport).__module__
+    for wrong in ("pigeon", object()):
+        with pytest.raises(ApiConfigurationError, match="transport"):
+            APIOrchestrator(endpoint, transport=wrong)  # type: ignore[arg-type]

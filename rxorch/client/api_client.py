@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 from urllib.parse import urlsplit
 
 from rxorch.client.protocols import BaseRequestHook, BaseRequestStrategy
@@ -16,7 +15,7 @@ from rxorch.endpoint.auth import Auth, Bound, bound
 from rxorch.endpoint.redirects import RedirectPolicy
 from rxorch.errors import ApiConfigurationError
 from rxorch.http import Transport
-from rxorch.http.choosing import make_transport
+from rxorch.http.choosing import TransportKind, chosen
 from rxorch.http.http_cache import HttpCache
 from rxorch_operators import Bulkhead, RateLimiter
 
@@ -69,7 +68,7 @@ class ApiClient(Caller):
 
     def __init__(
         self,
-        transport: Transport | Literal["aiohttp", "pyreqwest"] | None = None,
+        transport: Transport | TransportKind | None = None,
         *,
         strategy: BaseRequestStrategy | None = None,
         base_url: str | None = None,
@@ -194,17 +193,12 @@ class ApiClient(Caller):
 
 
 def _sender(
-    transport: Transport | Literal["aiohttp", "pyreqwest"] | None, strategy: BaseRequestStrategy
+    transport: Transport | TransportKind | None, strategy: BaseRequestStrategy
 ) -> tuple[Transport | None, Callable[[], Transport] | None]:
     """The transport that was passed in, or else what makes one."""
     http = getattr(strategy, "http", None)
-    if isinstance(transport, str):
-        make_transport(transport)  # what is wrong with the name is said here; it opens nothing yet
-        return None, partial(make_transport, transport, limit=0)
     if transport is not None:
-        if not isinstance(transport, Transport):
-            raise ApiConfigurationError(f"transport: give a Transport; not {type(transport).__name__}")
-        return transport, None
+        return chosen(transport)
     if isinstance(http, Transport):
         return http, None
     return None, getattr(http, "make_transport", None)
