@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange"]
 
+_OUTSIDE = "the body of a stream is read inside its `async with` block"
 _WITHOUT_BODY = (204, 304)
 _MUST_BE_READ = (CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING)
 
@@ -78,8 +79,7 @@ class Exchange:
         if isinstance(self.upload, StreamUpload):
             await self._wait(self.upload.prepare())
         if self._places is not None:
-            await self._wait(self._places.acquire())
-            self._holds_place = True
+            await self._wait(self._take_place(self._places))
         self._check_not_interrupted()
 
     async def begin(self) -> StreamedResponse:
@@ -132,7 +132,9 @@ class Exchange:
         self._closed = True
         if self.upload is not None:
             await self.upload.aclose()
-        if not self.ended:
+        if self._task is not None:  # somebody else reads on: only without that reader can it be dropped
+            self._task.cancel()
+        elif not self.ended:
             self._drop()
         self._give_place_back()
 
@@ -145,7 +147,7 @@ class Exchange:
         if self.ended:
             raise StopAsyncIteration
         if self._closed:
-            raise ApiConfigurationError("the body of a stream is read inside its `async with` block")
+            raise ApiConfigurationError(_OUTSIDE)
         try:
             piece = await self.read()
         except Exception as failure:
@@ -179,8 +181,6 @@ class Exchange:
         assert self._reader is not None
         self._check_not_interrupted()
         piece = await self._wait(self._reader.read_chunk())
-        # Of a body that is dropped pyreqwest says that it has ended: it must not have been we who dropped it.
-        self._check_not_interrupted()
         if self.upload is not None and self.upload.error is not None:
             raise self.upload.error
         if piece is None:
@@ -204,8 +204,9 @@ class Exchange:
                 raise asyncio.CancelledError
             return result
         except asyncio.CancelledError:
-            if self._interrupted and task.uncancel() <= before:
+            if (self._interrupted or self._closed) and task.uncancel() <= before:
                 self._check_not_interrupted()
+                raise ApiConfigurationError(_OUTSIDE) from None
             raise
         except RuntimeError:  # ``abandon`` took away what was waited for
             self._check_not_interrupted()
@@ -214,6 +215,10 @@ class Exchange:
             self._task = self._call = None
             if self._left is not None and not self._left.done():
                 self._left.set_result(None)
+
+    async def _take_place(self, places: asyncio.Semaphore) -> None:
+        await places.acquire()
+        self._holds_place = True
 
     def _give_place_back(self) -> None:
         if self._holds_place and self._places is not None:

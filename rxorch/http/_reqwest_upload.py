@@ -19,29 +19,34 @@ class _Stopped(Exception):
 class BytesUpload:
     """A body that is there, given out in pieces: by the thread of pyreqwest, once there is a connection.
 
-    hyper asks for the first piece before it writes anything, so what has not ``begun`` has not been sent, and
-    will not be: after ``stop`` no piece is given, and the connection is dropped without the request's head.
+    hyper asks for the first piece before it writes anything. So what has not ``begun`` when it is stopped has
+    not been sent, and will not be: no piece is given, and the connection is dropped without the head of the
+    request.
 
     Attributes:
-        begun: True from the moment that the request is written.
         error: None: a body that is there cannot fail.
     """
 
     error: BaseException | None = None
 
     def __init__(self, body: bytes) -> None:
-        self.begun = False
         self._body = body
         self._position = 0
         self._stopped = False
+        # Two threads decide whether it begins, and setdefault lets exactly one of them be the first.
+        self._fate: dict[str, bool] = {}
+
+    @property
+    def begun(self) -> bool:
+        """True from the moment that the request is written."""
+        return self._fate.get("begins", False)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        if self._stopped:
+        if self._stopped or not self._fate.setdefault("begins", True):
             raise _Stopped
-        self.begun = True
         start = self._position
         if start >= len(self._body):
             raise StopIteration
@@ -51,10 +56,11 @@ class BytesUpload:
     def stop(self) -> None:
         """Give out no more."""
         self._stopped = True
+        self._fate.setdefault("begins", False)
 
     async def aclose(self) -> None:
         """Give out no more."""
-        self._stopped = True
+        self.stop()
 
 
 class StreamUpload:

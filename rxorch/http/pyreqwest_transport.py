@@ -231,9 +231,9 @@ class PyreqwestTransport:
     def _error(self, exchange: Exchange, failure: BaseException) -> BaseException:
         """What ``failure`` is raised as: itself, if it says all there is to say."""
         request, upload = exchange.request, exchange.upload
+        if upload is not None:
+            upload.stop()
         if is_unsent(failure) or (upload is not None and not upload.begun):
-            if upload is not None:
-                upload.stop()
             self._mark(request, sent=False)
         if upload is not None and upload.error is not None:
             failure = upload.error

@@ -242,7 +242,7 @@ def test_it_belongs_to_one_loop(kind: str) -> None:
 
 
 def test_it_can_be_made_without_a_loop_and_used_on_the_first(kind: str) -> None:
-    transport = make_by_name(kind)
+    transport: AnyTransport = make_by_name(kind)
 
     async def use() -> int:
         async with Loopback({"GET /x": 204}) as server:

@@ -5,9 +5,10 @@ behind an update of pyreqwest, the docstring may have become better than it says
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,56 @@ async def test_from_the_head_on_cancelling_closes_the_connection(make_transport:
                 with pytest.raises(asyncio.CancelledError):
                     await reading
         await transport.aclose()
+
+
+async def test_who_reads_on_when_the_block_was_left_gets_no_end(transport: PyreqwestTransport) -> None:
+    async def talk(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\n\r\nabc")
+        await peer.gone()
+
+    async def read_on(pieces: AsyncIterator[bytes]) -> bytes:
+        return b"".join([piece async for piece in pieces])
+
+    async with RawServer(talk) as server:
+        async with transport.stream(Request("GET", URL(server.url))) as response:
+            assert await anext(response.pieces) == b"abc"
+            reading = asyncio.ensure_future(read_on(response.pieces))
+            await asyncio.sleep(0)
+        with pytest.raises(ApiConfigurationError, match="inside its `async with` block"):
+            await reading
+
+
+async def test_a_cancellation_is_not_lost_to_an_answer_that_is_there(make_transport: MakeTransport) -> None:
+    """pyreqwest, asked with both at once, may say either."""
+    transport = make_transport(connection_reuse=False)
+    listener = socket.create_server(("127.0.0.1", 0))
+    over = threading.Semaphore(0)
+
+    def serve() -> None:
+        for _ in range(20):
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(65536)
+                peer.send(ok(b"hello"))
+                assert peer.recv(1) == b""  # pyreqwest has read the answer, and closed
+            over.release()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    request = Request("GET", URL(f"http://127.0.0.1:{listener.getsockname()[1]}/"))
+    cancelled = 0
+    for _ in range(20):
+        sending = asyncio.ensure_future(transport.send(request))
+        await asyncio.sleep(0)
+        over.acquire(timeout=20)  # the event loop stands still
+        if sending.cancel():  # else the answer was faster than this loop
+            cancelled += 1
+            with pytest.raises(asyncio.CancelledError):
+                await sending
+    assert cancelled > 5
+    thread.join()
+    listener.close()
 
 
 async def test_no_connection_is_kept_by_default(loopback: ServeLoopback) -> None:
