@@ -21,7 +21,7 @@ from rxorch.errors import (
     ApiTimeoutError,
     ApiValidationError,
 )
-from tests.hardening.shop import HERE, NOBODY, NOWHERE
+from tests.hardening.shop import HERE, HOLE, NOBODY, NOWHERE
 from tests.http.raw import Peer, ok
 from tests.http.test_decoding import bomb
 from tests.http.test_faults import CHUNKED, GZIP, LENGTH_10, NO_LENGTH, OK, ZIPPED, Talk, saying
@@ -84,6 +84,7 @@ class Fault:
     Attributes:
         cured: the methods that a retry is made for.
         unanswered: whether nobody knows if the server acted on the request.
+        unsure: transports that cannot tell that a request without a body did not leave, and count it.
     """
 
     talk: Talk
@@ -93,6 +94,13 @@ class Fault:
     lookups: tuple[str, ...] = (HERE,)
     timeout: float = 20.0
     facts: tuple[tuple[str, Any], ...] = ()
+    unsure: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> bool:
+        """Whether it says something about the health of the service."""
+        status = dict(self.facts).get("status_code") or 0
+        return self.unanswered or not self.sent or status >= 500 or status == 408
 
     @property
     def sent(self) -> bool:
@@ -129,6 +137,13 @@ def unusable(body: bytes, *lines: str) -> Fault:
 FAULTS: Mapping[str, Fault] = {
     "connection refused": unreachable(NOWHERE),
     "unknown host": unreachable(NOBODY),
+    "blackhole": replace(
+        unreachable(HOLE),
+        error=ApiTimeoutError,
+        timeout=BRIEF,
+        facts=(("kind", "attempt"), ("limit", BRIEF)),
+        unsure=("pyreqwest",),  # it goes on by itself when nobody waits any more
+    ),
     "RST instead of an answer": lost(saying(end="reset")),
     "FIN instead of an answer": lost(saying()),
     "RST in the body": lost(saying(LENGTH_10, b"abc", end="reset")),

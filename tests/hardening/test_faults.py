@@ -10,18 +10,20 @@ import pytest
 
 from rxorch import APIEndpoint, APIOrchestrator
 from rxorch.endpoint import CallDefaults, Caller
-from rxorch.errors import (
-    ApiError,
-)
+from rxorch.errors import ApiError, ApiNetworkError
 from rxorch.events import CallFinished, CallStarted, RunFinished
+from rxorch.http.choosing import make_transport
+from rxorch_operators import CircuitBreaker, CircuitPolicy, CircuitState, Outcome3, RateLimiter
 from tests.hardening.faults import BRIEF, FAULTS, GOOD, JSON, MOST_BYTES, Fault, Item, lost
-from tests.hardening.shop import HERE, Shop
-from tests.http.raw import Peer
+from tests.hardening.shop import HERE, KINDS, Shop
+from tests.http.raw import Peer, RawServer
 from tests.http.test_faults import Talk, saying
+from tests.http.test_tls import server_side
 from tests.support.fake_transport import api
 from tests.support.watch import Watch
 
 each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+each_kind = pytest.mark.parametrize("kind", KINDS)
 each_method = pytest.mark.parametrize("method", ["GET", "POST"])
 
 
@@ -63,20 +65,33 @@ def check_error(error: object, fault: Fault, *, attempts: int) -> None:
     assert {name: getattr(error, name) for name, _ in fault.facts} == dict(fault.facts)
 
 
+def check_counts(shop: Shop, fault: Fault, method: str, kind: str, *, attempts: int) -> None:
+    """What the server has seen is what was counted here; only the first attempt met the fault."""
+    assert shop.requests == attempts - (not fault.sent)
+    assert shop.transport.sends == shop.requests + (method == "GET" and kind in fault.unsure)
+
+
+def _then_good(fault: Fault) -> tuple[Talk, ...]:
+    """The fault for the first connection, and a good server from then on."""
+    return (fault.talk, GOOD) if fault.sent else (GOOD,)
+
+
+@each_kind
 @each_method
 @each_fault
-async def test_a_single_call(fault: Fault, method: str) -> None:
-    async with Shop(fault.talk, lookups=fault.lookups) as shop:
+async def test_a_single_call(fault: Fault, method: str, kind: str) -> None:
+    async with Shop(fault.talk, lookups=fault.lookups, kind=kind) as shop:
         error, record = await Single(shop)(endpoint(shop, method, fault, retry_count=0))
         check_error(error, fault, attempts=1)
         assert (record.status, record.attempts) == (fault.status(method), 1)
-        assert shop.transport.sends == shop.requests == int(fault.sent)
+        check_counts(shop, fault, method, kind, attempts=1)
 
 
+@each_kind
 @each_method
 @each_fault
-async def test_a_call_that_is_retried_where_that_may_help(fault: Fault, method: str) -> None:
-    async with Shop(fault.talk, GOOD, lookups=(*fault.lookups, HERE)) as shop:
+async def test_a_call_that_is_retried_where_that_may_help(fault: Fault, method: str, kind: str) -> None:
+    async with Shop(*_then_good(fault), lookups=(*fault.lookups, HERE), kind=kind) as shop:
         end, record = await Single(shop)(endpoint(shop, method, fault, retry_count=3))
         if method in fault.cured:
             assert end == Item(id=7)
@@ -84,13 +99,14 @@ async def test_a_call_that_is_retried_where_that_may_help(fault: Fault, method: 
         else:
             check_error(end, fault, attempts=1)
             assert (record.status, record.attempts) == (fault.status(method), 1)
-        assert shop.transport.sends == shop.requests == record.attempts - (not fault.sent)
+        check_counts(shop, fault, method, kind, attempts=record.attempts)
 
 
+@each_kind
 @each_method
 @each_fault
-async def test_a_stream(fault: Fault, method: str) -> None:
-    async with Shop(fault.talk, lookups=fault.lookups) as shop:
+async def test_a_stream(fault: Fault, method: str, kind: str) -> None:
+    async with Shop(fault.talk, lookups=fault.lookups, kind=kind) as shop:
         orchestrator = APIOrchestrator(
             endpoint(shop, method, fault, retry_count=0), transport=shop.transport, max_concurrent=20
         )
@@ -105,8 +121,55 @@ async def test_a_stream(fault: Fault, method: str) -> None:
             assert (run.ok, str(outcome.status), outcome.attempts) == (False, fault.status(method), 1)
         assert watch.statuses == [fault.status(method)] * 20
         assert len(watch.of(RunFinished)) == 20
-        assert shop.transport.sends == shop.requests == 20 * fault.sent
+        assert shop.requests == 20 * fault.sent
+        assert shop.transport.sends == 20 * (fault.sent or (method == "GET" and kind in fault.unsure))
         assert (orchestrator.in_flight, orchestrator.get_metrics().calls) == (0, 20)
+
+
+@each_kind
+@each_method
+@each_fault
+async def test_the_trial_of_a_half_open_circuit(fault: Fault, method: str, kind: str) -> None:
+    """What says that the service is ill opens the circuit again; anything else gives the trial back."""
+    breaker = CircuitBreaker(policy=CircuitPolicy(threshold=1, timeout=1e-9, half_open_permits=1))
+    async with Shop(*_then_good(fault), lookups=(*fault.lookups, HERE), kind=kind) as shop:
+        call = Single(shop)
+        breaker.record(breaker.acquire(), Outcome3.FAILURE)  # open, and at once ready for a trial
+        x = endpoint(shop, method, fault, retry_count=0, circuit_breaker=breaker)
+        error, _ = await call(x)
+        check_error(error, fault, attempts=1)
+        assert breaker.statistics().opened == (2 if fault.counts else 1)
+        assert breaker.statistics().trials == 0
+        value, _ = await call(x)  # the trial is there for the next one
+        assert value == Item(id=7)
+        assert breaker.state is CircuitState.CLOSED
+
+
+@each_kind
+@each_method
+@each_fault
+async def test_a_call_under_a_rate_limit(fault: Fault, method: str, kind: str) -> None:
+    """Every attempt pays once, whatever becomes of it; nobody is left standing in the line."""
+    limiter = RateLimiter(1000, 1.0, burst=1000)
+    async with Shop(*_then_good(fault), lookups=(*fault.lookups, HERE), kind=kind) as shop:
+        _, record = await Single(shop)(endpoint(shop, method, fault, retry_count=3, rate_limiter=limiter))
+        assert record.attempts == (2 if method in fault.cured else 1)
+        assert limiter.statistics().granted == record.attempts
+        assert limiter.statistics().waiting == 0
+        check_counts(shop, fault, method, kind, attempts=record.attempts)
+
+
+@each_kind
+@each_fault
+async def test_a_call_before_a_cache(fault: Fault, kind: str) -> None:
+    """What failed is not kept; what came after it is."""
+    async with Shop(*_then_good(fault), lookups=(*fault.lookups, HERE), kind=kind) as shop:
+        call = Single(shop)
+        x = endpoint(shop, "GET", fault, retry_count=0, cache_ttl=3600)
+        error, _ = await call(x)
+        check_error(error, fault, attempts=1)
+        assert [(await call(x))[0] for _ in range(3)] == [Item(id=7)] * 3
+        check_counts(shop, fault, "GET", kind, attempts=2)
 
 
 async def test_a_stream_in_which_only_some_meet_the_fault() -> None:
@@ -225,3 +288,26 @@ async def test_a_stream_that_is_left(method: str) -> None:
         assert Counter(watch.statuses) == {"ok": 10, CUT_OFF[method]: 10}
         assert shop.transport.sends == shop.requests == 20
         assert orchestrator.in_flight == 0
+
+
+# A certificate that nobody vouches for. No retry can cure it, so it is no row of the table above
+
+
+@each_kind
+@each_method
+async def test_a_certificate_that_is_not_trusted(method: str, kind: str) -> None:
+    breaker = CircuitBreaker(policy=CircuitPolicy(threshold=1, timeout=1e-9, half_open_permits=1))
+    limiter = RateLimiter(1000, 1.0, burst=1000)
+    async with RawServer(GOOD, server_side()) as server:
+        transport = make_transport(kind)  # type: ignore[arg-type]
+        caller = Caller(transport, defaults=CallDefaults(retry_budget=False))
+        watch = Watch(caller.events)
+        for retry_count in (0, 2):
+            x = api(f"x{retry_count}", server.url, method=method, retry_count=retry_count, retry_delay=0,
+                    circuit_breaker=breaker, rate_limiter=limiter, cache_ttl=60)  # fmt: skip
+            with pytest.raises(ApiNetworkError) as caught:
+                await caller.call(x, {"n": 1})
+            assert (caught.value.sent, caught.value.attempts) == (False, retry_count + 1)
+        assert [record.status for record in watch.of(CallFinished)] == ["failed", "failed"]
+        assert (transport.sends, limiter.statistics().granted, breaker.statistics().opened) == (0, 4, 4)
+        await transport.aclose()
