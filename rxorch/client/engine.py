@@ -110,6 +110,8 @@ class RequestEngine:
 class RequestRuntime(EndpointRuntime):
     """What lasts for the requests to one origin by one method."""
 
+    times_each_call = True
+
     def __init__(self, engine: RequestEngine, caller: Caller, origin: URL, method: str) -> None:
         limiter = engine.limiter if isinstance(engine.limiter, RateLimiter) else None
         endpoint = APIEndpoint(

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from rxorch.endpoint.caller import Caller
     from rxorch_operators import CircuitChange
+    from rxorch_operators.core.stage import Stage
 
 __all__ = ["EndpointRuntime"]
 
@@ -52,6 +53,12 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 class EndpointRuntime:
     """One endpoint as one client knows it: request builder, breaker, limiters, cache, counters."""
+
+    times_each_call = False
+    """Whether calls have time limits of their own: `time_limit` is asked, and not `attempt_timeout`."""
+
+    attempts: Stage[Any] | None = None
+    """Composed at the first call, when all its parts are known."""
 
     def __init__(self, endpoint: APIEndpoint, caller: Caller) -> None:
         defaults = caller.defaults

@@ -60,9 +60,15 @@ class Inbox(ObserverBase[Any], DisposableBase):
     def open(self, source: Stage[Any], scheduler: SchedulerBase | None) -> None:
         """Subscribes; what fails on the way is the stream's error."""
         self.loop = asyncio.get_running_loop()
-        base = base_scheduler(scheduler)
+        subject = None
+        if isinstance(scheduler, DemandScheduler):  # of a subscription that this one belongs to
+            base, clock, subject = scheduler.base, scheduler.clock, scheduler.subject
+        else:
+            base = base_scheduler(scheduler)
+            clock = clock_of(base)
+        own = DemandScheduler(base, self._demand, clock, self.tasks, subject=subject)
         try:
-            upstream = source.attach(self, DemandScheduler(base, self._demand, clock_of(base), self.tasks))
+            upstream = source.attach(self, own)
         except Exception as error:
             self.on_error(error)
             return
