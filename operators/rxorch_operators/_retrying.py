@@ -155,6 +155,14 @@ class _Retrying(Link):
             self.release()
             self.sink.on_completed()
 
+    def on_only(self, value: Any) -> None:
+        only = getattr(self.sink, "on_only", None)
+        if only is None:
+            super().on_only(value)
+        elif self.upstream is not DISPOSED:
+            self.release()
+            only(value)
+
     def on_error(self, error: Exception) -> None:
         if self.upstream is DISPOSED:
             return
@@ -240,6 +248,7 @@ class _Holding(_Retrying):
     """Holds the newest element back until it is known not to be a refused result."""
 
     __slots__ = ("_held",)
+    on_only = Link.on_only
 
     def __init__(self, sink: ObserverBase[Any], stage: RetryStage[Any], scheduler: DemandScheduler) -> None:
         super().__init__(sink, stage, scheduler)

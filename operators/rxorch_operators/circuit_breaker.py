@@ -150,6 +150,24 @@ class _Watched(Link):
             return
         self.sink.on_completed()
 
+    def on_only(self, value: Any) -> None:
+        only = getattr(self.sink, "on_only", None)
+        if only is None:
+            super().on_only(value)
+            return
+        if self.upstream is DISPOSED:
+            return
+        try:
+            self._settle(value, failed=False)
+        except Exception as broken:
+            self.sink.on_next(value)
+            if self.upstream is not DISPOSED:
+                self.release()
+                self.sink.on_error(broken)
+            return
+        self.release()
+        only(value)
+
     def dispose(self) -> None:
         upstream = self.upstream
         if upstream is DISPOSED:
@@ -166,12 +184,5 @@ class _Watched(Link):
             upstream.dispose()
 
     def _settle(self, result: object, *, failed: bool) -> None:
-        breaker, classify = self._breaker, self._classify
-        if classify is None and not failed:
-            change = breaker.circuit.record(self._permit, Outcome3.SUCCESS, self._clock.now())
-            if change is not None:
-                breaker.tell(change)
-            return
-        if result is _MISSING:
-            classify = None
-        breaker.settle(self._permit, result, classify, failed=failed, now=self._clock.now())
+        classify = None if result is _MISSING else self._classify
+        self._breaker.settle(self._permit, result, classify, failed=failed, now=self._clock.now())

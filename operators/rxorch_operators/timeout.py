@@ -187,6 +187,15 @@ class _Limited(Link):
             self._disarm()
             self.sink.on_completed()
 
+    def on_only(self, value: Any) -> None:
+        only = getattr(self.sink, "on_only", None)
+        if only is None:
+            super().on_only(value)
+        elif self.upstream is not DISPOSED:
+            self.release()
+            self._disarm()
+            only(value)
+
     def dispose(self) -> None:
         upstream = self.upstream
         if upstream is not DISPOSED:
@@ -210,6 +219,7 @@ class _Paced(_Limited):
     __slots__ = ("_clock", "_closed", "_demand", "_each", "_gap", "_gap_kind", "_gap_limit", "_last")
 
     _gap_kind: TimeoutKind
+    on_only = Link.on_only  # its elements have times of their own
 
     def __init__(self, sink: ObserverBase[Any], stage: _Timeout[Any], scheduler: DemandScheduler) -> None:
         super().__init__(sink, stage.kind)

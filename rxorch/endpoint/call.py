@@ -23,7 +23,7 @@ from rxorch.events import (
     RetryWaiting,
 )
 from rxorch.http.redaction import redact_url
-from rxorch_operators.core.stage import NOTHING, Link
+from rxorch_operators.core.stage import DISPOSED, NOTHING, Link
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -162,7 +162,8 @@ class Call:
     @property
     def sends(self) -> int:
         """Requests put on the wire. Asks the requests: a time limit is told before its task has unwound."""
-        return sum(request.sent for request in self.tried)
+        tried = self.tried
+        return tried[0].sent if len(tried) == 1 else sum(request.sent for request in tried)
 
     def budget_spent(self, reason: GiveUpReason, error: Exception | None) -> None:
         """No other attempt follows; told apart is only that the budget is spent."""
@@ -292,9 +293,18 @@ class CallLink(DescribedLink):
         call = self._call
         if call.status == "running":
             call.finish("ok")
+        self.release()
         self.sink.on_completed()
 
+    def on_only(self, value: Any) -> None:
+        self._call.value = value
+        self.sink.on_next(value)
+        if self.upstream is not DISPOSED:
+            self.on_completed()
+
     def dispose(self) -> None:
+        if self.upstream is DISPOSED:
+            return
         self._siblings.discard(self)
         call = self._call
         if call.status == "running":

@@ -65,6 +65,10 @@ class AsyncCall(DisposableBase):
                 raise
         else:
             sink = self._end()
+            only = getattr(sink, "on_only", None)
+            if only is not None:
+                only(value)
+                return
             self._sink = sink  # dispose() from inside on_next must keep on_completed from following
             sink.on_next(value)
             self._sink.on_completed()
