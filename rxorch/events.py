@@ -268,7 +268,7 @@ class EventBus:
         ('user', False)
     """
 
-    __slots__ = ("_closed", "_queue", "_subscriptions", "active", "kinds", "observable")
+    __slots__ = ("_busy", "_closed", "_queue", "_subscriptions", "active", "kinds", "observable")
 
     def __init__(self) -> None:
         self.active = False
@@ -276,6 +276,7 @@ class EventBus:
         self.observable: Observable[Event] = Observable(self._subscribe_observer)
         self._subscriptions: tuple[_Subscription, ...] = ()
         self._queue: deque[Event] = deque()
+        self._busy = False
         self._closed = False
 
     def subscribe(
@@ -294,14 +295,16 @@ class EventBus:
         """Hand ``event`` to everyone who listens now."""
         if not self.active and type(event) not in self.kinds:
             return
-        self._queue.append(event)
-        if len(self._queue) > 1:
-            return  # a subscriber emits: the loop further up the stack hands it out after the event under way
+        if self._busy:
+            self._queue.append(event)  # a subscriber emits: it is handed out after the event under way
+            return
+        self._busy = True
         try:
+            self._hand_out(event)
             while self._queue:
-                self._hand_out(self._queue[0])
-                self._queue.popleft()
+                self._hand_out(self._queue.popleft())
         finally:
+            self._busy = False
             self._queue.clear()
 
     def _hand_out(self, event: Event) -> None:

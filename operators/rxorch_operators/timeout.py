@@ -106,7 +106,7 @@ class _Timeout(Stage[T]):
         until_first: float | None,
         kind: TimeoutKind,
         clock: Clock | None,
-        shared: _SharedTimer,
+        shared: _SharedTimer | None,
     ) -> None:
         self.source = source
         self.shared = shared
@@ -117,13 +117,12 @@ class _Timeout(Stage[T]):
         self.clock = clock
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        total = self.total
-        if total is not None:
-            if callable(total):
-                total = total()
-            if total is not None and not total > 0.0:
-                sink.on_error(TimeoutExceededError(limit=max(0.0, total), kind=self.kind))
-                return NOTHING
+        total, shared = self.total, self.shared
+        if callable(total):
+            total, shared = total(), None
+        if total is not None and not total > 0.0:
+            sink.on_error(TimeoutExceededError(limit=max(0.0, total), kind=self.kind))
+            return NOTHING
         link: _Limited
         if self.each is None and self.until_first is None:
             link = _Limited(sink, self.kind)
@@ -134,8 +133,7 @@ class _Timeout(Stage[T]):
         try:
             link.connect(self.source, scheduler)
             if link.upstream is not DISPOSED:  # else: it ended while it was starting
-                shared = None if callable(self.total) else self.shared
-                link.arm(_finite(total), self.clock or scheduler.clock, shared)
+                link.arm(total, self.clock or scheduler.clock, shared)
         except BaseException:
             link.dispose()
             raise
@@ -155,7 +153,7 @@ class _Limited(Link):
 
     def arm(self, total: float | None, clock: Clock, shared: _SharedTimer | None) -> None:
         """Starts the time."""
-        if total is None:
+        if total is None or total == math.inf:
             return
         self._total_limit = total
         if shared is None:
@@ -193,7 +191,9 @@ class _Limited(Link):
             super().on_only(value)
         elif self.upstream is not DISPOSED:
             self.release()
-            self._disarm()
+            total, self._total = self._total, None
+            if total is not None:
+                total.cancel()
             only(value)
 
     def dispose(self) -> None:

@@ -259,7 +259,9 @@ class CallLink(DescribedLink):
     __slots__ = ("_describes", "_siblings")
 
     def __init__(self, sink: ObserverBase[Any], call: Call, *, describes: bool) -> None:
-        super().__init__(sink, call)
+        self.sink = sink
+        self.upstream = NOTHING
+        self._call = call
         self._describes = describes
         self._siblings = call.runtime.caller.session().calls
         self._siblings.add(self)

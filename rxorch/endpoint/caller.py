@@ -107,7 +107,9 @@ class Caller:
         Raises:
             ApiConfigurationError: something is under way on another loop.
         """
-        session = self._session()
+        session = self._sessions.get(asyncio.get_running_loop())
+        if session is None:
+            session = self._session()
         if len(self._sessions) > 1 and not all(
             other.idle for other in self._sessions.values() if other is not session
         ):
