@@ -160,7 +160,7 @@ class _Retrying(Link):
         if only is None:
             super().on_only(value)
         elif self.upstream is not DISPOSED:
-            self.release()
+            self.upstream = DISPOSED
             only(value)
 
     def on_error(self, error: Exception) -> None:

@@ -158,14 +158,14 @@ class _Watched(Link):
         if self.upstream is DISPOSED:
             return
         try:
-            self._settle(value, failed=False)
+            self._breaker.settle(self._permit, value, self._classify, failed=False, now=self._clock.now())
         except Exception as broken:
             self.sink.on_next(value)
             if self.upstream is not DISPOSED:
                 self.release()
                 self.sink.on_error(broken)
             return
-        self.release()
+        self.upstream = DISPOSED
         only(value)
 
     def dispose(self) -> None:

@@ -190,7 +190,7 @@ class _Limited(Link):
         if only is None:
             super().on_only(value)
         elif self.upstream is not DISPOSED:
-            self.release()
+            self.upstream = DISPOSED
             total, self._total = self._total, None
             if total is not None:
                 total.cancel()

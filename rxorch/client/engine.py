@@ -80,7 +80,8 @@ class RequestEngine:
         try:
             url = parse_url(model.url, caller.defaults.base_url)
             runtime = self._runtime(caller, url, _method(model.method))
-            return await last_of(EndpointCall(runtime, model, LOOSE))
+            call = EndpointCall(runtime, model, LOOSE)
+            return await last_of(call, scheduler=caller.session().scheduler)
         finally:
             await caller.leave()
 

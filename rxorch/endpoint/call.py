@@ -295,7 +295,7 @@ class CallLink(DescribedLink):
         call = self._call
         if call.status == "running":
             call.finish("ok")
-        self.release()
+        self.upstream = DISPOSED  # which has let go already
         self.sink.on_completed()
 
     def on_only(self, value: Any) -> None:

@@ -140,9 +140,9 @@ class Link(ObserverBase[Any], DisposableBase):
     def on_only(self, value: Any) -> None:
         """The only element of a source, and its end: `on_next` and `on_completed` in one.
 
-        For sources that have one value, such as a call. A link that overrides it, to do with half the work,
-        may let go of its resources before the element goes out, and only if its sink has this method too:
-        another sink may dispose in between, and must then hear no end.
+        For sources that have one value, such as a call. Who sends it has let go of its resources before, so
+        there is nothing upstream to dispose. A link that overrides it, to do with half the work, passes it on
+        only if its sink has this method too: another may dispose in between, and must then hear no end.
         """
         self.on_next(value)
         if self.upstream is not DISPOSED:
