@@ -77,7 +77,9 @@ class _CircuitBreaker(Stage[T]):
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         breaker = self.breaker
-        clock = breaker.clock(self.clock or scheduler.clock)
+        clock = self.clock or scheduler.clock
+        if breaker._clock is not clock:
+            clock = breaker.clock(clock)
         now = clock.now()
         permit = breaker.circuit.try_acquire(now)
         if permit is None:

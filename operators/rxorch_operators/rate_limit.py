@@ -160,12 +160,17 @@ class RateLimitStage(Stage[T]):
             cost = options.cost
             if callable(cost):
                 cost = cost()
-            clock = self.innermost.clock(options.clock or scheduler.clock)
+            clock, line = options.clock or scheduler.clock, self.innermost
+            if line._clock is not clock:
+                clock = line.clock(clock)
             now = clock.now()
-            if self.alone:
-                granted = self.innermost.try_take(now, cost)
-            else:
+            if not self.alone:
                 granted = _take_all(options.lines, now, cost)
+            elif not line.waiting and line.meter.take(now, cost):  # `line.try_take`, without another call
+                line.granted += 1
+                granted = True
+            else:
+                granted = False
             waiting = None if granted else self._line_up(sink, scheduler, cost, clock)
         except Exception as error:
             sink.on_error(error)

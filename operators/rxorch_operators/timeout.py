@@ -84,17 +84,19 @@ def _finite(limit: float | None) -> float | None:
 class _SharedTimer:
     """The timer queue of one operator, whose subscriptions all wait equally long for their total."""
 
-    __slots__ = ("_queue",)
+    __slots__ = ("_clock", "_queue")
 
     def __init__(self) -> None:
-        self._queue: TimerQueue | None = None
+        self._clock: Clock | None = None
+        self._queue: TimerQueue
 
-    def call(self, clock: Clock, seconds: float, callback: Callable[[], object]) -> Handle:
-        """Waits in the queue of this clock; another loop, another queue."""
-        queue = self._queue
-        if queue is None or not queue.serves(clock):
-            queue = self._queue = TimerQueue(clock, seconds)
-        return queue.call(callback)
+    def queue(self, clock: Clock, seconds: float) -> TimerQueue:
+        """The queue of this clock; another loop, another queue."""
+        if self._clock is not clock:
+            if self._clock is None or not self._queue.serves(clock):
+                self._queue = TimerQueue(clock, seconds)
+            self._clock = clock
+        return self._queue
 
 
 class _Timeout(Stage[T]):
@@ -159,7 +161,7 @@ class _Limited(Link):
         if shared is None:
             self._total = clock.call_later(total, self._total_over)
         else:
-            self._total = shared.call(clock, total, self._total_over)
+            self._total = shared.queue(clock, total).call(self._total_over)
 
     def _total_over(self) -> None:
         self._expire(self._total_limit, self._kind)

@@ -105,7 +105,9 @@ class Caller:
         """The transport for the running loop; one of our own is opened when first needed."""
         if self._given is not None:
             return self._given
-        session = self._session()
+        session = self._sessions.get(asyncio.get_running_loop())
+        if session is None:
+            session = self._session()
         if session.transport is None:
             session.transport = self._make_transport()
         return session.transport

@@ -97,7 +97,7 @@ def _begin(call: Call, link: DescribedLink, scheduler: DemandScheduler) -> Dispo
 
 def _compose(call: Call) -> Stage[Any]:
     runtime = call.runtime
-    source = attempts_of(runtime)
+    source = runtime.attempts or attempts_of(runtime)
     if runtime.http_cache is not None:
         source = HttpCached(source, call, runtime.http_cache, _Begun)
     if runtime.cached:
