@@ -33,6 +33,25 @@ def test_records_are_frozen_slotted_and_begin_alike(cls: type[Event]) -> None:
         record.at = 2.0  # type: ignore[misc]
 
 
+def test_a_record_of_ones_own_is_made_like_any_other() -> None:
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class Priced(CallFinished):
+        price: float = 0.0
+
+    class Plain(CallFinished):
+        pass
+
+    facts = (1.0, "run", "user", "ok", 0.5)
+    assert Priced(*facts, call=3, price=2.0).price == 2.0
+    for kind in (Priced, Plain):
+        record = kind(*facts, call=3)
+        assert type(record) is kind
+        assert (record.run, record.status, record.attempts, record.call) == ("run", "ok", 0, 3)
+    assert type(CallFinished(*facts)) is CallFinished
+    with pytest.raises(TypeError, match="missing 5 required"):
+        CallFinished()  # type: ignore[call-arg]
+
+
 def test_a_value_is_not_in_the_repr() -> None:
     assert "hunter2" not in repr(StepFinished(0.0, None, "login", "ok", 0.1, value="hunter2"))
 

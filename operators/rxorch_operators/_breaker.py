@@ -215,7 +215,9 @@ class CircuitBreaker(ClockUser):
             except BaseException:
                 self.record(permit, _IGNORED, now)
                 raise
-        self.record(permit, outcome, now)
+        change = self.circuit.record(permit, outcome, self._now() if now is None else now)
+        if change is not None:
+            self.tell(change)
 
     def force_open(self) -> None:
         """Lets nothing through until `reset`, `disable` or `metrics_only`."""

@@ -11,7 +11,7 @@ from reactivex.abc import DisposableBase, ObserverBase
 
 from .core.demand import DemandScheduler, ListenedDemand
 from .core.inner import Project, attach_inner
-from .core.stage import DISPOSED, Link, Stage
+from .core.stage import DISPOSED, NOTHING, Link, Stage
 
 __all__ = ["Inner", "Merging", "MergingFlatMap"]
 
@@ -105,7 +105,7 @@ class Merging(Link, ListenedDemand):
             self._drain()
         if self._source_done:
             self._complete_if_idle()
-        elif self.credit() > 0:
+        else:
             self.grew()
 
     def _drain(self) -> None:
@@ -156,7 +156,8 @@ class Inner(Link):
     __slots__ = ("_parent",)
 
     def __init__(self, sink: ObserverBase[Any], parent: Merging) -> None:
-        super().__init__(sink)
+        self.sink = sink
+        self.upstream = NOTHING
         self._parent = parent
 
     def on_error(self, error: Exception) -> None:

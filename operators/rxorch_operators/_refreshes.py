@@ -38,7 +38,7 @@ class Refresh(Remembering):
         self._owner = owner
         # Who found the stale value has gone on with it: neither its demand nor its end is for us.
         self._scheduler = DemandScheduler(
-            scheduler.base, UNBOUNDED, scheduler.clock, owner.tasks, scheduler.context
+            scheduler.base, UNBOUNDED, scheduler.clock, owner.tasks, scheduler.context, scheduler.subject
         )
         self._stale = stale
         self._timer: Handle | None = None

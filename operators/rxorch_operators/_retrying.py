@@ -43,7 +43,7 @@ class RetryEvent:
     error: Exception | None
 
 
-@dataclass(slots=True)  # not frozen: made once per call of an endpoint, and frozen costs three times as much
+@dataclass(frozen=True, slots=True)
 class RetryOptions:
     """What `retry_backoff` was told; shared by its subscriptions."""
 
@@ -68,6 +68,18 @@ class RetryStage(Stage[T]):
         self.source = source
         self.options = options
 
+    def options_of(self, scheduler: DemandScheduler) -> RetryOptions:
+        """The options of one subscription that has failed; asked for only then, since most never fail.
+
+        Who composes a stage once for many overrides it, and may then not change clock and resume, nor whether
+        there is a `retry_result`.
+        """
+        return self.options
+
+    def budget_of(self, scheduler: DemandScheduler) -> RetryBudget | None:
+        """The budget of one subscription, which counts it as a call."""
+        return self.options.budget
+
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         link = (_Retrying if self.options.retry_result is None else _Holding)(sink, self, scheduler)
         link.attempt(self.source)
@@ -77,21 +89,29 @@ class RetryStage(Stage[T]):
 class _Retrying(Link):
     """Listens to one attempt after another; `upstream` is the attempt, or the wait for the next one."""
 
-    __slots__ = ("_clock", "_emitted", "_last", "_options", "_scheduler", "_source", "_started", "_state")
+    __slots__ = ("_clock", "_emitted", "_last", "_own_options", "_scheduler", "_stage", "_started", "_state")
 
     def __init__(self, sink: ObserverBase[Any], stage: RetryStage[Any], scheduler: DemandScheduler) -> None:
         self.sink = sink
         self.upstream = NOTHING
-        self._source = stage.source
-        self._options = options = stage.options
+        self._stage = stage
+        self._own_options: RetryOptions | None = None
         self._scheduler = scheduler
-        self._clock = clock = options.clock or scheduler.clock
+        self._clock = clock = stage.options.clock or scheduler.clock
         self._started = clock.now()
         self._state: RetryState | None = None  # most subscriptions never fail
         self._emitted = 0
         self._last: Any = None
-        if options.budget is not None:
-            options.budget.record_call(self._started)
+        budget = stage.budget_of(scheduler)
+        if budget is not None:
+            budget.record_call(self._started)
+
+    @property
+    def _options(self) -> RetryOptions:
+        options = self._own_options
+        if options is None:
+            options = self._own_options = self._stage.options_of(self._scheduler)
+        return options
 
     def attempt(self, source: Stage[Any]) -> None:
         """Subscribes; an exception on the way is a failure like any other."""
@@ -110,7 +130,7 @@ class _Retrying(Link):
     def _again(self, error: Exception | None) -> None:
         self.upstream = NOTHING
         if not self._emitted:
-            self.attempt(self._source)
+            self.attempt(self._stage.source)
             return
         assert self._options.resume is not None  # without it nothing is repeated after an element
         try:
@@ -126,7 +146,7 @@ class _Retrying(Link):
 
     def _emit(self, value: Any) -> None:
         self._emitted += 1
-        if self._options.resume is not None:
+        if self._stage.options.resume is not None:
             self._last = value
         self.sink.on_next(value)
 
@@ -134,6 +154,14 @@ class _Retrying(Link):
         if self.upstream is not DISPOSED:
             self.release()
             self.sink.on_completed()
+
+    def on_only(self, value: Any) -> None:
+        only = getattr(self.sink, "on_only", None)
+        if only is None:
+            super().on_only(value)
+        elif self.upstream is not DISPOSED:
+            self.upstream = DISPOSED
+            only(value)
 
     def on_error(self, error: Exception) -> None:
         if self.upstream is DISPOSED:
@@ -220,6 +248,7 @@ class _Holding(_Retrying):
     """Holds the newest element back until it is known not to be a refused result."""
 
     __slots__ = ("_held",)
+    on_only = Link.on_only
 
     def __init__(self, sink: ObserverBase[Any], stage: RetryStage[Any], scheduler: DemandScheduler) -> None:
         super().__init__(sink, stage, scheduler)

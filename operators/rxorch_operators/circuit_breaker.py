@@ -77,7 +77,9 @@ class _CircuitBreaker(Stage[T]):
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         breaker = self.breaker
-        clock = breaker.clock(self.clock or scheduler.clock)
+        clock = self.clock or scheduler.clock
+        if breaker._clock is not clock:
+            clock = breaker.clock(clock)
         now = clock.now()
         permit = breaker.circuit.try_acquire(now)
         if permit is None:
@@ -150,6 +152,24 @@ class _Watched(Link):
             return
         self.sink.on_completed()
 
+    def on_only(self, value: Any) -> None:
+        only = getattr(self.sink, "on_only", None)
+        if only is None:
+            super().on_only(value)
+            return
+        if self.upstream is DISPOSED:
+            return
+        try:
+            self._breaker.settle(self._permit, value, self._classify, failed=False, now=self._clock.now())
+        except Exception as broken:
+            self.sink.on_next(value)
+            if self.upstream is not DISPOSED:
+                self.release()
+                self.sink.on_error(broken)
+            return
+        self.upstream = DISPOSED
+        only(value)
+
     def dispose(self) -> None:
         upstream = self.upstream
         if upstream is DISPOSED:
@@ -166,12 +186,5 @@ class _Watched(Link):
             upstream.dispose()
 
     def _settle(self, result: object, *, failed: bool) -> None:
-        breaker, classify = self._breaker, self._classify
-        if classify is None and not failed:
-            change = breaker.circuit.record(self._permit, Outcome3.SUCCESS, self._clock.now())
-            if change is not None:
-                breaker.tell(change)
-            return
-        if result is _MISSING:
-            classify = None
-        breaker.settle(self._permit, result, classify, failed=failed, now=self._clock.now())
+        classify = None if result is _MISSING else self._classify
+        self._breaker.settle(self._permit, result, classify, failed=failed, now=self._clock.now())

@@ -232,7 +232,7 @@ class _Call(Link):
         self._key = key
         # Tasks of its own: the subscription that came first must not wait for them when it is closed.
         self._scheduler = DemandScheduler(
-            scheduler.base, UNBOUNDED, scheduler.clock, set(), scheduler.context
+            scheduler.base, UNBOUNDED, scheduler.clock, set(), scheduler.context, scheduler.subject
         )
         self.values: list[Any] = []
         self.ended = False

@@ -84,35 +84,33 @@ def rate_limit(
     if not callable(cost) and not is_number(cost):
         raise invalid("cost", cost, "give units, 0 or more, or a function that tells them")
     clock = None if scheduler is None else DemandScheduler.of(scheduler).clock
-    lines = tuple([one.line for one in limiters])
-    return _Operator(limiters, lines, cost, max_wait, on_wait, clock)
+    return RateLimitOptions(limiters, cost, max_wait, on_wait, clock)
 
 
-class _Operator:
-    """The settings of one `rate_limit`. Made anew for every call of an endpoint, it has to cost little."""
+class RateLimitOptions:
+    """What `rate_limit` was told; itself the operator, shared by its subscriptions."""
 
     __slots__ = ("clock", "cost", "limiters", "lines", "max_wait", "on_wait")
 
     def __init__(
         self,
         limiters: tuple[RateLimiter, ...],
-        lines: tuple[RateQueue[Gcra], ...],
-        cost: int | Callable[..., int],
-        max_wait: float | Callable[[], float | None] | None,
-        on_wait: Callable[[float], None] | None,
-        clock: Clock | None,
+        cost: int | Callable[..., int] = 1,
+        max_wait: float | Callable[[], float | None] | None = None,
+        on_wait: Callable[[float], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.limiters = limiters
-        self.lines = lines
+        self.lines: tuple[RateQueue[Gcra], ...] = tuple([one.line for one in limiters])
         self.cost = cost
         self.max_wait = max_wait
         self.on_wait = on_wait
         self.clock = clock
 
     def __call__(self, source: Observable[T]) -> Observable[T]:
-        return _RateLimit(as_stage(source), self)
+        return RateLimitStage(as_stage(source), self)
 
-    def for_call(self, fn: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Operator:
+    def for_call(self, fn: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RateLimitOptions:
         """The operator for one call of a function: its arguments may say what it costs."""
         cost = self.cost
         if not callable(cost):
@@ -121,7 +119,13 @@ class _Operator:
         def cost_of_call() -> int:
             return cost(*args, **kwargs)
 
-        return _Operator(self.limiters, self.lines, cost_of_call, self.max_wait, self.on_wait, self.clock)
+        return RateLimitOptions(self.limiters, cost_of_call, self.max_wait, self.on_wait, self.clock)
+
+    def with_waits(
+        self, max_wait: Callable[[], float | None], on_wait: Callable[[float], None]
+    ) -> RateLimitOptions:
+        """The same but for what concerns a wait."""
+        return RateLimitOptions(self.limiters, self.cost, max_wait, on_wait, self.clock)
 
     def patience(self) -> float:
         """Seconds that a call may wait, asked for at its start."""
@@ -137,12 +141,18 @@ class _Operator:
         return "rate_limit"
 
 
-class _RateLimit(Stage[T]):
-    def __init__(self, source: Stage[T], options: _Operator) -> None:
+class RateLimitStage(Stage[T]):
+    """A source that is subscribed when the limits have room."""
+
+    def __init__(self, source: Stage[T], options: RateLimitOptions) -> None:
         self.source = source
         self.options = options
         self.innermost = options.lines[-1]
         self.alone = len(options.lines) == 1
+
+    def options_of(self, scheduler: DemandScheduler) -> RateLimitOptions:
+        """The options of one subscription that has to wait; only now, since most do not."""
+        return self.options
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         options = self.options
@@ -150,12 +160,17 @@ class _RateLimit(Stage[T]):
             cost = options.cost
             if callable(cost):
                 cost = cost()
-            clock = self.innermost.clock(options.clock or scheduler.clock)
+            clock, line = options.clock or scheduler.clock, self.innermost
+            if line._clock is not clock:
+                clock = line.clock(clock)
             now = clock.now()
-            if self.alone:
-                granted = self.innermost.try_take(now, cost)
-            else:
+            if not self.alone:
                 granted = _take_all(options.lines, now, cost)
+            elif not line.waiting and line.meter.take(now, cost):  # `line.try_take`, without another call
+                line.granted += 1
+                granted = True
+            else:
+                granted = False
             waiting = None if granted else self._line_up(sink, scheduler, cost, clock)
         except Exception as error:
             sink.on_error(error)
@@ -166,7 +181,7 @@ class _RateLimit(Stage[T]):
         self, sink: ObserverBase[Any], scheduler: DemandScheduler, cost: int, clock: Clock
     ) -> DisposableBase:
         """Joins the first queue; raises if the wait cannot end in time."""
-        options = self.options
+        options = self.options_of(scheduler)
         now = clock.now()
         wait, slowest = -1.0, self.innermost
         for line in options.lines:

@@ -84,17 +84,19 @@ def _finite(limit: float | None) -> float | None:
 class _SharedTimer:
     """The timer queue of one operator, whose subscriptions all wait equally long for their total."""
 
-    __slots__ = ("_queue",)
+    __slots__ = ("_clock", "_queue")
 
     def __init__(self) -> None:
-        self._queue: TimerQueue | None = None
+        self._clock: Clock | None = None
+        self._queue: TimerQueue
 
-    def call(self, clock: Clock, seconds: float, callback: Callable[[], object]) -> Handle:
-        """Waits in the queue of this clock; another loop, another queue."""
-        queue = self._queue
-        if queue is None or not queue.serves(clock):
-            queue = self._queue = TimerQueue(clock, seconds)
-        return queue.call(callback)
+    def queue(self, clock: Clock, seconds: float) -> TimerQueue:
+        """The queue of this clock; another loop, another queue."""
+        if self._clock is not clock:
+            if self._clock is None or not self._queue.serves(clock):
+                self._queue = TimerQueue(clock, seconds)
+            self._clock = clock
+        return self._queue
 
 
 class _Timeout(Stage[T]):
@@ -106,7 +108,7 @@ class _Timeout(Stage[T]):
         until_first: float | None,
         kind: TimeoutKind,
         clock: Clock | None,
-        shared: _SharedTimer,
+        shared: _SharedTimer | None,
     ) -> None:
         self.source = source
         self.shared = shared
@@ -117,13 +119,12 @@ class _Timeout(Stage[T]):
         self.clock = clock
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        total = self.total
-        if total is not None:
-            if callable(total):
-                total = total()
-            if total is not None and not total > 0.0:
-                sink.on_error(TimeoutExceededError(limit=max(0.0, total), kind=self.kind))
-                return NOTHING
+        total, shared = self.total, self.shared
+        if callable(total):
+            total, shared = total(), None
+        if total is not None and not total > 0.0:
+            sink.on_error(TimeoutExceededError(limit=max(0.0, total), kind=self.kind))
+            return NOTHING
         link: _Limited
         if self.each is None and self.until_first is None:
             link = _Limited(sink, self.kind)
@@ -134,8 +135,7 @@ class _Timeout(Stage[T]):
         try:
             link.connect(self.source, scheduler)
             if link.upstream is not DISPOSED:  # else: it ended while it was starting
-                shared = None if callable(self.total) else self.shared
-                link.arm(_finite(total), self.clock or scheduler.clock, shared)
+                link.arm(total, self.clock or scheduler.clock, shared)
         except BaseException:
             link.dispose()
             raise
@@ -155,13 +155,13 @@ class _Limited(Link):
 
     def arm(self, total: float | None, clock: Clock, shared: _SharedTimer | None) -> None:
         """Starts the time."""
-        if total is None:
+        if total is None or total == math.inf:
             return
         self._total_limit = total
         if shared is None:
             self._total = clock.call_later(total, self._total_over)
         else:
-            self._total = shared.call(clock, total, self._total_over)
+            self._total = shared.queue(clock, total).call(self._total_over)
 
     def _total_over(self) -> None:
         self._expire(self._total_limit, self._kind)
@@ -187,6 +187,17 @@ class _Limited(Link):
             self._disarm()
             self.sink.on_completed()
 
+    def on_only(self, value: Any) -> None:
+        only = getattr(self.sink, "on_only", None)
+        if only is None:
+            super().on_only(value)
+        elif self.upstream is not DISPOSED:
+            self.upstream = DISPOSED
+            total, self._total = self._total, None
+            if total is not None:
+                total.cancel()
+            only(value)
+
     def dispose(self) -> None:
         upstream = self.upstream
         if upstream is not DISPOSED:
@@ -210,6 +221,7 @@ class _Paced(_Limited):
     __slots__ = ("_clock", "_closed", "_demand", "_each", "_gap", "_gap_kind", "_gap_limit", "_last")
 
     _gap_kind: TimeoutKind
+    on_only = Link.on_only  # its elements have times of their own
 
     def __init__(self, sink: ObserverBase[Any], stage: _Timeout[Any], scheduler: DemandScheduler) -> None:
         super().__init__(sink, stage.kind)

@@ -80,7 +80,8 @@ class RequestEngine:
         try:
             url = parse_url(model.url, caller.defaults.base_url)
             runtime = self._runtime(caller, url, _method(model.method))
-            return await last_of(EndpointCall(runtime, model, LOOSE))
+            call = EndpointCall(runtime, model, LOOSE)
+            return await last_of(call, scheduler=caller.session().scheduler)
         finally:
             await caller.leave()
 
@@ -109,6 +110,8 @@ class RequestEngine:
 
 class RequestRuntime(EndpointRuntime):
     """What lasts for the requests to one origin by one method."""
+
+    times_each_call = True
 
     def __init__(self, engine: RequestEngine, caller: Caller, origin: URL, method: str) -> None:
         limiter = engine.limiter if isinstance(engine.limiter, RateLimiter) else None

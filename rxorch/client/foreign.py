@@ -7,11 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from reactivex import Observable
+from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.client.protocols import BaseCircuitBreaker, BaseRateLimiter
 from rxorch.endpoint.exchange import aside
 from rxorch.endpoint.retry_rules import classify
 from rxorch_operators import CircuitOpenError, Outcome3, flat_map_bounded, from_async, last_of
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Stage, as_stage
 
 __all__ = ["guarded_by", "limited_by", "settled"]
 
@@ -41,20 +44,26 @@ def guarded_by(breaker: BaseCircuitBreaker) -> Operator:
     Failures are those of ``rxorch``'s own breakers: 5xx and 408, network errors, time limits. What is the
     caller's fault, and a cancellation, it is not told.
     """
+    return lambda source: _Guarded(source, breaker)
 
-    def operator(source: Observable[Any]) -> Observable[Any]:
-        async def call() -> Any:
-            if await aside(settled(breaker.is_open())):
-                raise CircuitOpenError(name=type(breaker).__name__)
-            try:
-                value = await last_of(source)
-            except Exception as error:
-                if classify(error) is Outcome3.FAILURE:
-                    await aside(settled(breaker.record_failure()))
-                raise
-            await aside(settled(breaker.reset()))
-            return value
 
-        return from_async(call)
+class _Guarded(Stage[Any]):
+    def __init__(self, source: Observable[Any], breaker: BaseCircuitBreaker) -> None:
+        self.source = source
+        self.breaker = breaker
 
-    return operator
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        return as_stage(from_async(self._call, scheduler)).attach(sink, scheduler)
+
+    async def _call(self, scheduler: DemandScheduler) -> Any:
+        breaker = self.breaker
+        if await aside(settled(breaker.is_open())):
+            raise CircuitOpenError(name=type(breaker).__name__)
+        try:
+            value = await last_of(self.source, scheduler=scheduler)
+        except Exception as error:
+            if classify(error) is Outcome3.FAILURE:
+                await aside(settled(breaker.record_failure()))
+            raise
+        await aside(settled(breaker.reset()))
+        return value

@@ -99,7 +99,9 @@ class Source:
         """Return the text with ``write(value)`` in the place of each placeholder."""
         text, rest = template
         for field, after in rest:
-            value = self.find(field, data, context)
+            value = field.find(data)
+            if value is MISSING:
+                value = self.find(field, data, context)
             try:
                 text += write(value) + after
             except UnfitValueError as reason:

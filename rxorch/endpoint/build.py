@@ -141,6 +141,9 @@ class RequestBuilder:
                 endpoint and field, and no value.
             Exception: what a callable of the endpoint raises, with a note that names the endpoint.
         """
+        if self._same and self._transform is None:
+            url = self._expand(data, context, query=self._query)
+            return Request(self._method, url, self._headers, self._content, self._max_bytes, self._name)
         return self.build_with_data(data, context)[0]
 
     def build_with_data(self, data: Any, context: Any = None) -> tuple[Request, Any]:

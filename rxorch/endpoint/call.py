@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reactivex.abc import ObserverBase
 
+from rxorch.endpoint.describing import described
 from rxorch.endpoint.exchange import Aside
 from rxorch.errors import ApiError
 from rxorch.events import (
@@ -22,7 +23,7 @@ from rxorch.events import (
     RetryWaiting,
 )
 from rxorch.http.redaction import redact_url
-from rxorch_operators.core.stage import Link
+from rxorch_operators.core.stage import DISPOSED, NOTHING, Link
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from rxorch.http.http_cache import Lookup
     from rxorch_operators import GiveUpReason, RetryBudget, RetryEvent
 
-__all__ = ["Call", "CallLink", "Trail"]
+__all__ = ["Call", "CallLink", "DescribedLink", "Trail"]
 
 _numbers: Final = itertools.count(1)
 
@@ -161,7 +162,8 @@ class Call:
     @property
     def sends(self) -> int:
         """Requests put on the wire. Asks the requests: a time limit is told before its task has unwound."""
-        return sum(request.sent for request in self.tried)
+        tried = self.tried
+        return tried[0].sent if len(tried) == 1 else sum(request.sent for request in tried)
 
     def budget_spent(self, reason: GiveUpReason, error: Exception | None) -> None:
         """No other attempt follows; told apart is only that the budget is spent."""
@@ -231,14 +233,36 @@ def is_unknown(call: Call) -> bool:
     return call.runtime.unsafe and call.sends > call.answered
 
 
-class CallLink(Link):
-    """The outermost link of a call: sees how it ends, whichever way it does."""
+class DescribedLink(Link):
+    """Gives every error that passes its name, place and facts."""
 
-    __slots__ = ("_call", "_siblings")
+    __slots__ = ("_call",)
 
     def __init__(self, sink: ObserverBase[Any], call: Call) -> None:
-        super().__init__(sink)
+        self.sink = sink
+        self.upstream = NOTHING
         self._call = call
+
+    def on_error(self, error: Exception) -> None:
+        self.sink.on_error(described(self._call, error))  # type: ignore[arg-type]
+
+
+class CallLink(DescribedLink):
+    """The outermost link of a call: sees how it ends, whichever way it does.
+
+    Args:
+        sink: Who hears the call.
+        call: Its facts.
+        describes: Whether errors come as the policies raise them; else another link has described them.
+    """
+
+    __slots__ = ("_describes", "_siblings")
+
+    def __init__(self, sink: ObserverBase[Any], call: Call, *, describes: bool) -> None:
+        self.sink = sink
+        self.upstream = NOTHING
+        self._call = call
+        self._describes = describes
         self._siblings = call.runtime.caller.session().calls
         self._siblings.add(self)
 
@@ -256,6 +280,8 @@ class CallLink(Link):
     def on_error(self, error: BaseException) -> None:
         self._siblings.discard(self)
         call = self._call
+        if self._describes:
+            error = described(call, error)
         if call.status == "running":
             call.error = error
             if isinstance(error, Exception):
@@ -269,9 +295,18 @@ class CallLink(Link):
         call = self._call
         if call.status == "running":
             call.finish("ok")
+        self.upstream = DISPOSED  # which has let go already
         self.sink.on_completed()
 
+    def on_only(self, value: Any) -> None:
+        self._call.value = value
+        self.sink.on_next(value)
+        if self.upstream is not DISPOSED:
+            self.on_completed()
+
     def dispose(self) -> None:
+        if self.upstream is DISPOSED:
+            return
         self._siblings.discard(self)
         call = self._call
         if call.status == "running":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
+from contextvars import Context
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -17,6 +18,8 @@ from rxorch.errors import ApiConfigurationError
 from rxorch.events import EventBus
 from rxorch.http import AioHttpTransport, Transport
 from rxorch_operators import RetryBudget, TtlCache, last_of
+from rxorch_operators.core.clock import base_scheduler, clock_of
+from rxorch_operators.core.demand import UNBOUNDED, DemandScheduler
 
 __all__ = ["Caller", "Session"]
 
@@ -36,11 +39,17 @@ class Abortable(Protocol):
 
 
 class Session:
-    """The transport of one event loop, how many use it, and what is under way on it."""
+    """The transport of one event loop, how many use it, and what is under way on it.
 
-    __slots__ = ("calls", "contexts", "entered", "runs", "streams", "transport")
+    Attributes:
+        scheduler: The loop's, made once: a fifth of what a single call takes beyond its request.
+    """
+
+    __slots__ = ("calls", "contexts", "entered", "runs", "scheduler", "streams", "transport")
 
     def __init__(self) -> None:
+        base = base_scheduler(None)
+        self.scheduler = DemandScheduler(base, UNBOUNDED, clock_of(base), set(), Context())
         self.contexts = 0
         self.entered = 0
         self.streams: set[Abortable] = set()
@@ -96,7 +105,9 @@ class Caller:
         """The transport for the running loop; one of our own is opened when first needed."""
         if self._given is not None:
             return self._given
-        session = self._session()
+        session = self._sessions.get(asyncio.get_running_loop())
+        if session is None:
+            session = self._session()
         if session.transport is None:
             session.transport = self._make_transport()
         return session.transport
@@ -107,7 +118,9 @@ class Caller:
         Raises:
             ApiConfigurationError: something is under way on another loop.
         """
-        session = self._session()
+        session = self._sessions.get(asyncio.get_running_loop())
+        if session is None:
+            session = self._session()
         if len(self._sessions) > 1 and not all(
             other.idle for other in self._sessions.values() if other is not session
         ):
@@ -198,7 +211,9 @@ class Caller:
 
     async def call(self, endpoint: APIEndpoint, data: Any = None, *, trail: Trail = LOOSE) -> Any:
         """Calls an endpoint once and returns its value; of one with `stream` the list of its elements."""
-        return await last_of(EndpointCall(self.runtime(endpoint), data, trail))
+        return await last_of(
+            EndpointCall(self.runtime(endpoint), data, trail), scheduler=self._session().scheduler
+        )
 
     def clear_cache(self, endpoint: str) -> int:
         """Forgets the kept answers of one endpoint; returns how many there were.

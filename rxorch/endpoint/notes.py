@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-__all__ = ["noted", "uncancelled"]
+__all__ = ["CANCELLED", "noted", "uncancelled"]
+
+CANCELLED: Final = "a callable raised CancelledError, though nobody cancelled"
 
 T = TypeVar("T")
 
@@ -36,4 +38,4 @@ def uncancelled(function: Callable[..., T], *args: Any) -> T:
     try:
         return function(*args)
     except asyncio.CancelledError as error:
-        raise RuntimeError("a callable raised CancelledError, though nobody cancelled") from error
+        raise RuntimeError(CANCELLED) from error

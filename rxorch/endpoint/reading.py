@@ -96,7 +96,9 @@ class AnswerReader:
             response: The answer.
             context: For a `transform_output` of two parameters: earlier results by name.
         """
-        value = self.parsed(response)
+        if not 200 <= response.status < 300:
+            raise self.refusal(response)
+        value = self._parse(response)
         for step in self._steps:
             value = step(value, context)
         return value

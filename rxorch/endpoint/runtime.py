@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from rxorch.endpoint.defaults import CallDefaults
 from rxorch.endpoint.exchange import Exchange, aside
 from rxorch.endpoint.http_caching import identity_of, seen_by_cache
 from rxorch.endpoint.model import APIEndpoint
-from rxorch.endpoint.notes import noted, uncancelled
+from rxorch.endpoint.notes import CANCELLED, noted, uncancelled
 from rxorch.endpoint.reading import AnswerReader, Attempted
 from rxorch.endpoint.retry_rules import RetryRules, classify, retry_policy
 from rxorch.endpoint.streaming import LAST_EVENT_ID
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from rxorch.endpoint.caller import Caller
     from rxorch_operators import CircuitChange
+    from rxorch_operators.core.stage import Stage
 
 __all__ = ["EndpointRuntime"]
 
@@ -52,6 +54,12 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 class EndpointRuntime:
     """One endpoint as one client knows it: request builder, breaker, limiters, cache, counters."""
+
+    times_each_call = False
+    """Whether calls have time limits of their own: `time_limit` is asked, and not `attempt_timeout`."""
+
+    attempts: Stage[Any] | None = None
+    """Composed at the first call, when all its parts are known."""
 
     def __init__(self, endpoint: APIEndpoint, caller: Caller) -> None:
         defaults = caller.defaults
@@ -194,7 +202,9 @@ class EndpointRuntime:
 
     async def attempt(self, call: Call) -> Any:
         """One attempt: transport, then parse, then validate."""
-        request, seen = await self.begin(call)
+        request, seen = self.begun(call), None
+        if self.hooks is not None:
+            request, seen = await self.hooked(call, request)
         if self.exchange is None:
             response = await self.send(call, request)
         else:
@@ -225,6 +235,11 @@ class EndpointRuntime:
 
     async def begin(self, call: Call) -> tuple[Request, Any]:
         """The request of a new attempt, with what the hooks made of it and want to know later."""
+        request = self.begun(call)
+        return (request, None) if self.hooks is None else await self.hooked(call, request)
+
+    def begun(self, call: Call) -> Request:
+        """The request of a new attempt, before hooks and credentials."""
         request = call.built
         assert request is not None
         if call.attempts:
@@ -234,7 +249,7 @@ class EndpointRuntime:
         call.request = request
         call.attempt_started()
         call.status_code = None
-        return (request, None) if self.hooks is None else await self.hooked(call, request)
+        return request
 
     async def hooked(self, call: Call, request: Request) -> tuple[Request, Any]:
         """What the hooks make of a request."""
@@ -259,7 +274,9 @@ class EndpointRuntime:
 
     def _read(self, step: Callable[..., Any], *args: Any) -> Any:
         try:
-            return uncancelled(step, *args)
+            return step(*args)
+        except asyncio.CancelledError as error:  # as `uncancelled`, without another call
+            raise RuntimeError(CANCELLED) from error
         except ApiHttpError as error:
             self._slow_down(error.retry_after)
             raise

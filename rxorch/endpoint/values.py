@@ -218,6 +218,8 @@ def text_of(value: Any) -> str:
         >>> text_of(True), text_of(7), text_of("a b")
         ('true', '7', 'a b')
     """
+    if type(value) is int:
+        return _digits(value)
     if isinstance(value, Enum):
         return text_of(value.value)
     if isinstance(value, str):

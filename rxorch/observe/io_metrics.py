@@ -156,7 +156,9 @@ class IOMetrics:
         """Counts a finished call; made to be subscribed to an `EventBus`. Cancelled calls do not count."""
         if type(event) is not CallFinished:
             return
-        account = self._account(event.endpoint)
+        account = self._accounts.get(event.endpoint)
+        if account is None:
+            account = self._account(event.endpoint)
         account.requests += event.sends
         if event.attempts > 1:
             account.retries += event.attempts - 1

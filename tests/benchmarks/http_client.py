@@ -1,8 +1,13 @@
-"""What `client.observe(endpoint)` with every policy on costs per request, against bare aiohttp.
+"""What `client.observe(endpoint)` with every policy on costs per request, against what is written by hand.
 
-5,000 small GETs, 100 in flight, the server in a process of its own; CPU time of this process only, rounds in
-alternation on the same kind of loop. Bare aiohttp is what one would write by hand: a worker pool around
-`async with session.get(url) as response: await response.json()`.
+5,000 small GETs, 100 in flight, the server in a process of its own; CPU time of this process with all its
+threads, rounds in alternation on the same kind of loop. The sides:
+
+- bare: a worker pool around `async with session.get(url) as response: await response.json()` of aiohttp;
+- hand-made: the same under the retry of stamina, the breaker of purgatory, the limiter of aiolimiter and
+  `asyncio.timeout`. It has no metrics;
+- ours: retry, breaker, limiter, timeout and metrics, on our transport over aiohttp's parser;
+- ours on pyreqwest: the same on reqwest, with connections that are kept, as all other sides keep them.
 """
 
 from __future__ import annotations
@@ -17,9 +22,14 @@ import time
 from collections.abc import Awaitable, Callable
 
 import aiohttp
+import stamina
+from aiolimiter import AsyncLimiter
+from purgatory import AsyncCircuitBreakerFactory
 
 from rxorch import ApiClient, APIEndpoint, IOMetrics
 from rxorch import operators as rxo
+from rxorch.http.pyreqwest_transport import PyreqwestTransport
+from rxorch.http.transport import Transport
 
 REQUESTS = 5_000
 IN_FLIGHT = 100
@@ -60,22 +70,64 @@ async def bare(base: str) -> None:
         await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
 
 
-async def ours(base: str) -> None:
+async def hand_made(base: str) -> None:
+    """The same worker pool, its calls under four policies of three libraries."""
+    stamina.instrumentation.set_on_retry_hooks([])  # as ours, which logs nothing either
+    numbers = iter(range(REQUESTS))
+    limiter, breakers = AsyncLimiter(10**9, 1), AsyncCircuitBreakerFactory()
+    async with aiohttp.ClientSession() as session:
+
+        @stamina.retry(on=(aiohttp.ClientError, TimeoutError), attempts=3, timeout=None)
+        async def user(number: int) -> object:
+            async with (
+                await breakers.get_breaker("user"),
+                limiter,
+                asyncio.timeout(30.0),
+                session.get(f"{base}/users/{number}") as response,
+            ):
+                response.raise_for_status()
+                return await response.json()
+
+        async def worker() -> None:
+            for number in numbers:
+                await user(number)
+
+        await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+
+
+async def ours(base: str, transport: Transport | None = None) -> None:
     """The factory with retry, breaker, limiter, timeout and metrics."""
     user = APIEndpoint(name="user", url=base + "/users/{id}", rate_limit=10**9, timeout=30.0, retry_count=2)
     metrics = IOMetrics()
-    async with ApiClient() as client:
+    async with ApiClient(transport) as client:
         client.events.subscribe(metrics.on_event, kinds=IOMetrics.KINDS)
         call = client.observe(user)
         inputs = rxo.from_iterable({"id": number} for number in range(REQUESTS))
         await rxo.last_of(inputs.pipe(rxo.flat_map_bounded(call, max_concurrent=IN_FLIGHT)))
-    assert metrics.snapshot().calls == REQUESTS
+    assert metrics.snapshot().successes == REQUESTS
+
+
+async def ours_on_pyreqwest(base: str) -> None:
+    """The same on the other transport."""
+    transport = PyreqwestTransport(limit=0, connection_reuse=True)
+    try:
+        await ours(base, transport)
+    finally:
+        await transport.aclose()
+
+
+SIDES: dict[str, Callable[[str], Awaitable[None]]] = {
+    "bare": bare,
+    "hand-made": hand_made,
+    "ours": ours,
+    "ours on pyreqwest": ours_on_pyreqwest,
+}
 
 
 def measure(
     sides: dict[str, Callable[[str], Awaitable[None]]], rounds: int, runner: Callable[..., object]
-) -> dict[str, float]:
-    """Median CPU microseconds per request of each side."""
+) -> dict[str, list[float]]:
+    """CPU microseconds per request of each side, one figure for each round."""
     with subprocess.Popen(
         [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
@@ -89,18 +141,22 @@ def measure(
                 runner(side(base))
                 figures[name].append((time.process_time() - started) / REQUESTS * 1e6)
         server.stdin.close()  # type: ignore[union-attr]
-    return {name: statistics.median(values) for name, values in figures.items()}
+    return figures
 
 
 def main(rounds: int = 5, *, uvloop: bool = False) -> dict[str, float]:
-    """Measures both sides; the ratio is ours / bare."""
+    """Measures all sides; the ratios are those to bare, each the median of its rounds."""
     runner: Callable[..., object] = asyncio.run
     if uvloop:
         import uvloop as fast
 
         runner = fast.run
-    medians = measure({"bare": bare, "ours": ours}, rounds, runner)
-    medians["ours / bare"] = medians["ours"] / medians["bare"]
+    figures = measure(SIDES, rounds, runner)
+    medians = {name: statistics.median(values) for name, values in figures.items()}
+    for name, values in figures.items():
+        if name != "bare":
+            ratios = [value / bare for value, bare in zip(values, figures["bare"], strict=True)]
+            medians[f"{name} / bare"] = statistics.median(ratios)
     return medians
 
 
@@ -110,4 +166,4 @@ if __name__ == "__main__":
     parser.add_argument("--uvloop", action="store_true")
     options = parser.parse_args()
     for name, value in main(options.rounds, uvloop=options.uvloop).items():
-        print(f"{name:>12}  {value:8.2f}")
+        print(f"{name:>24}  {value:8.2f}")

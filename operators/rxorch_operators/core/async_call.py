@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from reactivex.abc import DisposableBase, ObserverBase
 
-from .clock import running_loop
-
 __all__ = ["NOBODY", "AsyncCall"]
 
 _ENDS_THE_TASK: Final = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
@@ -42,10 +40,12 @@ class AsyncCall(DisposableBase):
         self._awaitable: Awaitable[Any] | None = awaitable
         self._tasks = tasks
         self._task: asyncio.Task[None] | None = None
-        loop = running_loop()
-        if loop is None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
             self._close_unstarted()
-            raise RuntimeError("an async function needs a running event loop: subscribe inside a coroutine")
+            message = "an async function needs a running event loop: subscribe inside a coroutine"
+            raise RuntimeError(message) from None
         task = loop.create_task(self._deliver(awaitable), context=context)
         if not task.done():  # an eager task factory runs it at once, up to its first wait or to its end
             self._task = task
@@ -65,6 +65,10 @@ class AsyncCall(DisposableBase):
                 raise
         else:
             sink = self._end()
+            only = getattr(sink, "on_only", None)
+            if only is not None:
+                only(value)
+                return
             self._sink = sink  # dispose() from inside on_next must keep on_completed from following
             sink.on_next(value)
             self._sink.on_completed()

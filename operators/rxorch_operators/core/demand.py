@@ -87,6 +87,7 @@ class DemandScheduler(PeriodicScheduler):
         tasks: Running on behalf of the subscription: who closes it waits for them.
         context: The context variables of who subscribed. Calls run in copies of it, whoever's timer or permit
             has them start: else one call would see the tenant or the trace of another.
+        subject: What the subscription is about, for a chain that is composed once and subscribed for many.
     """
 
     def __init__(
@@ -96,12 +97,14 @@ class DemandScheduler(PeriodicScheduler):
         clock: Clock,
         tasks: set[asyncio.Task[Any]],
         context: Context | None = None,
+        subject: Any = None,
     ) -> None:
         self.base = base
         self.demand = demand
         self.clock = clock
         self.tasks = tasks
         self.context = copy_context() if context is None else context
+        self.subject = subject
 
     @classmethod
     def of(cls, scheduler: SchedulerBase | None) -> DemandScheduler:
@@ -113,7 +116,11 @@ class DemandScheduler(PeriodicScheduler):
 
     def with_demand(self, demand: Demand) -> DemandScheduler:
         """The same time and tasks, another consumer."""
-        return DemandScheduler(self.base, demand, self.clock, self.tasks, self.context)
+        return DemandScheduler(self.base, demand, self.clock, self.tasks, self.context, self.subject)
+
+    def about(self, subject: Any) -> DemandScheduler:
+        """The same in everything, for a subscription that is about `subject`."""
+        return DemandScheduler(self.base, self.demand, self.clock, self.tasks, self.context, subject)
 
     @property
     def now(self) -> datetime:

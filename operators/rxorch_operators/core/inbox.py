@@ -60,9 +60,15 @@ class Inbox(ObserverBase[Any], DisposableBase):
     def open(self, source: Stage[Any], scheduler: SchedulerBase | None) -> None:
         """Subscribes; what fails on the way is the stream's error."""
         self.loop = asyncio.get_running_loop()
-        base = base_scheduler(scheduler)
+        subject = None
+        if isinstance(scheduler, DemandScheduler):  # of a subscription that this one belongs to
+            base, clock, subject = scheduler.base, scheduler.clock, scheduler.subject
+        else:
+            base = base_scheduler(scheduler)
+            clock = clock_of(base)
+        own = DemandScheduler(base, self._demand, clock, self.tasks, subject=subject)
         try:
-            upstream = source.attach(self, DemandScheduler(base, self._demand, clock_of(base), self.tasks))
+            upstream = source.attach(self, own)
         except Exception as error:
             self.on_error(error)
             return
@@ -134,6 +140,10 @@ async def settle(tasks: set[asyncio.Task[Any]]) -> None:
 async def last_of(source: Observable[T], *, scheduler: SchedulerBase | None = None) -> T:
     """Awaits the last element of an observable; a cancelled wait ends the source and its tasks first.
 
+    Args:
+        source: What to wait for.
+        scheduler: Time to go by. From a `DemandScheduler` its loop, clock and subject are taken, and no more.
+
     Raises the source's error, or `LookupError` when it completes without an element.
     """
     inbox = _Last()
@@ -154,10 +164,13 @@ async def last_of(source: Observable[T], *, scheduler: SchedulerBase | None = No
         closed = True
         raise
     finally:
-        with contextlib.suppress(RuntimeError) if closed else contextlib.nullcontext():
+        if closed:
+            with contextlib.suppress(RuntimeError):
+                inbox.dispose()
+        else:
             inbox.dispose()
-        if inbox.tasks and not closed:
-            await settle(inbox.tasks)
+            if inbox.tasks:
+                await settle(inbox.tasks)
 
 
 class _One(Demand):

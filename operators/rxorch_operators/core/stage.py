@@ -6,6 +6,7 @@ each one object that is observer and disposable at once. The contract between st
 
 - who sends keeps the grammar: on_next*, then at most one terminal event, nothing after `dispose`;
 - notifications of one subscription come one after another, on one thread;
+- a source of a single value may say `on_only` for `on_next` and `on_completed`, to a sink that has it;
 - who sends a terminal event has let go of its own resources already (`Link.release`); disposing it is
   harmless;
 - the sink may call `dispose` at any time, also from inside a notification, also before `attach` returned.
@@ -136,10 +137,22 @@ class Link(ObserverBase[Any], DisposableBase):
         if self.upstream is not DISPOSED:
             self.sink.on_completed()
 
+    def on_only(self, value: Any) -> None:
+        """The only element of a source, and its end: `on_next` and `on_completed` in one.
+
+        For sources that have one value, such as a call. Who sends it has let go of its resources before, so
+        there is nothing upstream to dispose. A link that overrides it, to do with half the work, passes it on
+        only if its sink has this method too: another may dispose in between, and must then hear no end.
+        """
+        self.on_next(value)
+        if self.upstream is not DISPOSED:
+            self.on_completed()
+
     def dispose(self) -> None:
         upstream = self.upstream
-        self.upstream = DISPOSED
-        upstream.dispose()
+        if upstream is not DISPOSED:
+            self.upstream = DISPOSED
+            upstream.dispose()
 
     def release(self) -> None:
         """Lets go of upstream at a terminal event.
@@ -147,8 +160,9 @@ class Link(ObserverBase[Any], DisposableBase):
         Two neighbours refer to each other; released, they are freed at once and not by the garbage collector.
         """
         upstream = self.upstream
-        self.upstream = DISPOSED
-        upstream.dispose()
+        if upstream is not DISPOSED:
+            self.upstream = DISPOSED
+            upstream.dispose()
 
     @property
     def is_disposed(self) -> bool:

@@ -37,19 +37,26 @@ class Entry:
         """Ends the wait; harmless after its time."""
         if self.callback is not None:
             self.callback = None
-            self._queue.ended()
+            queue = self._queue
+            queue.living -= 1
+            if not queue.living:
+                queue.rest()
 
 
 class TimerQueue:
-    """Calls functions after a fixed time, in order. Holds no timer while nobody waits."""
+    """Calls functions after a fixed time, in order. Holds no timer while nobody waits.
 
-    __slots__ = ("_clock", "_delay", "_entries", "_firing", "_handle", "_living")
+    Attributes:
+        living: Entries whose time has not come and that were not cancelled.
+    """
+
+    __slots__ = ("_clock", "_delay", "_entries", "_firing", "_handle", "living")
 
     def __init__(self, clock: Clock, delay: float) -> None:
         self._clock = clock
         self._delay = delay
         self._entries: deque[Entry] = deque()
-        self._living = 0
+        self.living = 0
         self._firing = False
         self._handle: Handle | None = None
 
@@ -64,22 +71,20 @@ class TimerQueue:
         entries = self._entries
         while entries and entries[0].callback is None:
             entries.popleft()
-        if len(entries) > 2 * self._living + _SPARSE:  # a long wait at the front keeps ended ones behind it
+        if len(entries) > 2 * self.living + _SPARSE:  # a long wait at the front keeps ended ones behind it
             self._entries = entries = deque(one for one in entries if one.callback is not None)
         entries.append(entry)
-        self._living += 1
+        self.living += 1
         if self._handle is None and not self._firing:  # while it fires: others may be due before this one
             self._handle = self._clock.call_later(self._delay, self._fire)
         return entry
 
-    def ended(self) -> None:
-        """An entry was cancelled."""
-        self._living -= 1
-        if not self._living:
-            self._entries.clear()
-            if self._handle is not None:
-                self._handle.cancel()
-                self._handle = None
+    def rest(self) -> None:
+        """Nobody waits any more."""
+        self._entries.clear()
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
 
     def _fire(self) -> None:
         self._handle = None
@@ -90,7 +95,7 @@ class TimerQueue:
             while (entry := self._first()) is not None and entry.at <= now + _EARLY:
                 callback, entry.callback = entry.callback, None
                 self._entries.popleft()
-                self._living -= 1
+                self.living -= 1
                 least = 0.0
                 if callback is not None:
                     callback()

@@ -1,0 +1,171 @@
+"""The attempts of a call: the part of the policy stack that is the same for every call of an endpoint.
+
+It is composed once, at the first call; composed anew for each, it would cost as much as the calls' own work.
+Which call a subscription belongs to its parts read from `scheduler.subject`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from reactivex.abc import DisposableBase, ObserverBase
+
+from rxorch.endpoint.retry_rules import hint
+from rxorch.endpoint.streaming import ElementStream
+from rxorch_operators import RetryPolicy
+from rxorch_operators._retrying import RetryOptions, RetryStage
+from rxorch_operators.core.async_call import AsyncCall
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Link, Stage, as_stage
+from rxorch_operators.rate_limit import RateLimitOptions, RateLimitStage, rate_limit
+
+if TYPE_CHECKING:
+    from rxorch.endpoint.call import Call
+    from rxorch.endpoint.runtime import EndpointRuntime
+    from rxorch_operators import RetryBudget
+
+__all__ = ["attempts_of"]
+
+_ONCE_MORE: Final = RetryPolicy(max_attempts=2, base=0.0, jitter="none")
+"""With other credentials, after a 401. It is no repetition of what failed: the first try was not let in."""
+
+
+def attempts_of(runtime: EndpointRuntime) -> Stage[Any]:
+    """The attempts of each call, which is the subject of its subscription."""
+    attempts = runtime.attempts
+    if attempts is None:
+        attempts = runtime.attempts = _repeated(runtime, _attempt(runtime))
+    return attempts
+
+
+def _attempt(runtime: EndpointRuntime) -> Stage[Any]:
+    """One attempt, with what it has to pass before it may leave."""
+    source: Stage[Any] = _Streamed() if runtime.endpoint.stream else _Sent()
+    if runtime.times_each_call:
+        source = _Timed(source)
+    elif runtime.attempt_timeout is not None:
+        source = as_stage(runtime.attempt_timeout(source))
+    source = _Watched(source)
+    if runtime.attempt_bulkhead is not None:
+        source = as_stage(runtime.attempt_bulkhead(source))
+    if runtime.limiters:
+        limits = rate_limit(*runtime.limiters)
+        assert isinstance(limits, RateLimitOptions)
+        source = _Limited(source, limits)
+    if runtime.attempt_breaker is not None:
+        source = as_stage(runtime.attempt_breaker(source))
+    return source
+
+
+def _repeated(runtime: EndpointRuntime, source: Stage[Any]) -> Stage[Any]:
+    """The attempts of a call."""
+    options = RetryOptions(
+        policy=_ONCE_MORE,
+        retry_if=None,
+        retry_result=None,
+        hint=None,
+        base=None,
+        on_retry=None,
+        on_give_up=None,
+        budget=None,
+        deadline=None,
+        resume=None,
+        random=runtime.random,
+        clock=None,
+    )
+    if runtime.renews:
+        source = _Renewed(source, options)
+    attempt = source
+    if runtime.retry_policy is not None:
+        options = replace(
+            options,
+            policy=runtime.retry_policy,
+            retry_result=runtime.endpoint.retry_if,  # that there is one; `options_of` says how it is asked
+            hint=hint,
+            base=runtime.retry_base,
+            resume=(lambda _count, _last: attempt) if runtime.endpoint.stream == "sse" else None,
+        )
+        source = _Repeated(source, options)
+    return source
+
+
+class _Sent(Stage[Any]):
+    """What `from_async(runtime.attempt, call)` would be."""
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        call = scheduler.subject
+        return AsyncCall(call.runtime.attempt(call), sink, scheduler.tasks, scheduler.context.copy())
+
+
+class _Streamed(Stage[Any]):
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        return ElementStream(scheduler.subject).attach(sink, scheduler)
+
+
+class _Timed(Stage[Any]):
+    """Gives an attempt the time limit of its call, where calls have limits of their own."""
+
+    def __init__(self, source: Stage[Any]) -> None:
+        self.source = source
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        call: Call = scheduler.subject
+        limited = call.runtime.time_limit(call)
+        source = self.source if limited is None else as_stage(limited(self.source))
+        return source.attach(sink, scheduler)
+
+
+class _Watched(Stage[Any]):
+    """Tells the call of a failed attempt, its timeout included."""
+
+    def __init__(self, source: Stage[Any]) -> None:
+        self.source = source
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        call: Call = scheduler.subject
+        if not call.listening:  # nobody asked when it began: there is nothing to tell
+            return self.source.attach(sink, scheduler)
+        return _WatchedLink(sink, call).connect(self.source, scheduler)
+
+
+class _WatchedLink(Link):
+    __slots__ = ("_call",)
+
+    def __init__(self, sink: ObserverBase[Any], call: Call) -> None:
+        super().__init__(sink)
+        self._call = call
+
+    def on_error(self, error: Exception) -> None:
+        self._call.attempt_failed(error)
+        self.sink.on_error(error)
+
+
+class _Limited(RateLimitStage[Any]):
+    def options_of(self, scheduler: DemandScheduler) -> RateLimitOptions:
+        call: Call = scheduler.subject
+        return self.options.with_waits(call.remaining, call.rate_limited)
+
+
+class _Renewed(RetryStage[Any]):
+    def options_of(self, scheduler: DemandScheduler) -> RetryOptions:
+        return replace(self.options, retry_if=scheduler.subject.renews)
+
+
+class _Repeated(RetryStage[Any]):
+    def options_of(self, scheduler: DemandScheduler) -> RetryOptions:
+        call: Call = scheduler.subject
+        runtime = call.runtime
+        return replace(
+            self.options,
+            retry_if=lambda error: runtime.retryable(call, error),
+            retry_result=runtime.refused_result(call),
+            on_retry=call.retrying,
+            on_give_up=call.budget_spent if call.listening else None,
+            budget=call.budget,
+            deadline=call.deadline,
+        )
+
+    def budget_of(self, scheduler: DemandScheduler) -> RetryBudget | None:
+        budget: RetryBudget | None = scheduler.subject.budget
+        return budget
