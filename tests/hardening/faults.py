@@ -84,7 +84,7 @@ class Fault:
     Attributes:
         cured: the methods that a retry is made for.
         unanswered: whether nobody knows if the server acted on the request.
-        unsure: transports that cannot tell that a request without a body did not leave, and count it.
+        unsure: transports that cannot tell at once that nothing left, and never for a request without a body.
     """
 
     talk: Talk
@@ -95,6 +95,12 @@ class Fault:
     timeout: float = 20.0
     facts: tuple[tuple[str, Any], ...] = ()
     unsure: tuple[str, ...] = ()
+
+    def on(self, kind: str) -> Fault:
+        """The same fault, met by this transport."""
+        if kind not in self.unsure:
+            return self
+        return replace(self, cured=("GET",), unanswered=True)
 
     @property
     def counts(self) -> bool:

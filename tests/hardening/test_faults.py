@@ -80,6 +80,7 @@ def _then_good(fault: Fault) -> tuple[Talk, ...]:
 @each_method
 @each_fault
 async def test_a_single_call(fault: Fault, method: str, kind: str) -> None:
+    fault = fault.on(kind)
     async with Shop(fault.talk, lookups=fault.lookups, kind=kind) as shop:
         error, record = await Single(shop)(endpoint(shop, method, fault, retry_count=0))
         check_error(error, fault, attempts=1)
@@ -91,6 +92,7 @@ async def test_a_single_call(fault: Fault, method: str, kind: str) -> None:
 @each_method
 @each_fault
 async def test_a_call_that_is_retried_where_that_may_help(fault: Fault, method: str, kind: str) -> None:
+    fault = fault.on(kind)
     async with Shop(*_then_good(fault), lookups=(*fault.lookups, HERE), kind=kind) as shop:
         end, record = await Single(shop)(endpoint(shop, method, fault, retry_count=3))
         if method in fault.cured:
@@ -106,6 +108,7 @@ async def test_a_call_that_is_retried_where_that_may_help(fault: Fault, method: 
 @each_method
 @each_fault
 async def test_a_stream(fault: Fault, method: str, kind: str) -> None:
+    fault = fault.on(kind)
     async with Shop(fault.talk, lookups=fault.lookups, kind=kind) as shop:
         orchestrator = APIOrchestrator(
             endpoint(shop, method, fault, retry_count=0), transport=shop.transport, max_concurrent=20
@@ -131,6 +134,7 @@ async def test_a_stream(fault: Fault, method: str, kind: str) -> None:
 @each_fault
 async def test_the_trial_of_a_half_open_circuit(fault: Fault, method: str, kind: str) -> None:
     """What says that the service is ill opens the circuit again; anything else gives the trial back."""
+    fault = fault.on(kind)
     breaker = CircuitBreaker(policy=CircuitPolicy(threshold=1, timeout=1e-9, half_open_permits=1))
     async with Shop(*_then_good(fault), lookups=(*fault.lookups, HERE), kind=kind) as shop:
         call = Single(shop)
@@ -150,6 +154,7 @@ async def test_the_trial_of_a_half_open_circuit(fault: Fault, method: str, kind:
 @each_fault
 async def test_a_call_under_a_rate_limit(fault: Fault, method: str, kind: str) -> None:
     """Every attempt pays once, whatever becomes of it; nobody is left standing in the line."""
+    fault = fault.on(kind)
     limiter = RateLimiter(1000, 1.0, burst=1000)
     async with Shop(*_then_good(fault), lookups=(*fault.lookups, HERE), kind=kind) as shop:
         _, record = await Single(shop)(endpoint(shop, method, fault, retry_count=3, rate_limiter=limiter))
@@ -163,6 +168,7 @@ async def test_a_call_under_a_rate_limit(fault: Fault, method: str, kind: str) -
 @each_fault
 async def test_a_call_before_a_cache(fault: Fault, kind: str) -> None:
     """What failed is not kept; what came after it is."""
+    fault = fault.on(kind)
     async with Shop(*_then_good(fault), lookups=(*fault.lookups, HERE), kind=kind) as shop:
         call = Single(shop)
         x = endpoint(shop, "GET", fault, retry_count=0, cache_ttl=3600)
