@@ -57,6 +57,7 @@ class RetryOptions:
     budget: RetryBudget | None
     deadline: float | Callable[[], float | None] | None
     resume: Callable[[int, Any], Observable[Any]] | None
+    reset_on_success: bool
     random: Random
     clock: Clock | None
 
@@ -148,6 +149,9 @@ class _Retrying(Link):
         self._emitted += 1
         if self._stage.options.resume is not None:
             self._last = value
+            if self._state is not None and self._stage.options.reset_on_success:
+                self._state = None
+                self._started = self._clock.now()
         self.sink.on_next(value)
 
     def on_completed(self) -> None:

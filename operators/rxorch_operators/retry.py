@@ -47,6 +47,7 @@ def retry_backoff(
     budget: RetryBudget | None = None,
     deadline: float | Callable[[], float | None] | None = None,
     resume: Callable[[int, Any], Observable[Any]] | None = None,
+    reset_on_success: bool = False,
     random: Random | None = None,
     scheduler: SchedulerBase | None = None,
     **settings: Unpack[RetrySettings],
@@ -76,6 +77,8 @@ def retry_backoff(
             giving them at each failure; None for no deadline. No wait ends after it.
         resume: Called with the number of elements emitted so far and the last of them; gives the observable
             that continues from there. Without it: see above.
+        reset_on_success: With `resume`: whether attempts, waits and `max_elapsed` begin anew once an
+            element was emitted, so that a stream may break any number of times if it goes on in between.
         random: Source of the jitter.
         scheduler: Time to wait on; that of the subscription by default.
 
@@ -120,6 +123,7 @@ def retry_backoff(
         budget=budget,
         deadline=deadline,
         resume=resume,
+        reset_on_success=reset_on_success,
         random=random or _RANDOM,
         clock=None if scheduler is None else DemandScheduler.of(scheduler).clock,
     )

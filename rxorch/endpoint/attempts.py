@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reactivex.abc import DisposableBase, ObserverBase
 
+from rxorch.endpoint.exchange import Aside, Hop
 from rxorch.endpoint.retry_rules import hint
 from rxorch.endpoint.streaming import ElementStream
-from rxorch_operators import RetryPolicy
+from rxorch_operators import RetryPolicy, TimeoutExceededError
 from rxorch_operators._retrying import RetryOptions, RetryStage
 from rxorch_operators.core.async_call import AsyncCall
 from rxorch_operators.core.demand import DemandScheduler
@@ -46,6 +47,8 @@ def _attempt(runtime: EndpointRuntime) -> Stage[Any]:
         source = _Timed(source)
     elif runtime.attempt_timeout is not None:
         source = as_stage(runtime.attempt_timeout(source))
+    if runtime.hooks is not None or runtime.renews:
+        source = _Excused(source)
     source = _Watched(source)
     if runtime.attempt_bulkhead is not None:
         source = as_stage(runtime.attempt_bulkhead(source))
@@ -53,6 +56,11 @@ def _attempt(runtime: EndpointRuntime) -> Stage[Any]:
         limits = rate_limit(*runtime.limiters)
         assert isinstance(limits, RateLimitOptions)
         source = _Limited(source, limits)
+    redirects = None if runtime.exchange is None else runtime.exchange.redirects
+    if redirects is not None:
+        options = replace(_no_options(runtime), retry_if=_is_hop)
+        hops = RetryPolicy(max_attempts=redirects.max_hops + 1, base=0.0, jitter="none", max_elapsed=None)
+        source = _Redirected(source, replace(options, policy=hops))
     if runtime.attempt_breaker is not None:
         source = as_stage(runtime.attempt_breaker(source))
     return source
@@ -60,20 +68,7 @@ def _attempt(runtime: EndpointRuntime) -> Stage[Any]:
 
 def _repeated(runtime: EndpointRuntime, source: Stage[Any]) -> Stage[Any]:
     """The attempts of a call."""
-    options = RetryOptions(
-        policy=_ONCE_MORE,
-        retry_if=None,
-        retry_result=None,
-        hint=None,
-        base=None,
-        on_retry=None,
-        on_give_up=None,
-        budget=None,
-        deadline=None,
-        resume=None,
-        random=runtime.random,
-        clock=None,
-    )
+    options = _no_options(runtime)
     if runtime.renews:
         source = _Renewed(source, options)
     attempt = source
@@ -85,9 +80,68 @@ def _repeated(runtime: EndpointRuntime, source: Stage[Any]) -> Stage[Any]:
             hint=hint,
             base=runtime.retry_base,
             resume=(lambda _count, _last: attempt) if runtime.endpoint.stream == "sse" else None,
+            reset_on_success=True,  # a stream may break many times, if it goes on in between
         )
         source = _Repeated(source, options)
     return source
+
+
+def _no_options(runtime: EndpointRuntime) -> RetryOptions:
+    return RetryOptions(
+        policy=_ONCE_MORE,
+        retry_if=None,
+        retry_result=None,
+        hint=None,
+        base=None,
+        on_retry=None,
+        on_give_up=None,
+        budget=None,
+        deadline=None,
+        resume=None,
+        reset_on_success=False,
+        random=runtime.random,
+        clock=None,
+    )
+
+
+def _is_hop(error: Exception) -> bool:
+    return isinstance(error, Hop)
+
+
+class _Redirected(RetryStage[Any]):
+    """An attempt whose answer is a redirect goes on with the next request, which passes the limits as the
+    first.
+
+    The circuit breaker sees the whole as one attempt.
+    """
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        call: Call = scheduler.subject
+        call.hop, call.hops = None, 0
+        return super().attach(sink, scheduler)
+
+
+class _Excused(Stage[Any]):
+    """A time limit that passes while a hook or credentials are at work says nothing about the service."""
+
+    def __init__(self, source: Stage[Any]) -> None:
+        self.source = source
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        return _ExcusedLink(sink, scheduler.subject).connect(self.source, scheduler)
+
+
+class _ExcusedLink(Link):
+    __slots__ = ("_call",)
+
+    def __init__(self, sink: ObserverBase[Any], call: Call) -> None:
+        super().__init__(sink)
+        self._call = call
+
+    def on_error(self, error: Exception) -> None:
+        if self._call.is_aside and isinstance(error, TimeoutExceededError):
+            error = Aside(error)
+        self.sink.on_error(error)
 
 
 class _Sent(Stage[Any]):
@@ -160,6 +214,7 @@ class _Repeated(RetryStage[Any]):
             self.options,
             retry_if=lambda error: runtime.retryable(call, error),
             retry_result=runtime.refused_result(call),
+            hint=hint if call.reconnect is None else call.wait_before_reconnecting,
             on_retry=call.retrying,
             on_give_up=call.budget_spent if call.listening else None,
             budget=call.budget,

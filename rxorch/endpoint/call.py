@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reactivex.abc import ObserverBase
 
 from rxorch.endpoint.describing import described
-from rxorch.endpoint.exchange import Aside
+from rxorch.endpoint.exchange import Aside, Hop
 from rxorch.errors import ApiError
 from rxorch.events import (
     AttemptFailed,
@@ -22,6 +22,7 @@ from rxorch.events import (
     RetryBudgetExhausted,
     RetryWaiting,
 )
+from rxorch.http.headers import SAFE_METHODS
 from rxorch.http.redaction import redact_url
 from rxorch_operators.core.stage import DISPOSED, NOTHING, Link
 
@@ -71,13 +72,16 @@ class Call:
     """The facts of one call; the policies write them, the outcome and the events are read off it."""
 
     __slots__ = (
-        "_attempt_started", "answered", "attempts", "budget", "built", "cached", "data", "deadline",
-        "degraded", "draft", "emitted", "error", "headers", "key", "last_event_id", "listening", "lookup",
-        "now", "number", "piecewise", "redirected", "renewable", "renewed", "request", "rewrite", "runtime",
-        "started", "status", "status_code", "trail", "tried", "unconditional", "value",
+        "_attempt_started", "answered", "attempts", "budget", "built", "cached", "changed", "data",
+        "deadline", "degraded", "draft", "emitted", "error", "failure", "headers", "hop", "hops", "is_aside",
+        "key", "last_event_id", "listening", "lookup", "now", "number", "piecewise", "reconnect",
+        "redirected", "renewable", "renewed", "request", "rewrite", "runtime", "seen", "started", "status",
+        "status_code", "trail", "tried", "unconditional", "value",
     )  # fmt: skip
 
-    def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail) -> None:
+    def __init__(  # noqa: PLR0915 - a list of facts
+        self, runtime: EndpointRuntime, data: Any, trail: Trail
+    ) -> None:
         self.runtime = runtime
         self.data = data
         self.trail = trail
@@ -100,6 +104,14 @@ class Call:
         self.lookup: Lookup | None = None
         self.unconditional: Request | None = None
         self.redirected = False
+        self.changed = False
+        """Whether a request that may change something was carried out, and only its result is left to get."""
+        self.hop: Request | None = None
+        self.hops = 0
+        self.seen: Any = None
+        self.is_aside = False
+        self.failure: Exception | None = None
+        self.reconnect: float | None = None
         self.renewable = False
         self.renewed = False
         self.piecewise = False
@@ -152,6 +164,8 @@ class Call:
 
     def attempt_failed(self, error: BaseException) -> None:
         """An attempt ended in an error."""
+        if isinstance(error, Hop):
+            return
         error = error.error if isinstance(error, Aside) else error
         started = self._attempt_started
         if self.listening and started is not None:
@@ -170,15 +184,34 @@ class Call:
         if reason == "budget" and self.listening:
             self._emit(RetryBudgetExhausted, self.now(), self.attempts, error)
 
+    def follow(self, hop: Request, *, from_method: str) -> None:
+        """The attempt was answered by a redirect and goes on with another request.
+
+        Args:
+            hop: That request.
+            from_method: Method of the one that was answered.
+        """
+        self.hop = hop
+        self.hops += 1
+        self.redirected = True
+        if hop.method != from_method and from_method not in SAFE_METHODS:
+            self.changed = True  # it was carried out: its result is elsewhere
+
+    def wait_before_reconnecting(self, error: Exception) -> float | None:
+        """Seconds that the server asked to wait: with this failure, or by an event of the stream before."""
+        asked = error.retry_after if isinstance(error, ApiError) else None
+        return self.reconnect if asked is None else asked
+
     def renews(self, error: Exception) -> bool:
         """Whether an attempt that was answered 401 is made again with other credentials: once in a call."""
-        renews, self.renewable = self.renewable and not self.renewed, False
+        renews, self.renewable = self.renewable and not self.renewed and not self.changed, False
         self.renewed = self.renewed or renews
         return renews
 
     def retrying(self, event: RetryEvent) -> None:
         """Another attempt follows after a wait."""
         self.runtime.retries += 1
+        self.failure = event.error
         if self.listening:
             self._emit(RetryWaiting, self.now(), self.attempts, event.wait, event.error)
 

@@ -211,9 +211,14 @@ class Caller:
 
     async def call(self, endpoint: APIEndpoint, data: Any = None, *, trail: Trail = LOOSE) -> Any:
         """Calls an endpoint once and returns its value; of one with `stream` the list of its elements."""
-        return await last_of(
-            EndpointCall(self.runtime(endpoint), data, trail), scheduler=self._session().scheduler
-        )
+        source = EndpointCall(self.runtime(endpoint), data, trail)
+        if self.is_open:
+            return await last_of(source, scheduler=self._session().scheduler)
+        self.enter()
+        try:
+            return await last_of(source, scheduler=self._session().scheduler)
+        finally:
+            await self.leave()
 
     def clear_cache(self, endpoint: str) -> int:
         """Forgets the kept answers of one endpoint; returns how many there were.
@@ -235,11 +240,25 @@ class Caller:
         """Somebody begins to use the transport of the running loop; `leave` ends it."""
         self.session().entered += 1
 
-    async def leave(self) -> None:
-        """The last one to leave closes the transport, unless it was passed in."""
+    @property
+    def is_open(self) -> bool:
+        """Whether the running loop is in an `async with` block of this client, which closes what is left."""
+        return self._session().contexts > 0
+
+    def release(self) -> bool:
+        """Somebody has done with the transport; returns whether it was the last one, who has to close it."""
         session = self._session()
         session.entered -= 1
-        if session.entered <= 0:
+        return session.entered <= 0
+
+    async def leave(self) -> None:
+        """The last one to leave closes the transport, unless it was passed in."""
+        if self.release():
+            await self.close_unused()
+
+    async def close_unused(self) -> None:
+        """Closes the transport unless somebody has begun to use it meanwhile."""
+        if self._session().entered <= 0:
             await self.aclose()
 
     async def aclose(self) -> None:

@@ -20,9 +20,8 @@ from rxorch.http.request import Request
 if TYPE_CHECKING:
     from rxorch.endpoint.call import Call
     from rxorch.endpoint.caller import Caller
-    from rxorch_operators import RateLimiter
 
-__all__ = ["Aside", "Exchange", "RequestHooks", "aside"]
+__all__ = ["Aside", "Exchange", "Hop", "RequestHooks", "aside"]
 
 T = TypeVar("T")
 
@@ -54,6 +53,10 @@ class RequestHooks(Protocol):
         ...
 
 
+class Hop(Exception):
+    """The answer is a redirect: what it asks for, `call.hop`, has to go the way of any other request."""
+
+
 class Aside(Exception):
     """Carries an error that says nothing about the service: a hook's, or of getting credentials.
 
@@ -65,8 +68,10 @@ class Aside(Exception):
         self.error = error
 
 
-async def aside(work: Awaitable[T]) -> T:
-    """Await something that belongs to an attempt, and is no part of the service."""
+async def aside(work: Awaitable[T], call: Call | None = None) -> T:
+    """Await something that belongs to an attempt (of this call), and is no part of the service."""
+    if call is not None:
+        call.is_aside = True
     try:
         return await work
     except asyncio.CancelledError as error:
@@ -77,6 +82,9 @@ async def aside(work: Awaitable[T]) -> T:
         raise Aside(RuntimeError(message)) from error
     except Exception as error:
         raise Aside(error) from None
+    finally:
+        if call is not None:
+            call.is_aside = False
 
 
 class Exchange:
@@ -86,32 +94,29 @@ class Exchange:
         caller: for credentials that have to be fetched.
         auth: credentials, or None.
         redirects: how far redirects are followed; None: not at all.
-        limiters: paid once more for each hop, for it is one more request.
         at_home: whether the credentials go only to the origin that the endpoint itself names; otherwise they
             know theirs.
     """
 
-    __slots__ = ("_at_home", "_caller", "_limiters", "_redirects", "auth")
+    __slots__ = ("_at_home", "_caller", "auth", "redirects")
 
     def __init__(
         self,
         caller: Caller,
         auth: Auth | None,
         redirects: RedirectPolicy | None,
-        limiters: tuple[RateLimiter, ...],
         *,
         at_home: bool = False,
     ) -> None:
         self._caller = caller
         self.auth = auth
         self._at_home = at_home
-        self._redirects = redirects
-        self._limiters = limiters
+        self.redirects = redirects
 
     async def answer(
         self, call: Call, request: Request, send: Callable[[Call, Request], Awaitable[AnswerT]]
     ) -> AnswerT:
-        """The answer to ``request``, or to what it is redirected to.
+        """The answer to ``request``.
 
         Args:
             call: of the attempt.
@@ -119,34 +124,30 @@ class Exchange:
             send: puts one request on the wire.
 
         Raises:
+            Hop: it is a redirect that is to be followed.
             ApiHttpError: a redirect that is not followed, and why.
         """
-        for hops in range(100):  # the policy ends it far sooner
-            plain = request
-            auth = self._credentials(call, request)
-            if auth is not None:
-                request = _own(request)
-                await aside(auth.authorize(request, self._caller))
-            try:
-                answer = await send(call, request)
-            except ApiError as error:
-                error.url = redact_url(plain.url)  # a key in the query is a secret, whatever it is called
-                raise
-            if answer.status == 401 and auth is not None:
-                call.renewable = auth.refused(request) and _can_go_again(request)
-            if self._redirects is None:
-                return answer
+        plain = request
+        auth = self._credentials(call, request)
+        if auth is not None:
+            request = _own(request)
+            await aside(auth.authorize(request, self._caller), call)
+        try:
+            answer = await send(call, request)
+        except ApiError as error:
+            error.url = redact_url(plain.url)  # a key in the query is a secret, whatever it is called
+            raise
+        if answer.status == 401 and auth is not None:
+            call.renewable = auth.refused(request) and _can_go_again(request)
+        if self.redirects is not None:
             # From the request without credentials: where they go is decided for each hop anew.
-            following = next_hop(plain, answer.status, answer.headers, self._redirects, hops)
-            if following is None:
-                return answer
+            following = next_hop(plain, answer.status, answer.headers, self.redirects, call.hops)
             if isinstance(following, str):
                 raise _unfollowed(call, plain, answer, following)
-            request = following
-            call.redirected = True
-            for limiter in self._limiters:
-                await limiter.acquire()
-        raise AssertionError("unreachable")
+            if following is not None:
+                call.follow(following, from_method=plain.method)
+                raise Hop
+        return answer
 
     def _credentials(self, call: Call, request: Request) -> Auth | None:
         assert call.built is not None

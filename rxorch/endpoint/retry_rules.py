@@ -50,14 +50,14 @@ class RetryRules:
             status = error.status_code
             if status is None or status not in self._statuses:
                 return False
-            return self._explicit or status in _NOT_EXECUTED or self._is_harmless(call)
+            return self._explicit or status in _NOT_EXECUTED or self.is_harmless(call)
         if isinstance(error, ApiNetworkError):
-            return not error.sent or self._is_harmless(call)
+            return not error.sent or self.is_harmless(call)
         if isinstance(error, TimeoutExceededError):
-            return not _was_sent(call) or self._is_harmless(call)
-        return _is_throttled(error) and self._is_harmless(call)
+            return not _was_sent(call) or self.is_harmless(call)
+        return _is_throttled(error) and self.is_harmless(call)
 
-    def _is_harmless(self, call: Call) -> bool:
+    def is_harmless(self, call: Call) -> bool:
         """Whether the server can tell a repetition from another request, or need not."""
         return self._idempotent or (self._own_key and _has_key(call))
 

@@ -26,6 +26,7 @@ from rxorch.endpoint.values import call_with_context
 from rxorch.errors import ApiConfigurationError, ApiHttpError, ApiResponseTooLargeError, ApiValidationError
 from rxorch.events import BreakerChanged, EventBus
 from rxorch.http.body import StreamedBody
+from rxorch.http.headers import SAFE_METHODS
 from rxorch.http.request import Request
 from rxorch.http.response import Response
 from rxorch_operators import (
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EndpointRuntime"]
 
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-
 
 class EndpointRuntime:
     """One endpoint as one client knows it: request builder, breaker, limiters, cache, counters."""
@@ -71,7 +70,7 @@ class EndpointRuntime:
         self.reader = AnswerReader.of(endpoint)
         self.rules = RetryRules(endpoint)
         self.retry_base = self.rules.base
-        self.unsafe = endpoint.method not in _SAFE  # it may change something, harmless to repeat or not
+        self.unsafe = endpoint.method not in SAFE_METHODS  # it may change something
         self.error_handler = _handler(endpoint)
         self.random = defaults.random
         self.bulkhead = defaults.bulkhead
@@ -95,7 +94,7 @@ class EndpointRuntime:
         self.cache: TtlCache[Any, Any] = caller.cache
         self.coalescer = Coalescer()
         self.cache_ttl = endpoint.cache_ttl
-        if self.cache_ttl is None and endpoint.method in _SAFE:
+        if self.cache_ttl is None and endpoint.method in SAFE_METHODS:
             self.cache_ttl = defaults.cache_ttl
         self.cached = bool(self.cache_ttl) and endpoint.stream is None  # 0 says: never
         self.hooks = defaults.hooks
@@ -143,9 +142,7 @@ class EndpointRuntime:
         auth = defaults.auth if endpoint.auth is None else endpoint.auth
         if not auth and not redirects:
             return None
-        return Exchange(
-            self.caller, auth or None, redirects or None, self.limiters, at_home=endpoint.auth is not None
-        )
+        return Exchange(self.caller, auth or None, redirects or None, at_home=endpoint.auth is not None)
 
     def _check_identity(self) -> None:
         keeps = self.cached or self.http_cache is not None
@@ -198,13 +195,15 @@ class EndpointRuntime:
         body = None if call.request is None else call.request.body
         if isinstance(body, StreamedBody) and not body.repeatable and _begun(call):
             return False
+        if call.changed and not self.rules.is_harmless(call):
+            return False  # what could be repeated is only the whole, and that was carried out
         return self.rules.retryable(call, error)
 
     async def attempt(self, call: Call) -> Any:
         """One attempt: transport, then parse, then validate."""
         request, seen = self.begun(call), None
         if self.hooks is not None:
-            request, seen = await self.hooked(call, request)
+            request, seen = await self._seen_by_hooks(call, request)
         if self.exchange is None:
             response = await self.send(call, request)
         else:
@@ -216,7 +215,7 @@ class EndpointRuntime:
         if self.hooks is None:
             return self._read(reader.read, response, call.trail.context)
         value = self._read(reader.parsed, response)
-        await aside(self.hooks.after(seen, value))
+        await aside(self.hooks.after(seen, value), call)
         return self._read(reader.shaped, value, call.trail.context)
 
     def read(self, call: Call, response: Response) -> Any:
@@ -236,10 +235,19 @@ class EndpointRuntime:
     async def begin(self, call: Call) -> tuple[Request, Any]:
         """The request of a new attempt, with what the hooks made of it and want to know later."""
         request = self.begun(call)
-        return (request, None) if self.hooks is None else await self.hooked(call, request)
+        return (request, None) if self.hooks is None else await self._seen_by_hooks(call, request)
+
+    async def _seen_by_hooks(self, call: Call, request: Request) -> tuple[Request, Any]:
+        if not call.hops:  # else they have seen the request that led to this one
+            request, call.seen = await self.hooked(call, request)
+        return request, call.seen
 
     def begun(self, call: Call) -> Request:
-        """The request of a new attempt, before hooks and credentials."""
+        """The request of a new attempt, before hooks and credentials; or that of the next hop of one."""
+        hop = call.hop
+        if hop is not None:
+            call.hop, call.request, call.status_code = None, hop, None
+            return hop
         request = call.built
         assert request is not None
         if call.attempts:
@@ -254,7 +262,7 @@ class EndpointRuntime:
     async def hooked(self, call: Call, request: Request) -> tuple[Request, Any]:
         """What the hooks make of a request."""
         assert self.hooks is not None
-        return await aside(self.hooks.before(request))
+        return await aside(self.hooks.before(request), call)
 
     async def send(self, call: Call, request: Request) -> Response:
         """Puts one request on the wire, and counts it."""

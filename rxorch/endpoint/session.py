@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reactivex.abc import DisposableBase, ObserverBase
 
-from rxorch.endpoint.caller import Caller
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import Link, Stage
+
+if TYPE_CHECKING:
+    from rxorch.endpoint.caller import Caller
 
 T = TypeVar("T")
 
@@ -17,9 +19,9 @@ __all__ = ["InSession"]
 
 
 class InSession(Stage[T]):
-    """Enters the caller at subscription and leaves it at the end, in a task of the subscription.
+    """Enters the caller at subscription and leaves it at the end; the last one to leave closes the session.
 
-    Within the caller's own `async with` this only counts; outside, the last one to leave closes the session.
+    Within the caller's own `async with` it does nothing: the block closes it.
     """
 
     def __init__(self, source: Stage[T], caller: Caller) -> None:
@@ -27,6 +29,8 @@ class InSession(Stage[T]):
         self.caller = caller
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        if self.caller.is_open:
+            return self.source.attach(sink, scheduler)
         link = _SessionLink(sink, self.caller, scheduler.tasks)
         try:
             return link.connect(self.source, scheduler)
@@ -54,7 +58,9 @@ class _SessionLink(Link):
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return  # the loop is gone, and its session with it
-        task = loop.create_task(self._caller.leave())
+        if not self._caller.release():
+            return
+        task = loop.create_task(self._caller.close_unused())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

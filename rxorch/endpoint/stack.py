@@ -23,6 +23,7 @@ from reactivex.abc import DisposableBase, ObserverBase
 from rxorch.endpoint.attempts import attempts_of
 from rxorch.endpoint.call import Call, CallLink, DescribedLink, Trail
 from rxorch.endpoint.http_caching import HttpCached
+from rxorch.endpoint.session import InSession
 from rxorch_operators import cache, coalesce, fallback, timeout
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import Stage, as_stage
@@ -49,7 +50,10 @@ class EndpointCall(Stage[Any]):
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         call = Call(self.runtime, self.data, self.trail)
         call.piecewise = self.piecewise
-        return self.start(call, sink, scheduler)
+        caller = self.runtime.caller
+        if caller.is_open:
+            return self.start(call, sink, scheduler)
+        return InSession(_Begun(call), caller).attach(sink, scheduler)
 
     @staticmethod
     def start(call: Call, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:

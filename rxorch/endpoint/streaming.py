@@ -56,12 +56,15 @@ async def _read(call: Call) -> AsyncIterator[Any]:
             raise runtime.refusal(call, await _excerpt(response))
         decoder = decoder_of(runtime.endpoint.stream or "bytes", runtime.endpoint.max_element_bytes)
         async for element in elements(response.pieces, decoder):
-            if type(element) is ServerSentEvent and element.id:
-                call.last_event_id = element.id
+            if type(element) is ServerSentEvent:
+                # An id that no header can hold cannot be asked for again.
+                call.last_event_id = element.id if element.id.isprintable() else ""
+                if element.retry is not None:
+                    call.reconnect = element.retry / 1000
             call.emitted += 1
             yield runtime.shaped(call, element)
     if runtime.hooks is not None:
-        await aside(runtime.hooks.after(seen, None))
+        await aside(runtime.hooks.after(seen, None), call)
 
 
 async def _opened(call: Call, request: Request, stack: AsyncExitStack) -> StreamedResponse:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from rxorch.errors import ApiConfigurationError
 
-__all__ = ["FORBIDDEN_HEADERS", "check_headers", "check_method", "header_key"]
+__all__ = ["FORBIDDEN_HEADERS", "SAFE_METHODS", "check_headers", "check_method", "header_key"]
 
 FORBIDDEN_HEADERS = frozenset(
     {
@@ -28,6 +28,9 @@ FORBIDDEN_HEADERS = frozenset(
     }
 )
 """Framing, routing and hop-by-hop headers: the transport's own business, or a way to smuggle a request."""
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110, section 9.2.1), of those that may be used here."""
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
 

@@ -18,9 +18,9 @@ REDACTED = "***"
 """What stands in the place of a secret."""
 
 _SECRET_NAME = re.compile(
-    r"auth|token|secret|passw|passphrase|pwd|credential|cookie|session|signature|private"
-    r"|(api|access|account|client|subscription|shared|master|encryption)[-_.]?key"
-    r"|^(key|sig|sign|code|otp|pin|jwt|sid|hmac|nonce|assertion|apikey|x-functions-key)$",
+    r"auth|token|secret|passw|passphrase|passcode|pwd|credential|cookie|session|signature|private|bearer"
+    r"|(api|access|account|client|subscription|shared|master|encryption)[-_.]?key|[-_.]key$"
+    r"|^(key|pass|sas|mac|sig|sign|code|otp|pin|jwt|sid|hmac|nonce|assertion|apikey|x-functions-key)$",
     re.IGNORECASE,
 )
 _SECRET_VALUE = re.compile(

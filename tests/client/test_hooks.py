@@ -9,7 +9,7 @@ import pytest
 
 from rxorch import APIEndpoint
 from rxorch.client import ApiClient, ApiHttpError, BaseRequestHook, CircuitBreaker, RetryRequestStrategy
-from rxorch.errors import ApiConfigurationError, ApiNetworkError
+from rxorch.errors import ApiConfigurationError, ApiNetworkError, ApiTimeoutError
 from rxorch_operators.testing import virtual_time
 from tests.support.fake_transport import FakeTransport, api, in_turn
 
@@ -173,3 +173,19 @@ async def test_answers_are_not_kept_where_a_hook_may_change_who_is_asking() -> N
     for _ in range(2):
         await kept.call(api(cache_ttl=60))
     assert wire.sends == 1
+
+
+class Slow(BaseRequestHook):
+    async def before(self, request: Any) -> None:
+        await asyncio.sleep(60)
+
+
+@virtual_time
+async def test_a_slow_hook_is_no_fault_of_the_service() -> None:
+    """The time limit of the attempt holds for it, and no breaker counts it."""
+    wire, breaker = FakeTransport(), CircuitBreaker(max_failures=1)
+    client = ApiClient(wire, hooks=[Slow()])
+    with pytest.raises(ApiTimeoutError):
+        await client.call(api("api", URL, timeout=5, circuit_breaker=breaker))
+    assert asyncio.get_running_loop().time() == 5.0
+    assert wire.sends == 0 and not breaker.is_open()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from aiohttp import web
 from yarl import URL
 
-from rxorch import ApiClient, APIEndpoint, ApiHttpError, Response
+from rxorch import ApiClient, APIEndpoint, ApiHttpError, CircuitBreaker, CircuitState, Response
 from rxorch.client import RedirectPolicy
 from rxorch.endpoint.redirects import next_hop
-from rxorch.errors import ApiConfigurationError
+from rxorch.errors import ApiConfigurationError, ApiNetworkError, ApiRateLimitError
 from rxorch.http import Request
 from rxorch.http.body import StreamedBody
 from rxorch.http.origins import same_origin
@@ -181,3 +182,63 @@ async def test_a_redirect_that_is_not_followed_says_why_and_shows_no_secret() ->
         await ApiClient(wire, follow_redirects=True).call(api(retry_count=0))
     assert "evil" not in str(caught.value) and caught.value.status_code == 302
     assert wire.sends == 1
+
+
+SEE_OTHER = away("http://shop.test/order/7", 303)
+
+
+@pytest.mark.parametrize(
+    "failure", [503, ApiNetworkError("refused", sent=False), ApiNetworkError("reset", sent=True)]
+)
+@virtual_time
+async def test_a_post_that_was_carried_out_is_not_sent_again_for_what_came_of_the_redirect(
+    failure: Any,
+) -> None:
+    wire = FakeTransport(otherwise=lambda request: SEE_OTHER if request.method == "POST" else failure)
+    client = ApiClient(wire, follow_redirects=True)
+    with pytest.raises((ApiHttpError, ApiNetworkError)):
+        await client.call(api(method="POST", retry_delay=0.0))
+    assert [request.method for request in wire.calls] == ["POST", "GET"]
+
+
+@virtual_time
+async def test_a_put_may_be_repeated_as_a_whole() -> None:
+    wire = FakeTransport(otherwise=in_turn(SEE_OTHER, 503, SEE_OTHER, {"ok": True}))
+    client = ApiClient(wire, follow_redirects=True)
+    assert await client.call(api(method="PUT", retry_delay=0.0)) == {"ok": True}
+    assert [request.method for request in wire.calls] == ["PUT", "GET"] * 2
+
+
+@virtual_time
+async def test_a_post_that_was_only_sent_on_is_repeated_as_any_other() -> None:
+    """307: it was not carried out there."""
+    moved = away("http://shop.test/elsewhere", 307)
+    wire = FakeTransport(otherwise=in_turn(moved, 503, moved, {"ok": True}))
+    client = ApiClient(wire, follow_redirects=True)
+    assert await client.call(api(method="POST", retry_delay=0.0)) == {"ok": True}
+    assert [request.method for request in wire.calls] == ["POST"] * 4
+
+
+@virtual_time
+async def test_a_hop_that_waits_for_the_limit_holds_no_permit_and_is_nobodys_fault() -> None:
+    """Its wait is no part of the attempt's time, and another call may have the permit meanwhile."""
+    wire = FakeTransport({"a": in_turn(away("/b"), {"ok": True}), "b": {"other": True}})
+    client = ApiClient(wire, follow_redirects=True, max_in_flight=1)
+    breaker = CircuitBreaker(1)
+    slow = api("a", rate_limit=1, rate_limit_window=60, burst_limit=1, timeout=5, circuit_breaker=breaker)
+    call = asyncio.create_task(client.call(slow))
+    await asyncio.sleep(1)
+    assert await client.call(api("b")) == {"other": True}
+    assert asyncio.get_running_loop().time() == 1.0
+    assert await call == {"ok": True}
+    assert wire.times == [0.0, 1.0, 60.0] and breaker.state is CircuitState.CLOSED
+
+
+@virtual_time
+async def test_a_hop_that_cannot_get_its_permit_in_time_fails_at_once() -> None:
+    wire = FakeTransport(otherwise=away("/b"))
+    client = ApiClient(wire, follow_redirects=True)
+    slow = api(rate_limit=1, rate_limit_window=60, burst_limit=1, total_timeout=10)
+    with pytest.raises(ApiRateLimitError) as caught:
+        await client.call(slow)
+    assert asyncio.get_running_loop().time() == 0.0 and caught.value.retry_after == pytest.approx(60.0)

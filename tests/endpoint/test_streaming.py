@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -11,11 +12,21 @@ from aiohttp import web
 from pydantic import BaseModel
 from reactivex import operators as ops
 
-from rxorch import ApiClient, APIEndpoint, ApiHttpError, ApiNetworkError, ApiTimeoutError, parallel
+from rxorch import (
+    ApiClient,
+    APIEndpoint,
+    ApiHttpError,
+    ApiNetworkError,
+    ApiTimeoutError,
+    Response,
+    parallel,
+)
 from rxorch import operators as rxo
 from rxorch.client import BaseRequestHook
 from rxorch.errors import ApiResponseTooLargeError, ApiValidationError
 from rxorch.http.elements import ServerSentEvent
+from rxorch.http.streamed import StreamedResponse
+from rxorch_operators.testing import virtual_time
 from tests.conftest import ServeLoopback
 from tests.support.fake_transport import FakeTransport
 from tests.support.loopback import reset_connection
@@ -228,8 +239,6 @@ async def test_hooks_see_it_too(loopback: ServeLoopback) -> None:
 
 
 async def test_a_transport_that_cannot_stream_brings_the_whole() -> None:
-    from rxorch import Response
-
     client = ApiClient(FakeTransport(otherwise=Response(200, b"1\n2\n")))
     assert await collected(client, endpoint("http://shop.test", "ndjson")) == [1, 2]
 
@@ -255,3 +264,65 @@ async def test_it_ends_with_take(loopback: ServeLoopback) -> None:
         source = client.observe(endpoint(server.url, "ndjson"))().pipe(ops.take(2))
         assert [each async for each in rxo.to_async_iterable(source)] == [1, 2]
         await server.until_disconnected()
+
+
+@virtual_time
+async def test_a_stream_of_events_may_break_any_number_of_times_if_it_goes_on_in_between() -> None:
+    """Attempts and time begin anew with each element; the server says how long to wait."""
+    number = 0
+
+    def answer(request: Any) -> Any:
+        nonlocal number
+        number += 1
+        if number > 20:
+            return Response(200, b"")
+        if number % 2:
+            return Response(200, b"retry: 10000\nid: %d\ndata: x\n\n" % number)
+        return ApiNetworkError("reset", sent=True)
+
+    class Breaking(FakeTransport):
+        @asynccontextmanager
+        async def stream(self, request: Any) -> AsyncIterator[StreamedResponse]:
+            response = await self.send(request)
+
+            async def pieces() -> AsyncIterator[bytes]:
+                yield response.content
+                if response.content:
+                    raise ApiNetworkError("reset", sent=True)
+
+            yield StreamedResponse(200, pieces(), response.headers)
+
+    client = ApiClient(Breaking(otherwise=answer), retry_budget=False)
+    events = await collected(client, endpoint("http://shop.test", "sse", retry_jitter="none"))
+    assert [each.id for each in events] == [str(n) for n in range(1, 20, 2)]
+    assert asyncio.get_running_loop().time() > 100.0
+
+
+async def test_an_id_that_no_header_can_hold_is_not_asked_for(loopback: ServeLoopback) -> None:
+    server = await loopback({"/feed": streaming(b"id: a\x01b\ndata: 1\n\n", then="reset")})
+    async with ApiClient() as client:
+        with pytest.raises(ApiNetworkError):
+            await collected(client, endpoint(server.url, "sse", retry_delay=0.0))
+    assert server.total == 1
+
+
+async def test_a_call_outside_of_a_block_leaves_the_work_of_others_alone(loopback: ServeLoopback) -> None:
+    """And leaves no connection open."""
+    gate = asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        await gate.wait()
+        return web.json_response("slow")
+
+    server = await loopback({"/slow": slow, "/fast": "fast", "/feed": streaming(b"1\n2\n", then="wait")})
+    client = ApiClient()
+    source = client.observe(endpoint(server.url, "ndjson"))()
+    async with rxo.to_async_iterable(source) as elements:
+        assert await anext(elements) == 1
+        call = asyncio.create_task(client.call(APIEndpoint(name="slow", url=f"{server.url}/slow")))
+        await server.until(lambda: server.hits["/slow"] == 1)
+        assert await client.call_api(f"{server.url}/fast") == "fast"
+        assert await anext(elements) == 2
+        gate.set()
+        assert await call == "slow"
+    await server.until_disconnected()
