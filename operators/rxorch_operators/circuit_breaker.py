@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
@@ -15,6 +15,7 @@ from .core.clock import Clock
 from .core.demand import DemandScheduler
 from .core.stage import DISPOSED, NOTHING, Link, Stage, as_stage
 from .engines.circuit import CircuitPermit, Outcome3
+from .errors import invalid
 
 __all__ = ["CircuitBreaker", "Classify", "circuit_breaker"]
 
@@ -25,7 +26,11 @@ _MISSING: Final = object()
 
 
 def circuit_breaker(
-    breaker: CircuitBreaker, *, classify: Classify | None = None, scheduler: SchedulerBase | None = None
+    breaker: CircuitBreaker,
+    *,
+    classify: Classify | None = None,
+    judged_at: Literal["end", "first"] = "end",
+    scheduler: SchedulerBase | None = None,
 ) -> Callable[[Observable[T]], Observable[T]]:
     """Subscribes to the source, which is the call, only if the circuit allows it; notes what became of it.
 
@@ -36,6 +41,8 @@ def circuit_breaker(
     Args:
         breaker: The circuit, shared by all calls that it is for.
         classify: What the source's error or first element means; the breaker's own by default.
+        judged_at: `"first"`: the first element decides, and what comes after it does not count: for
+            streams that go on for hours, and whose end says little about whether the next call can be made.
         scheduler: Time to go by; that of the subscription by default. The breaker's own clock goes first.
 
     Emits: the elements of the source. Errors: those of the source; `CircuitOpenError` with `retry_after` when
@@ -58,22 +65,30 @@ def circuit_breaker(
     """
     if not isinstance(breaker, CircuitBreaker):
         raise TypeError(f"expected a CircuitBreaker, got {type(breaker).__name__}")
+    if judged_at not in ("end", "first"):
+        raise invalid("judged_at", judged_at, 'give "end" or "first"')
     clock = None if scheduler is None else DemandScheduler.of(scheduler).clock
 
     def operator(source: Observable[T]) -> Observable[T]:
-        return _CircuitBreaker(as_stage(source), breaker, classify, clock)
+        return _CircuitBreaker(as_stage(source), breaker, classify, clock, judged_at == "first")
 
     return operator
 
 
 class _CircuitBreaker(Stage[T]):
     def __init__(
-        self, source: Stage[T], breaker: CircuitBreaker, classify: Classify | None, clock: Clock | None
+        self,
+        source: Stage[T],
+        breaker: CircuitBreaker,
+        classify: Classify | None,
+        clock: Clock | None,
+        at_first: bool,
     ) -> None:
         self.source = source
         self.breaker = breaker
         self.classify = classify
         self.clock = clock
+        self.at_first = at_first
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         breaker = self.breaker
@@ -87,7 +102,8 @@ class _CircuitBreaker(Stage[T]):
             return NOTHING
         if permit.change is not None:
             breaker.tell(permit.change)
-        link = _Watched(sink, breaker, permit, self.classify or breaker.classify, clock)
+        watched = _WatchedToTheFirst if self.at_first else _Watched
+        link = watched(sink, breaker, permit, self.classify or breaker.classify, clock)
         try:
             return link.connect(self.source, scheduler)
         except BaseException as error:
@@ -188,3 +204,19 @@ class _Watched(Link):
     def _settle(self, result: object, *, failed: bool) -> None:
         classify = None if result is _MISSING else self._classify
         self._breaker.settle(self._permit, result, classify, failed=failed, now=self._clock.now())
+
+
+class _WatchedToTheFirst(_Watched):
+    """Gives the permit back with the first element: its second return does nothing."""
+
+    __slots__ = ()
+
+    def on_next(self, value: Any) -> None:
+        if self.upstream is not DISPOSED and self._first is _MISSING:
+            try:
+                self._settle(value, failed=False)
+            except Exception as broken:
+                self.release()
+                self.sink.on_error(broken)
+                return
+        super().on_next(value)

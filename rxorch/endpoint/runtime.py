@@ -84,7 +84,11 @@ class EndpointRuntime:
         self.attempt_breaker = (
             None
             if self.breaker is None
-            else circuit_breaker(self.breaker, classify=self.breaker.classify or classify)
+            else circuit_breaker(
+                self.breaker,
+                classify=self.breaker.classify or classify,
+                judged_at="end" if endpoint.stream is None else "first",
+            )
         )
         self.retry_policy = retry_policy(endpoint)
         self._budget: RetryBudget | None = None
