@@ -177,7 +177,7 @@ class Call:
     def sends(self) -> int:
         """Requests put on the wire. Asks the requests: a time limit is told before its task has unwound."""
         tried = self.tried
-        return tried[0].sent if len(tried) == 1 else sum(request.sent for request in tried)
+        return int(tried[0].sent) if len(tried) == 1 else sum(request.sent for request in tried)
 
     def budget_spent(self, reason: GiveUpReason, error: Exception | None) -> None:
         """No other attempt follows; told apart is only that the budget is spent."""

@@ -22,7 +22,7 @@ from aiohttp import (
 from aiohttp.http import HttpProcessingError
 
 from rxorch.errors import ApiAddressRefusedError, ApiError, ApiNetworkError, ApiProtocolError
-from rxorch.http._session_route import REPLACED, is_replaced
+from rxorch.http.aiohttp_transport.session_route import REPLACED, is_replaced
 from rxorch.http.gate import AddressRefused
 from rxorch.http.request import Request
 

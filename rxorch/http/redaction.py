@@ -19,7 +19,7 @@ REDACTED = "***"
 
 _SECRET_NAME = re.compile(
     r"auth|token|secret|passw|passphrase|passcode|pwd|credential|cookie|session|signature|private|bearer"
-    r"|(api|access|account|client|subscription|shared|master|encryption)[-_.]?key|[-_.]key$"
+    r"|(api|access|account|client|subscription|shared|master|encryption)[-_.]?key|(?<!idempotency)[-_.]key$"
     r"|^(key|pass|sas|mac|sig|sign|code|otp|pin|jwt|sid|hmac|nonce|assertion|apikey|x-functions-key)$",
     re.IGNORECASE,
 )

@@ -39,7 +39,8 @@ from rxorch.errors import (
     ApiTimeoutError,
     ApiValidationError,
 )
-from rxorch.http import AioHttpTransport, Request, _session_route
+from rxorch.http import AioHttpTransport, Request
+from rxorch.http.aiohttp_transport import session_route
 from tests.conftest import ServeLoopback
 from tests.http.conftest import MakeTransport
 from tests.http.raw import Peer, RawServer, ok
@@ -165,7 +166,7 @@ async def test_repeat(mock: aioresponses, client: ApiClient) -> None:
     assert [await client.call(endpoint), await client.call(endpoint)] == [1, 1]
     with pytest.raises(ApiNetworkError) as caught:
         await client.call(endpoint)
-    assert caught.value.__notes__ == [_session_route.REPLACED]
+    assert caught.value.__notes__ == [session_route.REPLACED]
     assert client.sends == 3
 
 
@@ -196,7 +197,7 @@ REFUSED = ClientConnectorError(
 
 
 @pytest.mark.parametrize(
-    ("given", "kind", "text", "sent"),
+    ("given", "expected", "text", "sent"),
     [
         (ClientConnectionError("k1"), ApiNetworkError, "the connection failed: ClientConnectionError", True),
         (ServerDisconnectedError(), ApiNetworkError, "without an answer", True),
@@ -213,12 +214,12 @@ REFUSED = ClientConnectorError(
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 async def test_an_exception_of_the_mock(
-    mock: aioresponses, transport: AioHttpTransport, given: Any, kind: type[ApiError], text: str, sent: bool
+    mock: aioresponses, transport: AioHttpTransport, given: Any, expected: type[ApiError], text: str, sent: bool
 ) -> None:
     mock.get(URL_X, exception=given)
     request = get()
     error = await failure(transport, request)
-    assert type(error) is kind
+    assert type(error) is expected
     assert text in str(error)
     assert "k1" not in str(error)
     assert request.sent is sent
@@ -356,12 +357,12 @@ THROUGH: list[tuple[Talk, type[ApiError]]] = [
 ]
 
 
-@pytest.mark.parametrize(("talk", "kind"), THROUGH)
+@pytest.mark.parametrize(("talk", "expected"), THROUGH)
 async def test_a_fault_behind_the_passage_is_sent_and_counted_once(
-    transport: AioHttpTransport, talk: Talk, kind: type[ApiError]
+    transport: AioHttpTransport, talk: Talk, expected: type[ApiError]
 ) -> None:
     async with RawServer(talk) as server, asyncio.timeout(20):
-        with aioresponses(passthrough=[server.url]), pytest.raises(kind) as caught:
+        with aioresponses(passthrough=[server.url]), pytest.raises(expected) as caught:
             await transport.send(get(server.url, max_response_bytes=1000))
         await transport.aclose()
     assert getattr(caught.value, "sent", True)
@@ -448,7 +449,7 @@ def wrapper() -> Callable[..., Any]:
 
 
 def loaded_anew() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("late_session_route", _session_route.__file__)
+    spec = importlib.util.spec_from_file_location("late_session_route", session_route.__file__)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -457,15 +458,15 @@ def loaded_anew() -> ModuleType:
 
 
 def test_a_replacement_is_noticed() -> None:
-    assert ClientSession._request is _session_route.SHIPPED
-    assert not _session_route.is_replaced()
+    assert ClientSession._request is session_route.SHIPPED
+    assert not session_route.is_replaced()
     for replaced in (
         patch.object(ClientSession, "_request", wrapper()),
         patch.object(ClientSession, "_request"),
     ):
         with replaced:
-            assert _session_route.is_replaced()
-    assert not _session_route.is_replaced()
+            assert session_route.is_replaced()
+    assert not session_route.is_replaced()
 
 
 def test_an_import_under_a_mock_does_not_take_the_mock_for_aiohttp() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from rxorch.errors import ApiConfigurationError
 from rxorch.http import AioHttpTransport, Transport
-from rxorch.http._reqwest_client import import_pyreqwest
 from rxorch.http.choosing import make_transport
 from rxorch.http.pyreqwest_transport import PyreqwestTransport
+from rxorch.http.pyreqwest_transport.client import import_pyreqwest
 
 
 def test_names() -> None:

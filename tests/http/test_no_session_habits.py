@@ -11,7 +11,7 @@ from aiohttp import ClientSession, web
 from yarl import URL
 
 from rxorch.http import AioHttpTransport, Request
-from rxorch.http._session_route import NO_LIMITS
+from rxorch.http.aiohttp_transport.session_route import NO_LIMITS
 from tests.conftest import ServeLoopback
 
 

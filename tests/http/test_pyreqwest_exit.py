@@ -1,7 +1,7 @@
 """The interpreter ends while a transport on pyreqwest is alive in one way or another: exit code 0, no word.
 
-Without ``rxorch.http._reqwest_exit`` some of these programs end with "Fatal Python error" and exit code -6,
-one time in four or each time.
+Without ``rxorch.http.pyreqwest_transport.exit`` some of these programs end with "Fatal Python error" and exit
+code -6, one time in four or each time.
 """
 
 from __future__ import annotations

@@ -22,13 +22,13 @@ from yarl import URL
 
 from rxorch.errors import ApiConfigurationError, ApiError, ApiNetworkError, ApiValidationError
 from rxorch.http._failures import raise_instead
-from rxorch.http._reqwest_client import build_client, import_pyreqwest
-from rxorch.http._reqwest_exchange import Exchange
-from rxorch.http._reqwest_exit import is_exiting, settle_at_exit
-from rxorch.http._reqwest_failures import as_api_error, is_unsent
-from rxorch.http._reqwest_upload import BytesUpload, StreamUpload, Upload
 from rxorch.http._wire import DefaultHeaders, Origins, encode_head
 from rxorch.http.body import StreamedBody
+from rxorch.http.pyreqwest_transport.client import build_client, import_pyreqwest
+from rxorch.http.pyreqwest_transport.exchange import Exchange
+from rxorch.http.pyreqwest_transport.exit import is_exiting, settle_at_exit
+from rxorch.http.pyreqwest_transport.failures import as_api_error, is_unsent
+from rxorch.http.pyreqwest_transport.upload import BytesUpload, StreamUpload, Upload
 from rxorch.http.request import Request
 from rxorch.http.response import Response
 from rxorch.http.streamed import StreamedResponse

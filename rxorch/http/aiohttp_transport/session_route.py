@@ -30,8 +30,8 @@ from aiohttp.connector import Connection
 from aiohttp.hdrs import CONTENT_ENCODING
 
 from rxorch.errors import ApiError, ApiResponseTooLargeError, ApiTimeoutError
-from rxorch.http._upload import Upload
 from rxorch.http._wire import DefaultHeaders, Origin
+from rxorch.http.aiohttp_transport.upload import Upload
 from rxorch.http.decoding import decode_body
 from rxorch.http.request import Request
 from rxorch.http.response import Response

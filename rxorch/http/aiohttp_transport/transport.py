@@ -27,13 +27,13 @@ from aiohttp.hdrs import CONTENT_ENCODING
 from aiohttp.http import RawResponseMessage
 
 from rxorch.errors import ApiConfigurationError, ApiProtocolError
-from rxorch.http._answer import is_clean, read_answer
-from rxorch.http._connections import drop, may_be_kept, read_in_small_pieces
 from rxorch.http._failures import error_of, raise_instead
-from rxorch.http._session_route import NO_LIMITS, SHIPPED, Connect, SessionRoute, is_replaced
-from rxorch.http._streaming import Exchange
-from rxorch.http._upload import Upload
 from rxorch.http._wire import DefaultHeaders, Origin, Origins, encode_head
+from rxorch.http.aiohttp_transport.answer import is_clean, read_answer
+from rxorch.http.aiohttp_transport.connections import drop, may_be_kept, read_in_small_pieces
+from rxorch.http.aiohttp_transport.session_route import NO_LIMITS, SHIPPED, Connect, SessionRoute, is_replaced
+from rxorch.http.aiohttp_transport.streaming import Exchange
+from rxorch.http.aiohttp_transport.upload import Upload
 from rxorch.http.body import StreamedBody
 from rxorch.http.decoding import decode_body
 from rxorch.http.gate import AddressGate

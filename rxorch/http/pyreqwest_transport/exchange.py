@@ -16,8 +16,8 @@ from rxorch.errors import (
     ApiResponseTooLargeError,
 )
 from rxorch.http._failures import raise_instead
-from rxorch.http._reqwest_upload import StreamUpload, Upload
 from rxorch.http.decoding import BodyDecoder
+from rxorch.http.pyreqwest_transport.upload import StreamUpload, Upload
 from rxorch.http.request import Request
 from rxorch.http.streamed import StreamedResponse
 

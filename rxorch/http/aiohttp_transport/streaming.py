@@ -11,9 +11,9 @@ from aiohttp.connector import Connection
 from aiohttp.hdrs import CONTENT_ENCODING
 
 from rxorch.errors import ApiConfigurationError
-from rxorch.http._answer import WireBody, read_head
 from rxorch.http._failures import raise_instead
-from rxorch.http._upload import Upload
+from rxorch.http.aiohttp_transport.answer import WireBody, read_head
+from rxorch.http.aiohttp_transport.upload import Upload
 from rxorch.http.decoding import BodyDecoder
 from rxorch.http.request import Request
 from rxorch.http.streamed import StreamedResponse
