@@ -214,7 +214,12 @@ REFUSED = ClientConnectorError(
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 async def test_an_exception_of_the_mock(
-    mock: aioresponses, transport: AioHttpTransport, given: Any, expected: type[ApiError], text: str, sent: bool
+    mock: aioresponses,
+    transport: AioHttpTransport,
+    given: Any,
+    expected: type[ApiError],
+    text: str,
+    sent: bool,
 ) -> None:
     mock.get(URL_X, exception=given)
     request = get()
