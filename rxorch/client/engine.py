@@ -171,6 +171,8 @@ class RequestRuntime(EndpointRuntime):
     async def hooked(self, call: Call, request: Request) -> tuple[Request, Any]:
         assert self.chain is not None
         model = _copied(call.draft)
+        if call.lookup is not None and call.lookup.response is not None:
+            model.method = request.method  # what a HEAD found is renewed by a GET
         await aside(self.chain.run_before(model))
         written = self._written(model)
         for name in _CONDITIONS & request.headers.keys():  # of the HTTP cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -15,26 +15,15 @@ from rxorch.endpoint.values import call_with_context
 from rxorch.errors import ApiConfigurationError
 from rxorch.http import Request
 from rxorch.http.body import StreamedBody
+from rxorch.http.headers import NEUTRAL_HEADERS
 
-__all__ = ["NEUTRAL_HEADERS", "CacheKey", "CacheKeyGenerator", "cache_key"]
+__all__ = ["CacheKey", "CacheKeyGenerator", "cache_key"]
 
 CacheKey = tuple[str, Hashable]
 """Name of the endpoint, and a digest of what the answer depends on."""
 
 CacheKeyGenerator = Callable[..., Hashable]
 """``(endpoint)`` or ``(endpoint, data)`` to the part of a cache key that stands for url, params and body."""
-
-NEUTRAL_HEADERS: Final = frozenset(
-    {
-        "idempotency-key",
-        "traceparent",
-        "tracestate",
-        "user-agent",
-        "x-correlation-id",
-        "x-request-id",
-    }
-)
-"""Headers that tell neither who is calling nor what the answer looks like; all others count for the key."""
 
 
 def cache_key(

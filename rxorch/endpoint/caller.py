@@ -20,6 +20,7 @@ from rxorch.http import AioHttpTransport, Transport
 from rxorch_operators import RetryBudget, TtlCache, last_of
 from rxorch_operators.core.clock import base_scheduler, clock_of
 from rxorch_operators.core.demand import UNBOUNDED, DemandScheduler
+from rxorch_operators.core.inbox import settle
 
 __all__ = ["Caller", "Session"]
 
@@ -45,7 +46,7 @@ class Session:
         scheduler: The loop's, made once: a fifth of what a single call takes beyond its request.
     """
 
-    __slots__ = ("calls", "contexts", "entered", "runs", "scheduler", "streams", "transport")
+    __slots__ = ("calls", "contexts", "ending", "entered", "runs", "scheduler", "streams", "transport")
 
     def __init__(self) -> None:
         base = base_scheduler(None)
@@ -55,6 +56,8 @@ class Session:
         self.streams: set[Abortable] = set()
         self.runs: set[Abortable] = set()
         self.calls: set[Abortable] = set()
+        self.ending: set[asyncio.Task[Any]] = set()
+        """Tasks that were told to end: who closes the session waits for them."""
         self.transport: Transport | None = None
 
     def abort(self) -> None:
@@ -279,6 +282,7 @@ class Caller:
             self._closed_sends += before
             await transport.aclose()
             self._closed_sends += transport.sends - before
+        await settle(session.ending)
 
     async def __aenter__(self) -> Self:
         session = self._session()

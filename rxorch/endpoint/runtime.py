@@ -15,7 +15,7 @@ from rxorch.endpoint.build import RequestBuilder, again, cache_key
 from rxorch.endpoint.call import Call
 from rxorch.endpoint.defaults import CallDefaults
 from rxorch.endpoint.exchange import Exchange, aside
-from rxorch.endpoint.http_caching import identity_of, seen_by_cache
+from rxorch.endpoint.http_caching import identity_of, rewritten, seen_by_cache, unread
 from rxorch.endpoint.model import APIEndpoint
 from rxorch.endpoint.notes import CANCELLED, noted, uncancelled
 from rxorch.endpoint.reading import AnswerReader, Attempted
@@ -105,7 +105,11 @@ class EndpointRuntime:
         self.exchange = self._exchange(endpoint, defaults)
         self.renews = self.exchange is not None and self.exchange.auth is not None
         self.http_cache = None if endpoint.http_cache is False or endpoint.stream else defaults.http_cache
-        self.identity = identity_of(endpoint.auth if endpoint.auth is not None else defaults.auth)
+        self.identity = (
+            ""
+            if self.http_cache is None
+            else identity_of(defaults.auth if endpoint.auth is None else endpoint.auth)
+        )
         self._check_identity()
         self.calls_in_flight = 0
         self.retries = 0
@@ -215,6 +219,14 @@ class EndpointRuntime:
         if self.http_cache is not None:
             response = seen_by_cache(call, response, self.http_cache)
             call.headers = response.headers
+        try:
+            return await self._value(call, response, seen)
+        except Exception as error:
+            if self.http_cache is not None:
+                unread(call, response, error, self.http_cache)
+            raise
+
+    async def _value(self, call: Call, response: Response, seen: Any) -> Any:
         reader = self.reader_of(call)
         if self.hooks is None:
             return self._read(reader.read, response, call.trail.context)
@@ -244,6 +256,8 @@ class EndpointRuntime:
     async def _seen_by_hooks(self, call: Call, request: Request) -> tuple[Request, Any]:
         if not call.hops:  # else they have seen the request that led to this one
             request, call.seen = await self.hooked(call, request)
+            if self.http_cache is not None:
+                request = rewritten(call, request, self.http_cache)
         return request, call.seen
 
     def begun(self, call: Call) -> Request:

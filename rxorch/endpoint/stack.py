@@ -104,7 +104,7 @@ def _compose(call: Call) -> Stage[Any]:
     source = runtime.attempts or attempts_of(runtime)
     if runtime.http_cache is not None:
         source = HttpCached(source, call, runtime.http_cache, _Begun)
-    if runtime.cached:
+    if runtime.cached and call.lookup is None:  # a refresh must not be answered by what it renews
         source = _remembered(call, source)
     if runtime.endpoint.stream and not call.piecewise:
         source = as_stage(source.pipe(ops.to_list()))

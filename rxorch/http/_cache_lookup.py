@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import lru_cache
 from typing import Final
 
 from multidict import CIMultiDictProxy
@@ -19,6 +18,8 @@ from rxorch.errors import (
 )
 from rxorch.http._cache_rules import OUTAGES, Directives
 from rxorch.http._cache_store import Place, StoredAnswer, digest
+from rxorch.http.headers import NEUTRAL_HEADERS
+from rxorch.http.origins import same_origin
 from rxorch.http.redaction import is_secret_name, redact_url
 from rxorch.http.request import Request
 from rxorch.http.response import Response
@@ -31,10 +32,13 @@ __all__ = [
     "changed_nothing",
     "conditional",
     "is_outage",
+    "is_settled",
+    "named_here",
     "passes_by",
     "place_of",
     "refusal",
-    "same_origin",
+    "strayed",
+    "unconditional",
 ]
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -42,6 +46,12 @@ _OWN_CONDITIONS: Final = frozenset(
     {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
 )
 """Headers of a caller that does its own caching, or wants a part: such a request passes by."""
+_NO_PLACE: Final = (
+    NEUTRAL_HEADERS
+    | _OWN_CONDITIONS
+    | {"accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "pragma"}
+)
+"""Headers that do not count for the place: what they change is up to Vary, or to the cache itself."""
 
 
 class LookupOutcome(Enum):
@@ -82,6 +92,13 @@ class Lookup:
     _at: float
     _order: int
     _stored: StoredAnswer | None = None
+    _tentative: bool = False
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether the request may change something at the server."""
+        sent = self._asked if self.request is None else self.request
+        return not {self._asked.method, sent.method} <= SAFE_METHODS
 
     def __repr__(self) -> str:
         return f"<Lookup {self.outcome.value}: {self._asked.method} {redact_url(self._asked.url)}>"
@@ -115,18 +132,15 @@ class HttpCacheStatistics:
     invalidated: int
 
 
-@lru_cache(maxsize=1024)
-def _tells_caller(name: str) -> bool:
-    return is_secret_name(name)
-
-
 def place_of(request: Request, identity: str | tuple[str, ...]) -> Place:
-    """Where the answers to a request are kept: by its url, and by all that tells the caller apart.
+    """Where the answers to a request are kept: by its url, and by all that may tell the caller apart.
 
-    That is the identity, and the headers whose name is that of a secret.
+    That is the identity, and every header but those of which it is known that they do not.
     """
-    secrets = sorted((name.lower(), text) for name, text in request.headers.items() if _tells_caller(name))
-    return str(request.url).partition("#")[0], digest(identity, secrets)
+    told = sorted(
+        (low, text) for name, text in request.headers.items() if (low := name.lower()) not in _NO_PLACE
+    )
+    return str(request.url).partition("#")[0], digest(identity, told)
 
 
 def passes_by(request: Request, directives: Directives) -> bool:
@@ -144,32 +158,64 @@ def refusal(plan: Lookup) -> Lookup:
 
 def conditional(request: Request, stored: CIMultiDictProxy[str]) -> Request:
     """The request that asks whether a stored answer is still right (section 4.3.1)."""
-    conditions = {}
-    if "ETag" in stored:
-        conditions["If-None-Match"] = stored["ETag"]
-    if "Last-Modified" in stored:
-        conditions["If-Modified-Since"] = stored["Last-Modified"]
+    conditions = _conditions(stored)
     if not conditions:
         return request
     return replace(request, headers={**request.headers, **conditions}, sent=False)
 
 
-def same_origin(target: URL, text: str | None) -> str | None:
+def _conditions(stored: CIMultiDictProxy[str]) -> dict[str, str]:
+    pairs = (("If-None-Match", "ETag"), ("If-Modified-Since", "Last-Modified"))
+    return {condition: stored[validator] for condition, validator in pairs if validator in stored}
+
+
+def strayed(lookup: Lookup) -> bool:
+    """Tell whether what was sent is another request than the one that was looked up.
+
+    A hook has changed it since: its answer is that to something else, or to somebody else.
+    """
+    asked, sent = lookup._asked, lookup.request
+    if sent is None or sent.method != asked.method or sent.body is not None:
+        return True
+    ours = {} if lookup._stored is None else _conditions(lookup._stored.headers)
+    mine = {(name.lower(), text) for name, text in ours.items()}
+    carried = {(name.lower(), text) for name, text in sent.headers.items()}
+    others = {(name, text) for name, text in carried if name in _OWN_CONDITIONS} - mine
+    return bool(others) or place_of(sent, lookup._identity) != lookup._place
+
+
+def unconditional(request: Request, stored: StoredAnswer | None) -> Request:
+    """The request without the conditions that ask about a stored answer."""
+    ours = (
+        {} if stored is None else {name.lower(): text for name, text in _conditions(stored.headers).items()}
+    )
+    kept = {name: text for name, text in request.headers.items() if ours.get(name.lower()) != text}
+    return request if len(kept) == len(request.headers) else replace(request, headers=kept)
+
+
+def is_settled(names: tuple[str, ...]) -> bool:
+    """Tell whether these headers are the same however hooks change a request that keeps its identity.
+
+    Accept-Encoding may change: bodies are kept decoded.
+    """
+    return all(name == "accept-encoding" or is_secret_name(name) for name in names)
+
+
+def named_here(target: URL, text: str | None) -> str | None:
     """The url that an answer names, if it has the origin of the one that was asked."""
     if not text:
         return None
     try:
         url = target.join(URL(text, encoded=True))
-        same = url.origin() == target.origin()
     except ValueError:
         return None
-    return str(url).partition("#")[0] if same else None
+    return str(url).partition("#")[0] if same_origin(url, target) else None
 
 
 def changed_nothing(error: BaseException) -> bool:
     """Tell whether an unsafe request certainly had no effect that is not known already."""
     if isinstance(error, ApiHttpError):  # without a status: our own limiter, which let nothing out
-        return error.status_code is None or error.status_code < 500
+        return error.status_code is None or 400 <= error.status_code < 500
     if isinstance(error, ApiNetworkError):
         return not error.sent
     return isinstance(error, ApiCircuitOpenError | ApiBulkheadFullError)

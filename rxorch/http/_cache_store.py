@@ -61,6 +61,10 @@ class Selection:
         ]
         return cls(names, digest(values))
 
+    def matches(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request with these headers makes this selection."""
+        return Selection.of(self.names, headers) == self
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class StoredAnswer:

@@ -8,7 +8,14 @@ from functools import lru_cache
 
 from rxorch.errors import ApiConfigurationError
 
-__all__ = ["FORBIDDEN_HEADERS", "SAFE_METHODS", "check_headers", "check_method", "header_key"]
+__all__ = [
+    "FORBIDDEN_HEADERS",
+    "NEUTRAL_HEADERS",
+    "SAFE_METHODS",
+    "check_headers",
+    "check_method",
+    "header_key",
+]
 
 FORBIDDEN_HEADERS = frozenset(
     {
@@ -28,6 +35,18 @@ FORBIDDEN_HEADERS = frozenset(
     }
 )
 """Framing, routing and hop-by-hop headers: the transport's own business, or a way to smuggle a request."""
+
+NEUTRAL_HEADERS = frozenset(
+    {
+        "idempotency-key",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+        "x-correlation-id",
+        "x-request-id",
+    }
+)
+"""Headers that tell neither who is calling nor what the answer looks like; all others do."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1), of those that may be used here."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rxorch.errors import (
     ApiConfigurationError,
     ApiProtocolError,
 )
+from rxorch.http._cache_keeping import answer_to_keep, load_verdicts
 from rxorch.http._cache_lookup import (
     SAFE_METHODS,
     HttpCacheStatistics,
@@ -19,32 +20,28 @@ from rxorch.http._cache_lookup import (
     changed_nothing,
     conditional,
     is_outage,
+    is_settled,
+    named_here,
     passes_by,
     place_of,
     refusal,
-    same_origin,
+    strayed,
+    unconditional,
 )
 from rxorch.http._cache_rules import (
     OUTAGES,
-    Timing,
     Use,
-    answer_directives,
     may_stand_in,
     request_directives,
     use,
 )
-from rxorch.http._cache_store import AnswerStore, Selection, StoredAnswer, vary_names
+from rxorch.http._cache_store import AnswerStore, StoredAnswer
 from rxorch.http.request import Request
 from rxorch.http.response import Response
 from rxorch.http.streamed import StreamedResponse
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
 __all__ = ["HttpCache", "HttpCacheStatistics", "Lookup", "LookupOutcome"]
 
-_NEVER_STORED: Final = frozenset({428, 429, 431, 511})
-"""RFC 6585 forbids it."""
 _SAYS_NOTHING: Final = frozenset({408, 429})
 """Beside 5xx: statuses that say nothing about the stored answer."""
 _REFRESH_SECONDS: Final = 60.0
@@ -54,15 +51,17 @@ _REFRESH_SECONDS: Final = 60.0
 class HttpCache:
     """Keeps answers to GET as RFC 9111 allows, and never shares one between callers.
 
-    Callers are told apart by ``identity`` and by every header whose name is that of a secret (Authorization,
-    Cookie, X-API-Key ...), whatever ``Cache-Control: public`` says. So this must be asked *after* credentials
-    were put on the request.
+    Callers are told apart by ``identity`` and by every header of the request, whatever ``Cache-Control:
+    public`` says; but for those that say nothing about the caller: Accept, Accept-Charset, Accept-Encoding
+    and Accept-Language (they count if the answer names them in Vary), Cache-Control, Pragma, User-Agent,
+    Idempotency-Key, traceparent, tracestate, X-Correlation-ID, X-Request-ID. So this must be asked *after*
+    credentials were put on the request, or with an ``identity`` that stands for them.
 
     Use it in two steps: ``lookup`` before sending; ``received`` with the answer or ``failed`` with the error
-    after it. Both steps are needed for unsafe requests too: a POST, PUT, PATCH or DELETE makes the stored
-    answers of its url invalid, for all callers, unless the server certainly refused it. Bodies read piece by
-    piece are not kept, nor is what a Range or a condition of the caller's own asked for. A HEAD is answered
-    by a stored GET.
+    after it; tell it by ``rewritten`` if the request was changed in between. Both steps are needed for unsafe
+    requests too: a POST, PUT, PATCH or DELETE makes the stored answers of its url invalid, for all callers,
+    unless the server certainly refused it. Bodies read piece by piece are not kept, nor is what a Range or a
+    condition of the caller's own asked for. A HEAD is answered by a stored GET.
 
     Args:
         max_entries: most answers held, 1 or more; the least recently used leaves.
@@ -105,7 +104,7 @@ class HttpCache:
                 raise ApiConfigurationError(f"{field} of HttpCache: give a whole number, 1 or more")
         if not isinstance(heuristic, int | float) or not 0.0 <= heuristic <= 1.0:
             raise ApiConfigurationError("heuristic of HttpCache: give a fraction from 0 (guess nothing) to 1")
-        self._verdicts = _load_verdicts()
+        self._verdicts = load_verdicts()
         self._shared = shared
         self._heuristic = heuristic
         self._store = AnswerStore(max_entries, max_bytes)
@@ -117,13 +116,23 @@ class HttpCache:
         self._stored = 0
         self._invalidated = 0
 
-    def lookup(self, request: Request, now_wall: float, *, identity: str | tuple[str, ...] = "") -> Lookup:
+    def lookup(
+        self,
+        request: Request,
+        now_wall: float,
+        *,
+        identity: str | tuple[str, ...] = "",
+        tentative: bool = False,
+    ) -> Lookup:
         """Find out what to do with a request.
 
         Args:
             request: the request with all its headers, credentials too. It is never changed.
             now_wall: seconds since 1970.
-            identity: tells the caller apart from others, beyond the credentials in the headers.
+            identity: tells the caller apart from others, beyond the headers.
+            tentative: the request may still be changed before it is sent. An answer that was selected by a
+                header (Vary) is then not used unless the server confirms it: nobody knows yet what that
+                header will say.
         """
         directives = request_directives(request.headers)
         plan = Lookup(
@@ -136,6 +145,7 @@ class HttpCache:
             _directives=directives,
             _at=now_wall,
             _order=next(self._orders),
+            _tentative=tentative,
         )
         if passes_by(request, directives):
             wants_stored = "only-if-cached" in directives and request.method in SAFE_METHODS
@@ -152,6 +162,21 @@ class HttpCache:
             return replace(plan, outcome=LookupOutcome.MISS)
         asking = conditional(request, stored.headers)
         return replace(plan, outcome=LookupOutcome.VALIDATE, request=asking, _stored=stored)
+
+    def rewritten(self, lookup: Lookup, request: Request) -> Lookup:
+        """The lookup of a request that was changed since; its ``request`` is the one to send.
+
+        If method, url or a header that tells callers apart was changed, it asks about nothing that is stored,
+        and its answer will not be stored.
+
+        Args:
+            lookup: what ``lookup`` returned, or ``rewritten`` for an earlier attempt.
+            request: the request as it will be sent, but for credentials that ``identity`` stands for.
+        """
+        lookup = replace(lookup, request=request, _tentative=False)
+        if not strayed(lookup):
+            return lookup
+        return replace(lookup, request=unconditional(request, lookup._stored))
 
     def received(
         self, lookup: Lookup, response: Response | StreamedResponse, now_wall: float
@@ -170,7 +195,7 @@ class HttpCache:
             ApiProtocolError: the server answered 304 for another version than the one it was asked about.
                 That one is forgotten, so that the next lookup asks without condition.
         """
-        if lookup._asked.method not in SAFE_METHODS:
+        if lookup.unsafe:
             if not 400 <= response.status < 500:  # nobody knows what was done before a 5xx
                 self._invalidate(lookup, response.headers)
             return response
@@ -179,12 +204,11 @@ class HttpCache:
         stored = lookup._stored
         if stored is not None:
             stored.refreshing_until = float("-inf")
-            if response.status == 304 and lookup.request is not lookup._asked:
-                return self._validated(lookup, stored, response, now_wall)
-            if response.status in OUTAGES:
-                substitute = self._substitute(lookup, now_wall)
-                if substitute is not None:
-                    return substitute
+        if strayed(lookup):
+            return response
+        known = None if stored is None else self._known(lookup, stored, response, now_wall)
+        if known is not None:
+            return known
         if isinstance(response, StreamedResponse):
             self._forget(stored, response.status)
         elif lookup._asked.method == "HEAD":
@@ -204,14 +228,24 @@ class HttpCache:
             error: why there is no answer to ``lookup.request``.
             now_wall: seconds since 1970.
         """
-        if lookup._asked.method not in SAFE_METHODS:
+        if lookup.unsafe:
             if not changed_nothing(error):
                 self._invalidate(lookup, None)
             return None
         if lookup._stored is None:
             return None
         lookup._stored.refreshing_until = float("-inf")
-        return self._substitute(lookup, now_wall) if is_outage(error) else None
+        return self._substitute(lookup, now_wall) if is_outage(error) and not strayed(lookup) else None
+
+    def changed(self, lookup: Lookup) -> None:
+        """An unsafe request may have had its effect, whatever its last answer says: as ``received``."""
+        self._invalidate(lookup, None)
+
+    def forget(self, lookup: Lookup) -> None:
+        """Drop what is stored for a GET, for it cannot be read: the next lookup asks for it anew."""
+        stored = self._store.find(lookup._place, (lookup.request or lookup._asked).headers)
+        if stored is not None and lookup._asked.method == "GET":
+            self._store.remove(stored)
 
     def clear(self) -> None:
         """Forget everything; answers to requests that are under way are not stored either."""
@@ -238,7 +272,7 @@ class HttpCache:
         """The lookup that a stored answer settles; None if the server must be asked first."""
         now = plan._at
         verdict = use(stored.timing, stored.directives, plan._directives, now, shared=self._shared)
-        if verdict is Use.VALIDATE:
+        if verdict is Use.VALIDATE or (plan._tentative and not is_settled(stored.selection.names)):
             return None
         response = stored.answer(now, head=plan._asked.method == "HEAD")
         if verdict is Use.FRESH:
@@ -254,49 +288,25 @@ class HttpCache:
             plan = replace(plan, _asked=asking)
         return replace(plan, outcome=LookupOutcome.STALE, response=response, request=refresh, _stored=stored)
 
+    def _known(
+        self, lookup: Lookup, stored: StoredAnswer, response: Response | StreamedResponse, now: float
+    ) -> Response | None:
+        """The stored answer, if the server confirmed it or it stands in for an error."""
+        asking = lookup.request
+        if response.status == 304 and asking is not None and unconditional(asking, stored) is not asking:
+            return self._validated(lookup, stored, response, now)
+        return self._substitute(lookup, now) if response.status in OUTAGES else None
+
     def _keep(self, lookup: Lookup, response: Response, now: float) -> bool:
         """Store an answer if RFC 9111 allows it and it can be of use; else forget what it replaces."""
-        answer = self._as_stored(lookup, response, now)
+        answer = answer_to_keep(
+            lookup, response, now, self._verdicts, shared=self._shared, heuristic=self._heuristic
+        )
         if answer is not None and self._store.put(answer):
             self._stored += 1
             return True
         self._forget(lookup._stored, response.status)
         return False
-
-    def _as_stored(self, lookup: Lookup, response: Response, now: float) -> StoredAnswer | None:
-        directives = answer_directives(response.headers)
-        names = vary_names(response.headers)
-        if names is None or "no-store" in directives or (self._shared and "private" in directives):
-            return None
-        if response.status in _NEVER_STORED:
-            return None
-        asked, sent = lookup._asked, lookup.request
-        if sent is None or place_of(sent, lookup._identity) != lookup._place:
-            return None  # a hook has changed it since: this is the answer to somebody else
-        headers = self._verdicts.storable_headers(asked.headers, response, shared=self._shared)
-        if headers is None:
-            return None
-        timing = Timing.of(
-            response.status,
-            headers,
-            sent=lookup._at,
-            received=now,
-            shared=self._shared,
-            heuristic=self._heuristic,
-        )
-        if timing.lifetime == 0.0 and not (directives or "ETag" in headers or "Last-Modified" in headers):
-            return None
-        return StoredAnswer(
-            place=lookup._place,
-            selection=Selection.of(names, asked.headers),
-            order=lookup._order,
-            status=response.status,
-            reason=response.reason,
-            headers=headers,
-            content=response.content,
-            directives=directives,
-            timing=timing,
-        )
 
     def _validated(
         self, lookup: Lookup, stored: StoredAnswer, validation: Response | StreamedResponse, now: float
@@ -323,6 +333,10 @@ class HttpCache:
             return None
         if not may_stand_in(stored.timing, stored.directives, lookup._directives, now, shared=self._shared):
             return None
+        if not is_settled(stored.selection.names) and (
+            lookup._tentative or not stored.selection.matches((lookup.request or lookup._asked).headers)
+        ):
+            return None
         self._stale += 1
         return stored.answer(now, head=lookup._asked.method == "HEAD")
 
@@ -333,7 +347,7 @@ class HttpCache:
 
     def _compare(self, lookup: Lookup, response: Response) -> None:
         """Drop the stored GET that the answer to a HEAD contradicts (section 4.3.5)."""
-        stored = self._store.find(lookup._place, lookup._asked.headers)
+        stored = self._store.find(lookup._place, (lookup.request or lookup._asked).headers)
         if stored is None or response.status >= 500 or response.status in _SAYS_NOTHING:
             return
         told, held = response.headers, stored.headers
@@ -345,23 +359,12 @@ class HttpCache:
 
     def _invalidate(self, lookup: Lookup, headers: Mapping[str, str] | None) -> None:
         """Forget the target of an unsafe request, and what its answer names there (section 4.4)."""
-        target = lookup._asked.url
+        target = (lookup.request or lookup._asked).url
         order = next(self._orders)
-        urls = {lookup._place[0]}
+        urls = {lookup._place[0], str(target).partition("#")[0]}
         for name in ("Location", "Content-Location"):
-            url = same_origin(target, (headers or {}).get(name))
+            url = named_here(target, (headers or {}).get(name))
             if url is not None:
                 urls.add(url)
         for text in urls:
             self._invalidated += self._store.invalidate(text, order)
-
-
-def _load_verdicts() -> ModuleType:
-    try:
-        from rxorch.http import _cache_verdicts
-    except ModuleNotFoundError as error:
-        if error.name != "hishel":
-            raise
-        message = 'HttpCache needs hishel; install it with: pip install "rxorch[http-cache]"'
-        raise ApiConfigurationError(message) from None
-    return _cache_verdicts

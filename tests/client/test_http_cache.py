@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from rxorch import APIEndpoint, ApiHttpError, Response
-from rxorch.client import ApiClient, BearerAuth, RetryRequestStrategy
-from rxorch.errors import ApiTimeoutError
+from rxorch import APIEndpoint, ApiHttpError, Request, Response
+from rxorch.client import ApiClient, BaseRequestHook, BearerAuth, RetryRequestStrategy
+from rxorch.endpoint.caller import Caller
+from rxorch.errors import ApiError, ApiNetworkError, ApiTimeoutError
 from rxorch.events import CacheHit, CallFinished
 from rxorch.http.http_cache import HttpCache
 from tests.conftest import ServeLoopback
@@ -31,8 +33,11 @@ STALE = ("Cache-Control", "max-age=0")
 TAG = ("ETag", '"1"')
 
 
-def client_on(wire: FakeTransport, **settings: Any) -> ApiClient:
-    strategy = RetryRequestStrategy(http=wire, backoff=0)
+SWR = ("Cache-Control", "max-age=0, stale-while-revalidate=600")
+
+
+def client_on(wire: FakeTransport, *, hooks: Any = None, **settings: Any) -> ApiClient:
+    strategy = RetryRequestStrategy(http=wire, backoff=0, hooks=hooks)
     return ApiClient(strategy=strategy, **{"http_cache": True, **settings})
 
 
@@ -205,3 +210,229 @@ async def test_errors_stay_errors() -> None:
     held = client_on(FakeTransport(otherwise=Hold()))
     with pytest.raises(ApiTimeoutError):
         await held.call(api("api", URL, timeout=0.01, retry_count=0))
+
+
+class Language(BaseRequestHook):
+    """Asks for a language of its own, which is not in the request that the cache is asked about."""
+
+    keeps_identity = True
+
+    def __init__(self) -> None:
+        self.language = "de"
+
+    async def before(self, request: Any) -> None:
+        request.headers = {**(request.headers or {}), "Accept-Language": self.language}
+
+
+def in_language(request: Request) -> Response:
+    vary = (("Vary", "Accept-Language"), FRESH, TAG)
+    return answer(request.headers["Accept-Language"], *vary)
+
+
+@BOTH
+async def test_vary_goes_by_what_hooks_made_of_a_request(how: str) -> None:
+    hook = Language()
+    client = client_on(FakeTransport(otherwise=in_language), hooks=[hook])
+    assert await get(client, how) == "de"
+    hook.language = "fr"
+    assert await get(client, how) == "fr"
+
+
+@BOTH
+async def test_hooks_that_change_nothing_keep_the_cache(how: str) -> None:
+    class Silent(BaseRequestHook):
+        keeps_identity = True
+
+    wire = FakeTransport(otherwise=in_turn(answer("one", FRESH), 500))
+    client = client_on(wire, hooks=[Silent()])
+    assert [await get(client, how) for _ in range(3)] == ["one"] * 3
+
+
+@BOTH
+async def test_what_a_hook_sent_elsewhere_is_not_kept_for_the_first_url(how: str) -> None:
+    class Elsewhere(BaseRequestHook):
+        keeps_identity = True
+
+        async def before(self, request: Any) -> None:
+            request.url = "http://shop.test/y"
+
+    wire = FakeTransport(otherwise=in_turn(answer("one", FRESH), answer("two", FRESH)))
+    client = client_on(wire, hooks=[Elsewhere()])
+    assert [await get(client, how) for _ in range(2)] == ["one", "two"]
+    assert [call.url.path for call in wire.calls] == ["/y", "/y"]
+
+
+@pytest.mark.parametrize("hooks", [None, [Language()]], ids=["plain", "hooked"])
+@BOTH
+async def test_what_a_head_found_stale_is_renewed_by_a_get(how: str, hooks: Any) -> None:
+    def respond(request: Request) -> Response:
+        return Response(200, b"") if request.method == "HEAD" else versions(request)
+
+    versions = in_turn(answer("one", SWR), answer("two", FRESH), 500)
+    wire = FakeTransport(otherwise=respond)
+    async with client_on(wire, hooks=hooks) as client:
+        assert await get(client, how) == "one"
+        if how == "request":
+            await client.call_api(URL, "HEAD")
+        else:
+            await client.call(api("head", URL, method="HEAD"))
+        await turns()
+        assert [call.method for call in wire.calls] == ["GET", "GET"]
+        assert await get(client, how) == "two"
+
+
+async def test_a_stale_answer_is_renewed_below_the_cache_that_keeps_it_for_a_while() -> None:
+    wire = FakeTransport(otherwise=in_turn(answer("one", SWR), answer("two", FRESH), 500))
+    endpoint = api("api", URL, cache_ttl=600)
+    async with client_on(wire) as client:
+        assert await client.call(endpoint) == "one"
+        client.clear_all_cache()
+        assert await client.call(endpoint) == "one"
+        await turns()
+        assert wire.sends == 2
+        client.clear_all_cache()
+        assert await client.call(endpoint) == "two"
+
+
+@BOTH
+async def test_a_stale_answer_is_renewed_outside_of_a_block(how: str) -> None:
+    hold = Hold()
+    wire = FakeTransport(otherwise=in_turn(answer("one", SWR), hold, 500))
+    client = client_on(wire)
+    assert [await get(client, how) for _ in range(2)] == ["one"] * 2
+    await turns()
+    assert hold.waiting == 1
+    hold.answer(answer("two", FRESH))
+    await turns()
+    assert await get(client, how) == "two"
+
+
+async def test_after_a_renewal_that_was_cut_off_another_is_begun() -> None:
+    hold = Hold()
+    wire = FakeTransport(otherwise=in_turn(answer("one", SWR), hold, answer("two", FRESH)))
+    client = client_on(wire)
+    async with client:
+        assert [await client.call_api(URL) for _ in range(2)] == ["one"] * 2
+        await turns()
+    assert hold.cancelled == 1
+    async with client:
+        assert await client.call_api(URL) == "one"
+        await turns()
+        assert await client.call_api(URL) == "two"
+
+
+@pytest.mark.parametrize("before", [0, 20])
+async def test_no_renewal_is_left_when_the_block_ends(before: int) -> None:
+    hold = Hold()
+    wire = FakeTransport(otherwise=in_turn(answer("one", SWR), hold))
+    others = asyncio.all_tasks()
+    client = ApiClient(wire, http_cache=True)
+    async with client:
+        for _ in range(2):
+            assert await client.call(api("api", URL)) == "one"
+        await turns(before)
+        assert asyncio.all_tasks() - others
+    assert not asyncio.all_tasks() - others
+    assert hold.waiting == 0
+
+
+@BOTH
+async def test_what_cannot_be_read_is_not_kept(how: str) -> None:
+    broken = Response(200, b"{", {"Content-Type": "application/json", **dict([FRESH, TAG])})
+    wire = FakeTransport(otherwise=in_turn(broken, answer("one", FRESH), 500))
+    client = client_on(wire)
+    with pytest.raises(ApiError):
+        await get(client, how)
+    assert [await get(client, how) for _ in range(2)] == ["one"] * 2
+
+
+async def test_what_another_reader_stored_and_this_one_cannot_read_is_asked_for_anew() -> None:
+    wire = FakeTransport(otherwise=in_turn(answer("one", FRESH), answer("2", FRESH), 500))
+    client = client_on(wire)
+    assert await client.call_api(URL) == "one"
+    with pytest.raises(ApiError):
+        await client.call_api(URL, model=int)
+    assert await client.call_api(URL, model=int) == 2
+
+
+async def test_what_was_confirmed_and_cannot_be_read_is_not_asked_about_again() -> None:
+    confirmed = Response(304, b"", dict([TAG, FRESH]))
+    wire = FakeTransport(otherwise=in_turn(answer("one", STALE, TAG), confirmed, answer("2", FRESH)))
+    client = client_on(wire)
+    assert await client.call_api(URL) == "one"
+    with pytest.raises(ApiError):
+        await client.call_api(URL, model=int)
+    assert await client.call_api(URL, model=int) == 2
+    assert [call.headers.get("If-None-Match") for call in wire.calls] == [None, '"1"', None]
+
+
+async def test_an_error_of_the_server_may_be_kept() -> None:
+    wire = FakeTransport(otherwise=in_turn(answer("gone", FRESH, status=404), answer("one")))
+    client = client_on(wire)
+    for _ in range(2):
+        with pytest.raises(ApiHttpError, match="404"):
+            await client.call_api(URL)
+    assert wire.sends == 1
+
+
+@pytest.mark.parametrize("hop", [404, ApiNetworkError("refused", sent=False)], ids=["404", "refused"])
+async def test_a_post_that_was_redirected_invalidates_whatever_the_hop_says(hop: Any) -> None:
+    away = Response(303, b"", {"Location": "/y"})
+    kept = in_turn(answer("one", FRESH), answer("two", FRESH))
+
+    def respond(request: Request) -> Any:
+        if request.method == "POST":
+            return away
+        return hop if request.url.path == "/y" else kept(request)
+
+    client = client_on(FakeTransport(otherwise=respond), follow_redirects=True)
+    assert await client.call_api(URL) == "one"
+    with pytest.raises(ApiError):
+        await client.call_api(URL, "POST", json_payload={})
+    assert await client.call_api(URL) == "two"
+
+
+@pytest.mark.parametrize("first", [500, ApiNetworkError("reset", sent=True)], ids=["500", "reset"])
+async def test_a_post_may_have_acted_at_an_earlier_attempt(first: Any) -> None:
+    wire = FakeTransport(otherwise=in_turn(answer("one", FRESH), first, 404, answer("two", FRESH)))
+    client = client_on(wire)
+    assert await client.call_api(URL) == "one"
+    with pytest.raises(ApiHttpError, match="404"):
+        await client.call(api("api", URL, method="POST", idempotent=True, retry_delay=0.0))
+    assert await client.call_api(URL) == "two"
+
+
+@dataclass
+class Plain:
+    """Credentials that cannot be hashed."""
+
+    token: str
+
+    async def authorize(self, request: Request, caller: Caller) -> None:
+        request.headers = {**request.headers, "Authorization": self.token}
+
+    def refused(self, request: Request) -> bool:
+        return False
+
+
+class Slotted:
+    """Credentials that nobody can refer to weakly."""
+
+    __slots__ = ("token",)
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    authorize = Plain.authorize
+    refused = Plain.refused
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["without", "with a cache"])
+@pytest.mark.parametrize("kind", [Plain, Slotted])
+async def test_credentials_may_be_any_object(kept: bool, kind: Any) -> None:
+    wire = FakeTransport(otherwise=lambda request: answer(request.headers["Authorization"], FRESH))
+    client = client_on(wire, http_cache=kept)
+    endpoints = [api(who, URL, auth=kind(who)) for who in ("ada", "eve")]
+    for _ in range(2):
+        assert [await client.call(endpoint) for endpoint in endpoints] == ["ada", "eve"]
+    assert wire.sends == (2 if kept else 4)
