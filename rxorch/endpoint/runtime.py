@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -54,6 +54,9 @@ __all__ = ["EndpointRuntime"]
 class EndpointRuntime:
     """One endpoint as one client knows it: request builder, breaker, limiters, cache, counters."""
 
+    is_declared: ClassVar[bool] = True
+    """Whether an endpoint stands behind it; state of requests that are not declared comes and goes."""
+
     times_each_call = False
     """Whether calls have time limits of their own: `time_limit` is asked, and not `attempt_timeout`."""
 
@@ -94,7 +97,7 @@ class EndpointRuntime:
         self._budget: RetryBudget | None = None
         host = urlsplit(endpoint.url).netloc
         if defaults.retry_budget and "{" not in host:
-            self._budget = caller.budget_of(urlsplit(endpoint.url).hostname or "", one_more=True)
+            self._budget = caller.budget_of(urlsplit(endpoint.url).hostname or "", one_more=self.is_declared)
         self.cache: TtlCache[Any, Any] = caller.cache
         self.coalescer = Coalescer()
         self.cache_ttl = endpoint.cache_ttl

@@ -9,7 +9,13 @@ import pytest
 from pydantic import BaseModel
 
 from rxorch import ApiClient, CircuitBreaker
-from rxorch.errors import ApiCircuitOpenError, ApiNetworkError, ApiRateLimitError, ApiTimeoutError
+from rxorch.errors import (
+    ApiCircuitOpenError,
+    ApiHttpError,
+    ApiNetworkError,
+    ApiRateLimitError,
+    ApiTimeoutError,
+)
 from rxorch.events import AttemptStarted, BreakerChanged
 from rxorch_operators import CircuitState, Outcome3
 from rxorch_operators.testing import virtual_time
@@ -242,3 +248,14 @@ async def test_an_answer_that_is_too_late_for_its_state_changes_nothing() -> Non
     hold.answer(reply(200, {}))
     await late
     assert isinstance((await fail(client, once()))[0], ApiCircuitOpenError)
+
+
+@virtual_time
+async def test_who_meets_the_circuit_that_his_own_attempts_opened_learns_what_opened_it() -> None:
+    client = ApiClient(FakeTransport({"api": 500}), breaker_threshold=1)
+    (error,) = await fail(client, api())
+    assert isinstance(error, ApiCircuitOpenError) and error.attempts == 1
+    cause = error.__cause__
+    assert isinstance(cause, ApiHttpError) and (cause.status_code, cause.endpoint) == (500, "api")
+    (second,) = await fail(client, api())
+    assert not isinstance(second.__cause__, ApiHttpError)  # it has made no attempt

@@ -91,6 +91,11 @@ def test_a_canary_under_a_telling_name_is_never_shown(name: str, canary: str) ->
         "X-Client-Secret",
         "X-Session-Id",
         "Private-Token",
+        "X-App-Key",
+        "consumer_key",
+        "passcode",
+        "pass",
+        "sas",
     ],
 )
 def test_secret_headers(name: str) -> None:
