@@ -198,7 +198,11 @@ class EndpointRuntime:
         body = None if call.request is None else call.request.body
         if isinstance(body, StreamedBody) and not body.repeatable and _begun(call):
             return False
-        return self.rules.retryable(call, error)
+        return self.rules_of(call).retryable(call, error)
+
+    def rules_of(self, call: Call) -> RetryRules:
+        """What decides whether another attempt of this call may be made."""
+        return self.rules
 
     async def attempt(self, call: Call) -> Any:
         """One attempt: transport, then parse, then validate."""
