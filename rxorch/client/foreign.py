@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
+from rxorch.client.breaker import CircuitBreaker
 from rxorch.client.protocols import BaseCircuitBreaker, BaseRateLimiter
 from rxorch.endpoint.exchange import aside
 from rxorch.endpoint.retry_rules import classify
@@ -16,9 +17,26 @@ from rxorch_operators import CircuitOpenError, Outcome3, flat_map_bounded, from_
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import Stage, as_stage
 
-__all__ = ["guarded_by", "limited_by", "settled"]
+__all__ = ["guarded_by", "has_own_breaker_methods", "has_own_method", "limited_by", "settled"]
 
 Operator = Callable[[Observable[Any]], Observable[Any]]
+
+_OURS: Final = {
+    "is_open": CircuitBreaker.is_open,
+    "record_failure": CircuitBreaker.record_failure,
+    "record_success": CircuitBreaker.record_success,
+    "reset": CircuitBreaker.reset,
+}
+
+
+def has_own_method(thing: object, name: str, ours: Callable[..., Any]) -> bool:
+    """Tell whether the method of an object is another than ours, which its subclass or itself overrides."""
+    return getattr(getattr(thing, name), "__func__", None) is not ours
+
+
+def has_own_breaker_methods(breaker: object) -> bool:
+    """Tell whether a breaker has methods of ``BaseCircuitBreaker`` that are not ours."""
+    return any(hasattr(breaker, name) and has_own_method(breaker, name, ours) for name, ours in _OURS.items())
 
 
 async def settled(result: Any) -> Any:
@@ -51,6 +69,10 @@ class _Guarded(Stage[Any]):
     def __init__(self, source: Observable[Any], breaker: BaseCircuitBreaker) -> None:
         self.source = source
         self.breaker = breaker
+        # One of ours knows what a success means by its policy: while it tries, the first does not close it.
+        self.succeeded: Callable[[], Any] = breaker.reset
+        if isinstance(breaker, CircuitBreaker) and not has_own_method(breaker, "reset", _OURS["reset"]):
+            self.succeeded = breaker.record_success
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         return as_stage(from_async(self._call, scheduler)).attach(sink, scheduler)
@@ -65,5 +87,5 @@ class _Guarded(Stage[Any]):
             if classify(error) is Outcome3.FAILURE:
                 await aside(settled(breaker.record_failure()))
             raise
-        await aside(settled(breaker.reset()))
+        await aside(settled(self.succeeded()))
         return value

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from rxorch.client.arguments import named_params, plain_url
 from rxorch.client.engine import RequestEngine
 from rxorch.client.request_model import ApiRequestModel
+from rxorch.client.settings import is_seconds
 from rxorch.endpoint.caller import Caller
 from rxorch.errors import ApiConfigurationError
 from rxorch.http.aiohttp_transport import AioHttpTransport
@@ -37,7 +39,7 @@ class AioHttpClient:
     """
 
     def __init__(self, default_timeout: float | None = 30.0, **options: Any) -> None:
-        if default_timeout is not None and not default_timeout > 0:
+        if default_timeout is not None and not is_seconds(default_timeout):
             raise ApiConfigurationError(
                 "default_timeout is a number of seconds above 0, or None for no limit"
             )
@@ -75,7 +77,7 @@ class AioHttpClient:
             url: absolute.
             headers: names to values.
             params: query parameters.
-            data: body as it is, or a mapping that is sent as a form.
+            data: body as it is, or a mapping or pairs that are sent as a form.
             json_payload: body that is sent as JSON.
             timeout: seconds; None for ``default_timeout``.
 
@@ -85,15 +87,10 @@ class AioHttpClient:
         Raises:
             ApiError: see ``rxorch.errors``.
         """
-        model = ApiRequestModel(
-            url=url,
-            method=method,
-            headers=None if headers is None else dict(headers),
-            params=None if params is None else dict(params),
-            data=data,
-            json_payload=json_payload,
-            timeout=timeout,
-        )
+        model = ApiRequestModel.unchecked(
+            url=plain_url(url), method=method, headers=headers, params=named_params(params), data=data,
+            json_payload=json_payload, timeout=timeout, response_key=None, model=None,
+        )  # fmt: skip
         return await self._engine.execute(model, self._caller)
 
     async def aclose(self) -> None:

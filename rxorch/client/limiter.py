@@ -53,10 +53,12 @@ def limiter_from(config: Mapping[str, Any]) -> TokenBucketRateLimiter:
     """The limiter that ``{"key": ..., "max_requests": ..., "period": ...}`` asks for.
 
     The key is the identity of the limit: all who give the same key in one process share one limiter, as long
-    as one of them lives. Without a key it is one of its own.
+    as one of them lives. Without a key it is one of its own. A limiter serves one event loop at a time: who
+    works on several loops at once (a thread each) gives each loop a key of its own.
 
     Raises:
-        ApiConfigurationError: an unknown or missing entry, or the key is in use with other numbers.
+        ApiConfigurationError: an unknown or missing entry, a key that is no text, or one that is in use with
+            other numbers.
 
     Example:
         >>> config = {"key": "example_api", "max_requests": 100, "period": 60}
@@ -68,19 +70,23 @@ def limiter_from(config: Mapping[str, Any]) -> TokenBucketRateLimiter:
     if unknown or "max_requests" not in config:
         fault = f"unknown entry {unknown[0]!r}" if unknown else "'max_requests' is missing"
         raise ApiConfigurationError(f"limiter: {fault}; it has 'key', 'max_requests' and 'period'")
-    settings = dict(config)
-    key = settings.get("key")
-    found = None if key is None else _shared.get(key)
-    if found is None:
-        try:
-            found = TokenBucketRateLimiter(**settings)
-        except (TypeError, ValueError) as error:
-            raise ApiConfigurationError(f"limiter: {error}") from None
-        if key is not None:
-            _shared[key] = found
-    elif (found.max_requests, found.period) != (settings["max_requests"], settings.get("period", 60.0)):
+    key = config.get("key")
+    if key is not None and not (isinstance(key, str) and key):
+        raise ApiConfigurationError("limiter: 'key' is text, the name of the limit; or leave it out")
+    try:
+        made = TokenBucketRateLimiter(**config)
+    except (TypeError, ValueError) as error:
+        raise ApiConfigurationError(f"limiter: {error}") from None
+    if key is None:
+        return made
+    found = _shared.setdefault(key, made)
+    if _numbers(found) != _numbers(made):
         raise ApiConfigurationError(
-            f"limiter: the key {key!r} is in use for {found.max_requests:g} requests per {found.period:g} s; "
-            "give the other limit another key"
+            f"limiter: the key {key!r} is in use for {found.max_requests:g} requests per {found.period:g} s, "
+            f"burst {found.line.meter.burst:g}, max_wait {found.max_wait}; give the other limit another key"
         )
     return found
+
+
+def _numbers(limiter: TokenBucketRateLimiter) -> tuple[Any, ...]:
+    return limiter.max_requests, limiter.period, limiter.line.meter.burst, limiter.max_wait

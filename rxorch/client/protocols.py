@@ -7,24 +7,31 @@ A class need not inherit from any of them; it is enough that it has the methods.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
-
-if TYPE_CHECKING:
-    from rxorch.endpoint.caller import Caller
+from typing import Any, Protocol, runtime_checkable
 
 __all__ = [
+    "AfterHook",
     "BaseCircuitBreaker",
     "BaseHttpClient",
     "BaseRateLimiter",
     "BaseRequestHook",
     "BaseRequestModel",
     "BaseRequestStrategy",
+    "BeforeHook",
+    "RequestHook",
 ]
 
 
 @runtime_checkable
 class BaseRequestModel(Protocol):
-    """One request as its caller put it. A hook may change any of it before it is sent."""
+    """One request as its caller put it, for a hook on a copy that is one attempt's alone.
+
+    A hook may change what is sent: ``url``, ``method``, ``headers``, ``params``, ``data`` and
+    ``json_payload``; also within them, for dicts, lists and tuples are copied too. Whether it may be sent
+    again is judged by the method that was sent. A hook may change what is taken of the answer:
+    ``response_key`` and ``model``, for ``call_api`` only; an endpoint has its own. ``timeout`` is the
+    caller's: a hook can read it, and what it writes there changes nothing.
+    """
 
     url: str
     method: str
@@ -39,6 +46,8 @@ class BaseRequestModel(Protocol):
 
 class BaseRequestHook:
     """Looks at every request before it is sent, and at every answer. Override one method or both.
+
+    A hook need not inherit from it: an object with one of the two methods, plain or ``async``, will do.
 
     The hooks of a strategy form an onion: ``before`` runs in the order of the list, ``after`` in the reverse
     order. Both run for each attempt, on a request of that attempt alone, so that a fresh token is put on a
@@ -75,8 +84,29 @@ class BaseRequestHook:
 
         Args:
             request: as it was sent.
-            response: what the HTTP client made of the answer: a JSON value, text or bytes.
+            response: what the HTTP client made of the answer: a JSON value, text or bytes; of a ``fetch`` the
+                ``Response``.
         """
+
+
+class BeforeHook(Protocol):
+    """A hook that looks at requests; see ``BaseRequestHook``."""
+
+    def before(self, request: Any, /) -> Any:
+        """Look at a request just before it is sent; plain or ``async``."""
+        ...
+
+
+class AfterHook(Protocol):
+    """A hook that looks at answers; see ``BaseRequestHook``."""
+
+    def after(self, request: Any, response: Any, /) -> Any:
+        """Look at the answer of a success; plain or ``async``."""
+        ...
+
+
+RequestHook = BeforeHook | AfterHook
+"""What a list of hooks may hold."""
 
 
 @runtime_checkable
@@ -107,8 +137,8 @@ class BaseHttpClient(Protocol):
 class BaseRateLimiter(Protocol):
     """Says when a request may leave."""
 
-    async def acquire(self) -> Any:
-        """Wait until it may. Called once for each attempt."""
+    def acquire(self) -> Any:
+        """Wait until it may, as an ``async`` method; a plain one lets it leave. Called for each attempt."""
         ...
 
 
@@ -133,11 +163,11 @@ class BaseCircuitBreaker(Protocol):
 class BaseRequestStrategy(Protocol):
     """Carries out the requests of an ``ApiClient``."""
 
-    async def execute(self, request: BaseRequestModel, client: Caller) -> Any:
+    async def execute(self, request: Any, client: Any, /) -> Any:
         """Return what ``call_api`` returns.
 
         Args:
-            request: what is asked for.
-            client: the client that asks: its transport, its settings, its event bus.
+            request: what is asked for, an ``ApiRequestModel``.
+            client: the ``ApiClient`` that asks: its transport, its settings, its event bus.
         """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextvars import Context
 from types import TracebackType
@@ -101,7 +102,7 @@ class Caller:
         self._closed_sends = 0
         self._runtimes: dict[str, EndpointRuntime] = {}
         self._budgets: dict[str, RetryBudget] = {}
-        self.loose_runtimes: dict[Hashable, EndpointRuntime] = {}
+        self.loose_runtimes: OrderedDict[Hashable, EndpointRuntime] = OrderedDict()
 
     @property
     def transport(self) -> Transport:
@@ -192,10 +193,23 @@ class Caller:
             )
         return runtime
 
+    def loose_runtime(self, key: Hashable) -> EndpointRuntime | None:
+        """The state that `keep_loose` was given under a key; it counts as used now."""
+        runtime = self.loose_runtimes.get(key)
+        if runtime is not None:
+            self.loose_runtimes.move_to_end(key)
+        return runtime
+
     def keep_loose(self, key: Hashable, runtime: EndpointRuntime) -> None:
-        """Keep the state of requests that no endpoint declares, under a key of whoever makes them."""
+        """Keep the state of requests that no endpoint declares, under a key of whoever makes them.
+
+        Of too many, the one that was used longest ago leaves; none that has a call in flight does.
+        """
         if len(self.loose_runtimes) >= _MAX_HOSTS:
-            self.loose_runtimes.pop(next(iter(self.loose_runtimes)))
+            kept = self.loose_runtimes.items()
+            idle = next((other for other, one in kept if not one.calls_in_flight), None)
+            if idle is not None:
+                del self.loose_runtimes[idle]
         self.loose_runtimes[key] = runtime
 
     @property

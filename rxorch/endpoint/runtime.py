@@ -206,9 +206,14 @@ class EndpointRuntime:
         body = None if call.request is None else call.request.body
         if isinstance(body, StreamedBody) and not body.repeatable and _begun(call):
             return False
-        if call.changed and not self.rules.is_harmless(call):
+        rules = self.rules_of(call)
+        if call.changed and not rules.is_harmless(call):
             return False  # what could be repeated is only the whole, and that was carried out
-        return self.rules.retryable(call, error)
+        return rules.retryable(call, error)
+
+    def rules_of(self, call: Call) -> RetryRules:
+        """What decides whether another attempt of this call may be made."""
+        return self.rules
 
     async def attempt(self, call: Call) -> Any:
         """One attempt: transport, then parse, then validate."""

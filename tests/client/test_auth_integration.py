@@ -335,3 +335,23 @@ async def test_no_secret_is_shown(answer: Any, auth: Auth) -> None:
     shown.show(*watch.events, client, *client.runtimes.values(), *client.loose_runtimes.values())
     shown.show(*[seen for seen in witness.seen if isinstance(seen, Request)])
     assert witness.sends and shown.leaks == []
+
+
+class OwnAuth:
+    """Credentials of the user's own that name their origins, and do not look at them."""
+
+    origins = ("https://a.test",)
+
+    async def authorize(self, request: Any, caller: Any) -> None:
+        request.headers = {**request.headers, "X-Own": "s3cret"}
+
+    def refused(self, request: Any) -> bool:
+        return False
+
+
+async def test_credentials_of_ones_own_are_held_to_the_origins_that_they_name() -> None:
+    wire = FakeTransport()
+    client = ApiClient(wire, auth=OwnAuth())
+    await client.call_api("https://a.test/")
+    await client.call_api("https://evil.test/")
+    assert ["X-Own" in request.headers for request in wire.calls] == [True, False]

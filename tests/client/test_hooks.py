@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from typing import Any
 
 import pytest
 
 from rxorch import APIEndpoint
-from rxorch.client import ApiClient, ApiHttpError, BaseRequestHook, CircuitBreaker, RetryRequestStrategy
-from rxorch.errors import ApiConfigurationError, ApiNetworkError, ApiTimeoutError
+from rxorch.client import (
+    ApiClient,
+    ApiHttpError,
+    ApiRequestModel,
+    ApiTimeoutError,
+    ApiValidationError,
+    BaseRequestHook,
+    CircuitBreaker,
+    RetryRequestStrategy,
+)
+from rxorch.errors import ApiConfigurationError, ApiNetworkError
 from rxorch_operators.testing import virtual_time
-from tests.support.fake_transport import FakeTransport, api, in_turn
+from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, reply
 
 URL = "http://shop.test/items"
 
@@ -155,7 +165,7 @@ async def test_one_method_is_enough_and_no_base_class_is_needed() -> None:
             request.headers = {"X-Bare": "1"}
 
     wire = FakeTransport()
-    await ApiClient(wire, hooks=[Bare()]).call_api(URL)  # type: ignore[list-item]
+    await ApiClient(wire, hooks=[Bare()]).call_api(URL)
     assert wire.calls[0].headers["X-Bare"] == "1"
 
 
@@ -189,3 +199,126 @@ async def test_a_slow_hook_is_no_fault_of_the_service() -> None:
         await client.call(api("api", URL, timeout=5, circuit_breaker=breaker))
     assert asyncio.get_running_loop().time() == 5.0
     assert wire.sends == 0 and not breaker.is_open()
+
+
+# -- what a hook changes, and what its change means ------------------------------------------------------
+
+
+def changing(**fields: Any) -> BaseRequestHook:
+    class Changing(BaseRequestHook):
+        async def before(self, request: Any) -> None:
+            for name, value in fields.items():
+                setattr(request, name, value)
+
+    return Changing()
+
+
+@pytest.mark.parametrize(
+    ("asked", "method", "headers", "answer", "sends"),
+    [
+        ("GET", "POST", {}, 500, 1),
+        ("GET", "patch", {}, ApiNetworkError("reset", sent=True), 1),
+        ("GET", "POST", {}, 503, 3),  # which says that nothing was done
+        ("GET", "POST", {"Idempotency-Key": "mine"}, 500, 3),
+        ("GET", "PUT", {}, 500, 3),
+        ("PUT", "POST", {}, 500, 1),
+        ("POST", "GET", {}, 500, 1),
+    ],
+)
+@virtual_time
+async def test_what_is_repeated_is_judged_by_the_method_that_was_sent(
+    asked: str, method: str, headers: dict[str, str], answer: Any, sends: int
+) -> None:
+    wire = FakeTransport(otherwise=answer)
+    with pytest.raises((ApiHttpError, ApiNetworkError)):
+        await ApiClient(wire, hooks=[changing(method=method)]).call_api(URL, asked, headers=headers)
+    assert (wire.sends, wire.calls[0].method) == (sends, method.upper())
+
+
+async def test_an_answer_by_another_method_is_not_kept() -> None:
+    hook = changing(method="POST")
+    hook.keeps_identity = True
+    wire = FakeTransport(otherwise=reply(200, {"n": 1}, {"Cache-Control": "max-age=60"}))
+    client = ApiClient(wire, hooks=[hook], http_cache=True)
+    for _ in range(2):
+        await client.call_api(URL)
+    assert wire.sends == 2
+
+
+@pytest.mark.parametrize("method", [None, "TRACE", "GE T"])
+async def test_a_method_that_may_not_be_sent_is_not_sent(method: Any) -> None:
+    wire = FakeTransport()
+    with pytest.raises(ApiConfigurationError):
+        await ApiClient(wire, hooks=[changing(method=method)]).call_api(URL)
+    assert wire.sends == 0
+
+
+async def test_what_is_taken_of_the_answer_may_be_changed() -> None:
+    wire = FakeTransport(otherwise={"data": {"id": "7"}, "other": 1})
+    client = ApiClient(wire, hooks=[changing(response_key="data.id", model=int)])
+    assert await client.call_api(URL, response_key="other") == 7
+
+
+@pytest.mark.parametrize("fields", [{"response_key": 5}, {"response_key": "a[0"}, {"model": object()}])
+async def test_a_wrong_change_of_it_is_said_before_anything_is_sent(fields: dict[str, Any]) -> None:
+    wire = FakeTransport()
+    with pytest.raises((ApiConfigurationError, ApiValidationError), match=next(iter(fields)) + "|dotted"):
+        await ApiClient(wire, hooks=[changing(**fields)]).call_api(URL)
+    assert wire.sends == 0
+
+
+@virtual_time
+async def test_the_time_limit_stays_the_callers() -> None:
+    with pytest.raises(ApiTimeoutError) as caught:
+        wire = FakeTransport(otherwise=Hold())
+        strategy = RetryRequestStrategy(http=wire, hooks=[changing(timeout=1)], max_retries=0)
+        await ApiClient(strategy=strategy).call_api(URL, timeout=5)
+    assert caught.value.limit == 5
+
+
+@pytest.mark.parametrize("field", ["json_payload", "data", "params"])
+@virtual_time
+async def test_changes_in_place_stay_within_their_attempt(field: str) -> None:
+    class Adds(BaseRequestHook):
+        async def before(self, request: Any) -> None:
+            getattr(request, field)["n"] = 1
+            getattr(request, field)["list"].append("added")
+
+    wire = FakeTransport(otherwise=in_turn(500, {"ok": True}))
+    mine: dict[str, Any] = {"list": ["mine"]}
+    strategy = RetryRequestStrategy(http=wire, hooks=[Adds()], backoff=0)
+    body: dict[str, Any] = {field: mine}
+    await ApiClient(strategy=strategy).call_api(URL, "PUT", **body)
+    assert mine == {"list": ["mine"]}
+    sent = [str(request.url) + str(request.body) for request in wire.calls]
+    assert sent[0] == sent[1] and sent[0].count("added") == 1
+
+
+def test_a_copy_for_one_attempt_is_deep_and_leaves_objects_alone() -> None:
+    thing = object()
+    tree: dict[str, Any] = {"a": [({"b": 1}, thing)], "o": OrderedDict(z=[1])}
+    copy = ApiRequestModel(url=URL, json_payload=tree).copied()
+    assert copy.json_payload == tree and isinstance(copy.json_payload["o"], OrderedDict)
+    assert copy.json_payload["a"][0][0] is not tree["a"][0][0]
+    assert copy.json_payload["o"]["z"] is not tree["o"]["z"]
+    assert copy.json_payload["a"][0][1] is thing
+
+
+# -- hooks of any shape ----------------------------------------------------------------------------------
+
+
+@BOTH
+async def test_plain_methods_and_after_alone_will_do(how: str) -> None:
+    seen: list[Any] = []
+
+    class Plain:
+        def before(self, request: Any) -> None:
+            request.headers = {**(request.headers or {}), "X-Plain": "1"}
+
+    class AfterOnly:
+        def after(self, request: Any, response: Any) -> None:
+            seen.append(response)
+
+    wire = FakeTransport(otherwise={"n": 1})
+    await call(ApiClient(wire, hooks=[Plain(), AfterOnly()]), how)
+    assert wire.calls[0].headers["X-Plain"] == "1" and seen == [{"n": 1}]

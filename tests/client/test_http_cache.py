@@ -36,7 +36,7 @@ TAG = ("ETag", '"1"')
 SWR = ("Cache-Control", "max-age=0, stale-while-revalidate=600")
 
 
-def client_on(wire: FakeTransport, *, hooks: Any = None, **settings: Any) -> ApiClient:
+def client_on(wire: FakeTransport, *, hooks: Any = (), **settings: Any) -> ApiClient:
     strategy = RetryRequestStrategy(http=wire, backoff=0, hooks=hooks)
     return ApiClient(strategy=strategy, **{"http_cache": True, **settings})
 
@@ -262,7 +262,7 @@ async def test_what_a_hook_sent_elsewhere_is_not_kept_for_the_first_url(how: str
     assert [call.url.path for call in wire.calls] == ["/y", "/y"]
 
 
-@pytest.mark.parametrize("hooks", [None, [Language()]], ids=["plain", "hooked"])
+@pytest.mark.parametrize("hooks", [(), [Language()]], ids=["plain", "hooked"])
 @BOTH
 async def test_what_a_head_found_stale_is_renewed_by_a_get(how: str, hooks: Any) -> None:
     def respond(request: Request) -> Response:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, assert_type
 
 from pydantic import BaseModel
+from yarl import URL
 
+from rxorch import APIEndpoint
 from rxorch.client import (
     AioHttpClient,
     ApiClient,
@@ -24,7 +26,7 @@ from rxorch.client import (
     TokenBucketRateLimiter,
 )
 from rxorch.endpoint import Caller
-from rxorch.http import Transport
+from rxorch.http import Response, Transport
 from rxorch.testing import MockTransport
 
 
@@ -68,20 +70,41 @@ class Fuse:
     def reset(self) -> None: ...
 
 
+class PacedPlainly:
+    def acquire(self) -> None: ...
+
+
+class Stamped:
+    def before(self, request: ApiRequestModel) -> None:
+        request.headers = {"X-Stamp": "1"}
+
+
+class Watched:
+    async def after(self, request: BaseRequestModel, response: Any) -> None:
+        print(request.url)
+
+
 class Direct:
     async def execute(self, request: BaseRequestModel, client: Caller) -> Any:
         return request.url
 
 
+class Through:
+    async def execute(self, request: ApiRequestModel, client: ApiClient) -> Any:
+        return await client.call(APIEndpoint(name="x", url=request.url))
+
+
 http: BaseHttpClient = Elsewhere()
 also_http: BaseHttpClient = AioHttpClient()
 limiter: BaseRateLimiter = Paced()
+plain_limiter: BaseRateLimiter = PacedPlainly()
 also_limiter: BaseRateLimiter = TokenBucketRateLimiter(10)
 breaker: BaseCircuitBreaker = Fuse()
 also_breaker: BaseCircuitBreaker = CircuitBreaker()
 strategy: BaseRequestStrategy = Direct()
+through: BaseRequestStrategy = Through()
 also_strategy: BaseRequestStrategy = RetryRequestStrategy(
-    http, breaker, {"key": "k", "max_requests": 1, "period": 1}, hooks=[Traced()]
+    http, breaker, {"key": "k", "max_requests": 1, "period": 1}, hooks=[Traced(), Stamped(), Watched()]
 )
 request: BaseRequestModel = ApiRequestModel(url="https://api.example.com")
 wire: Transport = MockTransport({})
@@ -100,3 +123,8 @@ async def answers() -> None:
         assert_type(await client.call_api("/users"), Any)
         either: User | int = await client.call_api("/users/7", model=User | int)
         print(either)
+        pairs = [("tag", "a"), ("tag", "b")]
+        answer = await client.fetch(URL("users"), params=pairs, max_response_bytes=1000)
+        assert_type(answer, Response)
+        assert_type(answer.status, int)
+    ApiClient(hooks=[Stamped(), Watched()])
