@@ -47,7 +47,7 @@ def answer_parts(answer: Any) -> tuple[Any, tuple[GraphQLFault, ...]]:
     Raises:
         ApiValidationError: it is not a GraphQL answer.
     """
-    if not isinstance(answer, Mapping):
+    if not isinstance(answer, Mapping) or ("data" not in answer and not answer.get("errors")):
         raise ApiValidationError(
             "the answer is not a GraphQL answer: a JSON object with data or errors was expected"
         )

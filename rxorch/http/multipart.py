@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import mimetypes
 import os
 import re
@@ -75,7 +76,7 @@ def multipart(fields: Fields, *, boundary: str | None = None) -> StreamedBody:
         (<StreamedBody of 166 bytes>, 'multipart/form-data; boundary=x')
     """
     boundary = secrets.token_hex(16) if boundary is None else boundary
-    if _BOUNDARY.fullmatch(boundary) is None:
+    if not isinstance(boundary, str) or _BOUNDARY.fullmatch(boundary) is None:
         raise ApiConfigurationError("multipart: boundary is 1 to 70 letters, digits and '()+_,./:=?-")
     parts = [_part(name, value, boundary) for name, value in _pairs(fields)]
     end = f"--{boundary}--\r\n".encode()
@@ -119,8 +120,9 @@ def _part(name: str, value: object, boundary: str) -> _Part:
     body: bytes | StreamedBody
     if isinstance(value, FilePart):
         filename = _filename(name, value)
-        content_type = value.content_type or mimetypes.guess_type(filename)[0] or _UNKNOWN
-        if not content_type.isprintable() or not content_type.isascii():
+        guessed, packed = mimetypes.guess_type(filename)  # "f.csv.gz" is no text/csv
+        content_type = value.content_type or (_UNKNOWN if packed or not guessed else guessed)
+        if not isinstance(content_type, str) or not content_type.isprintable() or not content_type.isascii():
             raise ApiConfigurationError(f"multipart: field {name!r}: content_type is printable ASCII")
         lines[1] += f'; filename="{_escaped(filename)}"'
         lines.append(f"Content-Type: {content_type}")
@@ -135,6 +137,8 @@ def _part(name: str, value: object, boundary: str) -> _Part:
 
 def _filename(name: str, file: FilePart) -> str:
     if file.filename is not None:
+        if not isinstance(file.filename, str):
+            raise ApiConfigurationError(f"multipart: field {name!r}: filename is text")
         return file.filename
     if isinstance(file.source, str | os.PathLike):
         return Path(file.source).name
@@ -149,6 +153,10 @@ def _file_body(name: str, source: str | os.PathLike[str] | bytes | Stream) -> by
     path = Path(source)
     try:
         size = path.stat().st_size
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "")
+    except ValueError:  # NUL
+        raise ApiConfigurationError(f"multipart: field {name!r}: not a path") from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno is not None else type(error).__name__
         message = f"multipart: field {name!r}: cannot read {str(path)!r}: {reason}"

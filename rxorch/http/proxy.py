@@ -11,7 +11,6 @@ from aiohttp import encode_basic_auth
 from yarl import URL
 
 from rxorch.errors import ApiConfigurationError
-from rxorch.http.redaction import redact_url
 
 __all__ = ["Proxies", "Proxy", "proxies"]
 
@@ -34,9 +33,10 @@ class Proxy:
         except (ValueError, TypeError):
             raise ApiConfigurationError("proxy: not a url, such as http://user:password@host:3128") from None
         if url.scheme != "http" or not url.host or url.path not in ("", "/") or url.query or url.fragment:
-            shown = redact_url(url.with_user(None)) if url.host else "it"
+            # It is not shown: what a "/" or "?" in the password makes of it is not what was meant.
             raise ApiConfigurationError(
-                f"proxy: {shown} is no url of the form http://user:password@host:port"
+                "proxy: not a url of the form http://user:password@host:port (percent-encode what has a "
+                "meaning in urls: %2F for a slash)"
             )
         self.authorization = ""
         if url.user is not None or url.password is not None:
@@ -61,12 +61,14 @@ class Proxies:
     __slots__ = ("_by_scheme", "_hosts", "_networks")
 
     def __init__(self, by_scheme: Mapping[str, str], no_proxy: Iterable[str]) -> None:
-        if unknown := set(by_scheme) - set(_SCHEMES):
-            raise ApiConfigurationError(f'proxy: {min(unknown)!r} is none of "http", "https" and "all"')
+        if not isinstance(by_scheme, Mapping):
+            raise ApiConfigurationError("proxy: give a url, urls by scheme, or None")
+        if set(by_scheme) - set(_SCHEMES):
+            raise ApiConfigurationError('proxy: its keys are "http", "https" and "all"')
         self._by_scheme = {scheme: Proxy(text) for scheme, text in by_scheme.items()}
         if isinstance(no_proxy, str):
             raise ApiConfigurationError("no_proxy is a list of hosts")
-        entries = [entry.strip().lower() for entry in no_proxy if entry.strip()]
+        entries = [_entry(entry) for entry in no_proxy if entry.strip()]
         networks = {entry: network for entry in entries if (network := _network(entry)) is not None}
         self._networks = tuple(networks.values())
         self._hosts = tuple(
@@ -81,16 +83,14 @@ class Proxies:
     def _is_exempt(self, url: URL) -> bool:
         host = (url.raw_host or "").rstrip(".").lower()
         names = {host, f"{host}:{url.port}"}
+        is_address = _is_address(host)
         for entry in self._hosts:
-            if entry == "*" or any(name == entry or name.endswith(f".{entry}") for name in names):
+            if entry == "*" or entry in names:
                 return True
-        if not self._networks:
-            return False
-        try:
-            ip = ip_address(host)
-        except ValueError:
-            return False
-        return any(ip in network for network in self._networks)
+            # "1" is no end of 9.9.9.1: an address is exempt as a whole, or by its network.
+            if not is_address and any(name.endswith(f".{entry}") for name in names):
+                return True
+        return is_address and any(ip_address(host) in network for network in self._networks)
 
     def __bool__(self) -> bool:
         return bool(self._by_scheme)
@@ -126,6 +126,25 @@ def proxies(proxy: str | Mapping[str, str] | None, no_proxy: Iterable[str] = ())
         by_scheme = {scheme: _with_scheme(found[scheme]) for scheme in _SCHEMES if found.get(scheme)}
         return Proxies(by_scheme, [*found.get("no", "").split(","), *no_proxy]) or None
     return Proxies({"all": proxy} if isinstance(proxy, str) else proxy, no_proxy) or None
+
+
+def _entry(text: str) -> str:
+    """A host as it stands in urls: in lower case, without a dot at its end, as IDNA writes it."""
+    entry = text.strip().lower().rstrip(".")
+    if entry.isascii():
+        return entry
+    try:
+        return URL.build(scheme="http", host=entry.lstrip("*.")).raw_host or entry
+    except ValueError:
+        raise ApiConfigurationError("no_proxy: not a valid host name") from None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _with_scheme(text: str) -> str:

@@ -227,3 +227,21 @@ async def test_cancelling_closes_the_file(tmp_path: Path, transport: AioHttpTran
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
+
+
+def test_what_is_no_file_is_said_at_once(tmp_path: Path) -> None:
+    for part in (FilePart(str(tmp_path)), FilePart("a\0b"), FilePart(b"", 5), FilePart(b"", "a", 5)):  # type: ignore[arg-type]
+        with pytest.raises(ApiConfigurationError, match="multipart: field 'f'"):
+            multipart({"f": part})
+    with pytest.raises(ApiConfigurationError, match="boundary"):
+        multipart({}, boundary=5)  # type: ignore[arg-type]
+
+
+def test_a_packed_file_is_not_what_is_packed_in_it() -> None:
+    form = multipart({"f": FilePart(b"x", "f.csv.gz")}, boundary="x")
+    [head, *_] = asyncio.run(_all(form))
+    assert b"Content-Type: application/octet-stream" in head
+
+
+async def _all(form: StreamedBody) -> list[bytes]:
+    return [piece async for piece in form.pieces()]

@@ -280,3 +280,41 @@ def test_what_is_no_proxy(proxy: Any, no_proxy: Any) -> None:
 def test_a_gate_and_a_proxy_do_not_go_together() -> None:
     with pytest.raises(ApiConfigurationError, match="gate or proxy"):
         AioHttpTransport(proxy="http://proxy.test", gate=AddressGate())
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://me:12/34hunter@proxy:3128",
+        "http://me:12?34hunter@proxy:3128",
+        "socks5://me:hunter2@proxy",
+        {"http://me:hunter2@p": "x"},
+        {"http": "http://me:hunter2/@p"},
+        5,
+    ],
+)
+def test_no_message_shows_what_was_given(proxy: Any) -> None:
+    with pytest.raises(ApiConfigurationError) as caught:
+        AioHttpTransport(proxy=proxy)
+    assert "hunter" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "url", "exempt"),
+    [
+        ("bücher.de", "http://www.bücher.de/", True),
+        ("EX.test.", "http://ex.test/", True),
+        (".ex.test", "http://a.ex.test/", True),
+        ("1", "http://9.9.9.1/", False),
+        ("9.9.9.1", "http://9.9.9.1/", True),
+        ("9.9.9.0/24", "http://9.9.9.1/", True),
+        ("ex.test:81", "http://ex.test:81/", True),
+        ("ex.test:81", "http://ex.test/", False),
+        ("test", "http://contest/", False),
+        ("*", "http://9.9.9.1/", True),
+    ],
+)
+def test_which_hosts_are_exempt(entry: str, url: str, exempt: bool) -> None:
+    ways = proxies("http://proxy.test:3128", no_proxy=[entry])
+    assert ways is not None
+    assert (ways.of(URL(url)) is None) is exempt
