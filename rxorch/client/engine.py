@@ -102,10 +102,6 @@ class RequestEngine:
             self._used(runtime.origin)
         return runtime
 
-    def breaker_for(self, url: URL) -> AnyCircuitBreaker | Literal[False]:
-        """The circuit breaker for requests to an origin; False for none of ours."""
-        return self._origin(url).breaker
-
     def _origin(self, url: URL) -> Origin:
         key = str(url)
         origin = self._origins.get(key)
@@ -139,7 +135,7 @@ class Origin:
         url: scheme, host and port.
         breaker: its own, or the one for all; False for none of ours.
         pause: holds up its requests after a ``Retry-After``. Not the limiter does that, which other origins
-            may pay to as well. None where there is no limiter.
+            may pay to as well. None where there is no limiter of ours.
         runtimes: those who use it.
     """
 
@@ -150,9 +146,9 @@ class Origin:
         self.key = str(url)
         breaker = engine.breaker
         self.breaker = CircuitBreaker(name=url.host) if breaker is None else breaker
-        limiter = engine.limiter
+        limiter = engine.limiter or engine.foreign_limiter
         self.pause: RateLimiter | None = None
-        if limiter is not None:
+        if isinstance(limiter, RateLimiter):
             self.pause = RateLimiter(_AT_ONCE, 1.0, max_wait=limiter.max_wait, name=limiter.name)
         self.runtimes: WeakSet[RequestRuntime] = WeakSet()
 

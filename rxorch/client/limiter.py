@@ -17,7 +17,8 @@ _KEYS: Final = ("key", "max_requests", "period")
 class TokenBucketRateLimiter(RateLimiter):
     """Lets so many requests leave per period: a bucket that holds ``burst`` tokens and is refilled evenly.
 
-    It is `rxorch.RateLimiter` in other words, so all that takes the one takes the other.
+    It is `rxorch.RateLimiter` in other words, so all that takes the one takes the other. It serves one event
+    loop at a time.
 
     Args:
         max_requests: Requests per period.

@@ -86,7 +86,8 @@ class RequestRuntime(EndpointRuntime):
         self.unsafe_rules = RetryRules(endpoint.model_copy(update={"idempotent": False}))
         if origin.pause is not None:
             self.own_limiter = origin.pause  # a `Retry-After` is fed to this one
-            self.limiters = (*self.limiters[:-1], origin.pause, *self.limiters[-1:])
+            shared = self.limiters if engine.limiter is None else self.limiters[:-1]
+            self.limiters = (*shared, origin.pause, *self.limiters[len(shared) :])
         if engine.foreign_limiter is not None:
             self.attempt_bulkhead = _both(limited_by(engine.foreign_limiter), self.attempt_bulkhead)
         if engine.foreign_breaker is not None:

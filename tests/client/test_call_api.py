@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 from pydantic import BaseModel
-from yarl import URL as URL_OF
 
 from rxorch import APIEndpoint
 from rxorch.client import (
@@ -276,6 +275,18 @@ async def test_what_was_used_last_is_kept_longest() -> None:
     assert "http://h0.test/" in hosts and "http://h1.test/" not in hosts
 
 
+async def test_all_methods_share_a_circuit_however_many_hosts_there_are() -> None:
+    client = client_on(FakeTransport())
+    for n in range(1100):
+        await client.call_api(f"http://h{n}.test/")
+        await client.call_api("http://shop.test/")
+    await client.call_api("http://shop.test/", "POST")
+    by_get, by_post = (
+        one for one in client.loose_runtimes.values() if one.endpoint.url == "http://shop.test/"
+    )
+    assert by_get.breaker is by_post.breaker
+
+
 async def test_what_is_in_flight_is_kept() -> None:
     hold = Hold()
     wire = FakeTransport(otherwise=lambda request: hold if request.url.host == "slow.test" else {})
@@ -289,7 +300,7 @@ async def test_what_is_in_flight_is_kept() -> None:
     strategy = client.strategy
     assert isinstance(strategy, RetryRequestStrategy)
     engine = strategy._engine
-    assert engine.breaker_for(URL_OF("http://slow.test")) is slow.breaker
+    assert engine._origins["http://slow.test"].breaker is slow.breaker
     hold.answer({})
     await task
 
@@ -307,11 +318,19 @@ async def test_an_open_circuit_is_kept() -> None:
         await client.call_api("http://bad.test/")
 
 
+class Mine(TokenBucketRateLimiter):
+    async def acquire(self, cost: int = 1, *, max_wait: float | None = None) -> None:
+        await super().acquire(cost, max_wait=max_wait)
+
+
+@pytest.mark.parametrize("kind", [TokenBucketRateLimiter, Mine])
 @virtual_time
-async def test_one_host_that_asks_for_time_does_not_stop_the_others() -> None:
+async def test_one_host_that_asks_for_time_does_not_stop_the_others(
+    kind: type[TokenBucketRateLimiter],
+) -> None:
     busy = reply(429, None, {"Retry-After": "30"})
     wire = FakeTransport(otherwise=lambda request: busy if request.url.host == "busy.test" else {})
-    limiter = TokenBucketRateLimiter(100, 1, burst=100)
+    limiter = kind(100, 1, burst=100)
     client = client_on(wire, max_retries=0, limiter=limiter)
     with pytest.raises(ApiHttpError):
         await client.call_api("http://busy.test/")

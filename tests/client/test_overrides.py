@@ -77,6 +77,14 @@ async def test_a_request_method_that_an_object_overrides_is_used() -> None:
     assert await ApiClient(strategy=RetryRequestStrategy(http=http)).call_api(URL) == {"patched": True}
 
 
+async def test_a_request_method_that_a_test_patches_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def request(self: AioHttpClient, *args: Any, **more: Any) -> Any:
+        return {"patched": True}
+
+    monkeypatch.setattr(AioHttpClient, "request", request)
+    assert await ApiClient().call_api(URL) == {"patched": True}
+
+
 @virtual_time
 async def test_an_acquire_method_that_a_subclass_overrides_is_used() -> None:
     wire, limiter = FakeTransport(otherwise=in_turn(500, {"ok": True})), Counted(1, 10, burst=1)
@@ -161,6 +169,14 @@ async def test_it_is_given_a_key_in_the_query_that_no_error_shows() -> None:
         await client.call_api("/a", params={"n": 1})
     assert (http.asked[0]["url"], http.asked[0]["params"]) == ("https://shop.test/a?n=1&k=s3cret", None)
     assert "s3cret" not in str(caught.value) + str(caught.value.url)
+
+
+@virtual_time
+async def test_each_attempt_is_given_the_credentials_once() -> None:
+    http = Elsewhere(ApiHttpError(503))
+    client = client_on(http, base_url="https://shop.test", auth=ApiKeyAuth("k", "s3cret", "query"))
+    await client.call_api("/a")
+    assert [asked["url"] for asked in http.asked] == ["https://shop.test/a?k=s3cret"] * 2
 
 
 @virtual_time
