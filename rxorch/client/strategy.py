@@ -86,7 +86,7 @@ class RetryRequestStrategy:
             limiter = limiter_from(limiter)
         self.breaker = breaker
         self.limiter = limiter
-        self.hooks = None if isinstance(hooks, list | tuple) and not hooks else HookChain(hooks)
+        self.hooks = None if hooks is None or hooks == [] or hooks == () else HookChain(hooks)
         self.sends_elsewhere = _is_foreign(self.http)
         self._engine = RequestEngine(
             retry=_settings(max_retries, backoff, jitter, retry),
