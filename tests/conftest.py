@@ -42,6 +42,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if is_async:
         gc.collect()  # an unclosed session or transport warns now, in the test that made it
+        gc.freeze()  # what is left stays for long: the next collection need not look at it again
 
 
 @pytest.fixture
