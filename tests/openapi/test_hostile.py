@@ -1,0 +1,53 @@
+"""Descriptions and values that were made to do harm, or do it by chance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from rxorch.openapi.choices import Choice
+from tests.openapi.building import schema_type
+
+REF = {"$ref": "#/components/schemas/It"}
+
+
+def nested(depth: int, inner: Any) -> Any:
+    for _ in range(depth):
+        inner = {"a": inner}
+    return inner
+
+
+def test_unions_within_unions_try_each_value_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = 0
+    decide = Choice._decide
+
+    def counted(self: Choice, value: Any) -> Any:
+        nonlocal tried
+        tried += 1
+        assert tried < 1000
+        return decide(self, value)
+
+    monkeypatch.setattr(Choice, "_decide", counted)
+    options = [
+        {"type": "object", "required": ["a"], "properties": {"a": REF}},
+        {"type": "object", "required": ["a"], "properties": {"a": REF, "k": {"type": "string"}}},
+        {"type": "integer"},
+    ]
+    kind: TypeAdapter[Any] = TypeAdapter(schema_type({"oneOf": options}))
+    value = kind.validate_python(nested(20, 1))
+    for _ in range(20):
+        value = value.a
+    assert (value, tried) == (1, 21)
+    with pytest.raises(ValidationError) as caught:
+        kind.validate_python(nested(20, "x"))
+    assert tried == 42
+    assert len(str(caught.value.errors()[0]["msg"])) < 300
+
+
+def test_a_union_that_is_one_of_its_own_alternatives() -> None:
+    kind: TypeAdapter[Any] = TypeAdapter(schema_type({"oneOf": [REF, {"type": "string"}]}))
+    assert kind.validate_python("ok") == "ok"
+    with pytest.raises(ValidationError):
+        kind.validate_python([])
