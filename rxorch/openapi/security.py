@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import SecretStr
+from yarl import URL
 
 from rxorch.endpoint.auth import AllAuth, ApiKeyAuth, Auth, BasicAuth, BearerAuth
 from rxorch.errors import ApiConfigurationError
 from rxorch.openapi.document import Document, Raw
+from rxorch.openapi.servers import origin_of
 
 __all__ = ["Security", "SecurityScheme"]
 
@@ -48,12 +50,21 @@ class Security:
         credentials: names of schemes to a secret, or what gets it; for basic ``(user, password)``, for the
             client credentials of OAuth 2 ``(id, secret)``; or an ``Auth``.
         require: whether an operation whose credentials are missing is an error.
+        origins: the only ones (scheme, host, port) whose operations get credentials.
 
     Raises:
         ApiConfigurationError: credentials for a scheme that there is not, or of the wrong kind.
     """
 
-    def __init__(self, document: Document, credentials: Mapping[str, Any] | None, *, require: bool) -> None:
+    def __init__(
+        self,
+        document: Document,
+        credentials: Mapping[str, Any] | None,
+        *,
+        require: bool,
+        origins: Collection[URL],
+    ) -> None:
+        self._origins = frozenset(origins)
         self.schemes = {
             str(name): _scheme(document, str(name), document.resolve(raw))
             for name, raw in document.components("securitySchemes").items()
@@ -74,23 +85,39 @@ class Security:
         listed = given if isinstance(given, list) else []
         return [[str(name) for name in each] for each in listed if isinstance(each, Mapping)]
 
-    def auth(self, operation: Raw, name: str) -> Auth | None:
+    def auth(self, operation: Raw, name: str, url: str) -> Auth | None:
         """Return the credentials for an operation: those of the first alternative that were all given.
 
-        None where it needs none, or where they were not given: the client may have some of its own.
+        None where it needs none, where they were not given (the client may have some of its own), or where
+        its server is none that credentials go to.
+
+        Args:
+            operation: as it was written.
+            name: of its endpoint.
+            url: that it is called at.
 
         Raises:
-            ApiConfigurationError: they were not given, and are required.
+            ApiConfigurationError: they are required, and were not given or may not go to its server.
         """
         alternatives = self.requirement(operation)
         for names in alternatives:
             if names and all(each in self._given for each in names):
+                if origin_of(url) not in self._origins:
+                    self._not_there(name, url)
+                    return None
                 found = [self._given[each] for each in names]
                 return found[0] if len(found) == 1 else AllAuth(*found)
         if self._require and alternatives and all(alternatives):
             needed = " or ".join(" with ".join(map(repr, names)) for names in alternatives)
             raise ApiConfigurationError(f"credentials: endpoint {name!r} needs those of {needed}")
         return None
+
+    def _not_there(self, name: str, url: str) -> None:
+        if self._require:
+            raise ApiConfigurationError(
+                f"credentials: endpoint {name!r} is on another server; if they may go there, give "
+                f"credential_origins=[{str(origin_of(url))!r}]"
+            )
 
 
 def _scheme(document: Document, name: str, raw: Any) -> SecurityScheme:
