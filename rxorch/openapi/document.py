@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from rxorch.errors import ApiConfigurationError
 
-__all__ = ["Document", "Raw"]
+__all__ = ["Document", "Raw", "children"]
 
 Raw = Mapping[str, Any]
 """A part of a description as it was written."""
@@ -145,14 +145,22 @@ def _references(raw: Raw) -> set[str]:
             reference = part.get("$ref")
             if isinstance(reference, str) and not by_name:
                 found.add(reference)
-            waiting.extend(_children(part, by_name))
+            waiting.extend(children(part, by_name))
         elif isinstance(part, list):
             waiting.extend((each, False) for each in part)
     return found
 
 
-def _children(part: Raw, by_name: bool) -> Iterator[tuple[Any, bool]]:
-    """The children of a mapping, each with whether its keys are names that the author of the API chose."""
+def children(part: Raw, by_name: bool) -> Iterator[tuple[Any, bool]]:
+    """The children of a mapping that are parts of the description: no values, no extensions.
+
+    Args:
+        part: the mapping.
+        by_name: whether its keys are names that the author of the API chose.
+
+    Yields:
+        A child, and whether that is so for its keys.
+    """
     for key, child in part.items():
         if by_name or (key not in _VALUES and not str(key).startswith("x-")):
             yield child, not by_name and key in ("properties", "patternProperties", "mapping")

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from rxorch.openapi.choices import Choice
-from tests.openapi.building import schema_type
+from tests.openapi.building import one, request, schema_type
 
 REF = {"$ref": "#/components/schemas/It"}
 
@@ -51,3 +51,16 @@ def test_a_union_that_is_one_of_its_own_alternatives() -> None:
     assert kind.validate_python("ok") == "ok"
     with pytest.raises(ValidationError):
         kind.validate_python([])
+
+
+@pytest.mark.parametrize("beside", [{"example": {"$ref": "other.yaml#/x"}}, {"x-note": {"$ref": "#/none"}}])
+def test_references_in_examples_and_extensions_are_none(beside: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, **beside}
+    endpoints = one(method="post", body=REF, schemas={"It": schema})
+    assert request(endpoints, {"a": 1}).body == b'{"a":1}'
+
+
+def test_a_property_may_be_called_as_a_keyword_is() -> None:
+    properties = {"$ref": {"type": "string"}, "readOnly": {"type": "boolean"}, "example": REF}
+    endpoints = one(method="post", body=REF, schemas={"It": {"properties": properties}})
+    assert request(endpoints, {"$ref": "x", "readOnly": True}).body == b'{"$ref":"x","readOnly":true}'
