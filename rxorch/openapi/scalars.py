@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -34,10 +31,9 @@ def text_type(schema: Raw) -> Any:
         return _TEXTS[kind]
     limits = _limits(schema, {"minLength": "min_length", "maxLength": "max_length"}, int)
     pattern = schema.get("pattern")
-    check = _pattern(pattern) if isinstance(pattern, str) else None
-    if check == "rust":
-        return limited(str, pattern=pattern, **limits)
-    return limited(str, **limits) if check is None else Annotated[limited(str, **limits), check]
+    if isinstance(pattern, str) and _is_linear(pattern):
+        limits["pattern"] = pattern
+    return limited(str, **limits)
 
 
 def number_type(schema: Raw, *, whole: bool) -> Any:
@@ -105,33 +101,14 @@ def constant_type(values: list[Any]) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _pattern(pattern: str) -> Any:
-    """What checks a pattern: ``"rust"``, which takes linear time; Python's for those that need more.
+def _is_linear(pattern: str) -> bool:
+    """Whether Rust's expressions understand a pattern: they take linear time.
 
-    None for a pattern that neither understands: it is not checked.
+    Others (with a look-ahead, say) are not checked. Python's would take exponential time for some, and a
+    pattern is as trustworthy as its description.
     """
     try:
         SchemaValidator(core_schema.str_schema(pattern=pattern))
     except SchemaError:
-        pass
-    else:
-        return "rust"
-    try:
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # Python's re has an opinion on some sets of characters
-            search = re.compile(pattern).search
-    except (re.error, OverflowError, RecursionError):
-        return None
-    return AfterValidator(_matching(search))
-
-
-def _matching(search: Callable[[str], Any]) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if search(value) is None:
-            raise PydanticCustomError(
-                "string_pattern_mismatch", "String does not match the pattern of the schema"
-            )
-        return value
-
-    return check
+        return False
+    return True

@@ -48,9 +48,9 @@ def literal(value: Any) -> str:
 class TypeSource:
     """Writes types, and collects the models and imports that they need.
 
-    A check that has no source (a pattern that only Python's ``re`` understands, an enum of objects) is left
-    out, and a union with a discriminator is written as a plain one. A type that contains itself and is no
-    model is ``Any`` inside itself.
+    A check that has no source (a fractional ``multipleOf``, an enum of objects) is left out, and a union with
+    a discriminator is written as a plain one. A type that contains itself and is no model is ``Any`` inside
+    itself.
     """
 
     def __init__(self, taken: Iterable[str]) -> None:

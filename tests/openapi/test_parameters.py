@@ -120,7 +120,6 @@ def test_a_parameter_may_be_json() -> None:
         ({"type": "number", "multipleOf": 0.5}, 0.7, "multiple_of"),
         ({"type": "string", "maxLength": 2}, "abc", "string_too_long"),
         ({"type": "string", "pattern": "^a+$"}, "b", "string_pattern_mismatch"),
-        ({"type": "string", "pattern": "^(?!x)"}, "x", "string_pattern_mismatch"),
         ({"type": "string", "enum": ["on", "off"]}, "maybe", "literal_error"),
         ({"enum": [1.5, {"a": 1}]}, 2, "enum"),
         ({"type": "array", "minItems": 2, "items": {"type": "integer"}}, [1], "too_short"),
@@ -139,8 +138,9 @@ def test_limits_of_3_0_are_flags() -> None:
         request(one(parameter("query", schema), version="3.0.3"), {"p": 1})
 
 
-def test_a_pattern_that_nothing_understands_is_not_checked() -> None:
-    assert request(one(parameter("query", {"type": "string", "pattern": r"\p{Nope}("})), {"p": "x"})
+@pytest.mark.parametrize("pattern", [r"\p{Nope}(", "^(?!x)", "^(?=a)(a+)+$", "(a{1000}){1000}"])
+def test_a_pattern_that_may_take_long_is_not_checked(pattern: str) -> None:
+    assert request(one(parameter("query", {"type": "string", "pattern": pattern})), {"p": "x" * 50})
 
 
 @pytest.mark.parametrize("schema", [{"type": "string", "default": "v2"}, {"const": "v2"}, {"enum": ["v2"]}])
