@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from fractions import Fraction
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -55,9 +58,32 @@ def number_type(schema: Raw, *, whole: bool) -> Any:
         if known.get(strictly) is True:  # OpenAPI 3.0: a flag that stands beside the limit
             known[strictly] = known.pop(edge, None)
     limits = _limits(known, names, int | float)
-    if not limits.get("multiple_of", 1) > 0:
-        del limits["multiple_of"]
-    return limited(int if whole else int | float, **limits)
+    step = limits.get("multiple_of", 1)
+    if whole:
+        rounded: dict[str, Callable[[float], int]] = {
+            "ge": math.ceil,
+            "lt": math.ceil,
+            "le": math.floor,
+            "gt": math.floor,
+        }
+        limits = {key: rounded[key](edge) if key in rounded else edge for key, edge in limits.items()}
+    if step > 0 and isinstance(step, int):
+        return limited(int if whole else int | float, **limits)
+    limits.pop("multiple_of")
+    kind = limited(int if whole else int | float, **limits)
+    return Annotated[kind, AfterValidator(_multiple_of(step))] if step > 0 else kind
+
+
+def _multiple_of(step: float) -> Callable[[float], float]:
+    """What checks a fractional ``multipleOf`` by decimal digits: 19.99 is a multiple of 0.01."""
+    exact = Fraction(repr(step))
+
+    def check(value: float) -> float:
+        if not math.isfinite(value) or Fraction(value if isinstance(value, int) else repr(value)) % exact:
+            raise PydanticCustomError("multiple_of", "Input should be a multiple of {step}", {"step": step})
+        return value
+
+    return check
 
 
 @dataclass(frozen=True)
@@ -77,8 +103,13 @@ def _limits(schema: Raw, names: dict[str, str], kind: Any) -> dict[str, Any]:
     return {
         ours: value
         for ours, value in found.items()
-        if isinstance(value, kind) and not isinstance(value, bool)
+        if isinstance(value, kind) and not isinstance(value, bool) and _is_limit(value, kind)
     }
+
+
+def _is_limit(value: Any, kind: Any) -> bool:
+    """Whether a number limits anything: a length is not negative, and 1e999 of JSON is infinite."""
+    return bool(value >= 0) if kind is int else isinstance(value, int) or math.isfinite(value)
 
 
 def constant_type(values: list[Any]) -> Any:

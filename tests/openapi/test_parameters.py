@@ -176,3 +176,27 @@ def test_all_faults_are_told() -> None:
 def test_unknown_keys_may_be_ignored() -> None:
     endpoints = one(parameter("query", LIST), extra="ignore")
     assert request(endpoints, {"p": [1], "auth": {"token": "t"}}).url.query_string == "p=1"
+
+
+@pytest.mark.parametrize(
+    ("step", "value"), [(0.01, 19.99), (0.1, 0.3), (0.5, -1.5), (0.01, 3), (1e-7, 1e300)]
+)
+def test_fractional_multiples_are_decimal(step: float, value: float) -> None:
+    endpoints = one(parameter("query", {"type": "number", "multipleOf": step}))
+    assert request(endpoints, {"p": value}).url.query["p"] == str(value)
+    for other in (step * 1.5, float("inf")):
+        with pytest.raises(ApiValidationError, match="multiple of"):
+            request(endpoints, {"p": other})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        *({"type": "number", key: float("inf")} for key in ("maximum", "minimum", "multipleOf")),
+        {"type": "string", "minLength": -1, "maxLength": -1},
+        {"type": "integer", "minimum": 0.5, "maximum": 1.5, "multipleOf": 0.5},
+        {"type": "integer", "multipleOf": 0},
+    ],
+)
+def test_odd_limits_do_no_harm(schema: Any) -> None:
+    assert request(one(parameter("query", schema)), {"p": "1"}).url.query["p"] == "1"
