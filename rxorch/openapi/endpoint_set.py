@@ -21,6 +21,9 @@ __all__ = ["EndpointSet"]
 _SHOWN: Final = 200
 """Rows of the table in a notebook."""
 
+_MOST_TEXT: Final = 500
+"""Most characters of a type that is shown."""
+
 
 class EndpointSet(Mapping[str, APIEndpoint]):
     """Endpoints by name, read-only. Made by ``endpoints_from_openapi``.
@@ -118,9 +121,13 @@ class EndpointSet(Mapping[str, APIEndpoint]):
         return keys
 
     def answer(self, name: str) -> str:
-        """Return the type of what an operation answers, as text; nothing where it is not known."""
+        """Return the type of what an operation answers, as text; nothing where it is not known.
+
+        Of a long one, the beginning.
+        """
         kind = self._maker.answer(self.operations[name])
-        return "" if kind is None else TypeSource(()).text(kind)
+        text = "" if kind is None else TypeSource(()).text(kind)
+        return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
 
     def source(self, name: str = "") -> str:
         """Return the source of a Python module that declares these endpoints and their models.

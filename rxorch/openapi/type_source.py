@@ -28,6 +28,10 @@ _STANDARD: Final[dict[Any, tuple[str, str]]] = {
 """Types to module and name. ``datetime`` is imported as ``_dt``: fields are often called ``date``."""
 
 _MOST_MODELS: Final = 20_000
+_MOST_TEXT: Final = 4_000
+"""Longest source of a type that a reference leads to; beyond, it is ``Any``. Types that use others twice,
+which use others twice, would take gigabytes."""
+
 _USED_IN_CLASSES: Final = frozenset(
     {"Annotated", "Any", "Field", "Literal", "UUID", "bool", "bytes", "dict", "float", "int", "list", "str"}
 )
@@ -62,6 +66,7 @@ class TypeSource:
             self._names.free(name)
         self._waiting: list[type[DescribedModel]] = []
         self._under_way: list[Any] = []
+        self._written: dict[int, tuple[Any, str]] = {}
 
     def text(self, kind: Any) -> str:
         """Return the source of a type."""
@@ -102,11 +107,14 @@ class TypeSource:
             return self._model(kind)
         if any(kind is each for each in self._under_way):
             return self.text(Any)
-        self._under_way.append(kind)
-        try:
-            return self.text(kind)
-        finally:
-            self._under_way.pop()
+        if id(kind) not in self._written:  # with the type, so that nothing else is given its id
+            self._under_way.append(kind)
+            try:
+                text = self.text(kind)
+            finally:
+                self._under_way.pop()
+            self._written[id(kind)] = kind, text if len(text) <= _MOST_TEXT else self.text(Any)
+        return self._written[id(kind)][1]
 
     def _union(self, kinds: Iterable[Any]) -> str:
         texts = list(dict.fromkeys(text for kind in kinds for text in self._options(kind)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,7 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from rxorch.openapi.choices import Choice
 from tests.openapi.building import one, request, schema_type
 
-REF = {"$ref": "#/components/schemas/It"}
+
+def ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+REF = ref("It")
 
 
 def nested(depth: int, inner: Any) -> Any:
@@ -64,3 +71,33 @@ def test_a_property_may_be_called_as_a_keyword_is() -> None:
     properties = {"$ref": {"type": "string"}, "readOnly": {"type": "boolean"}, "example": REF}
     endpoints = one(method="post", body=REF, schemas={"It": {"properties": properties}})
     assert request(endpoints, {"$ref": "x", "readOnly": True}).body == b'{"$ref":"x","readOnly":true}'
+
+
+def chain(length: int, link: Callable[[Any], Any], end: Any) -> dict[str, Any]:
+    """Schemas ``It``, ``S1``, ``S2`` ... each of which refers to the next one."""
+    names = ["It", *(f"S{i}" for i in range(1, length))]
+    links = {name: link(ref(after)) for name, after in pairwise(names)}
+    return {**links, names[-1]: end}
+
+
+def test_schemas_that_hold_twice_are_merged_once() -> None:
+    end = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
+    schemas = chain(40, lambda after: {"allOf": [after, after]}, end)
+    kind: TypeAdapter[Any] = TypeAdapter(schema_type(schemas.pop("It"), **schemas))
+    assert kind.validate_python({"a": 1}).a == 1
+    with pytest.raises(ValidationError):
+        kind.validate_python({})
+
+
+def test_the_text_of_types_that_use_others_twice_is_short() -> None:
+    def link(after: Any) -> Any:
+        return {
+            "oneOf": [{"type": "array", "items": after}, {"type": "object", "additionalProperties": after}]
+        }
+
+    content = {"application/json": {"schema": REF}}
+    endpoints = one(schemas=chain(40, link, {"type": "string"}), responses={"200": {"content": content}})
+    assert endpoints.answer("call").startswith("list[list[")
+    assert len(endpoints.answer("call")) < 600
+    assert len(endpoints.source()) < 20_000
+    compile(endpoints.source(), "made.py", "exec")
