@@ -162,4 +162,5 @@ def _list(value: Any) -> list[Any]:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    """A text; without lone surrogates, which no class takes for its docstring."""
+    return value.encode("utf-8", "ignore").decode() if isinstance(value, str) else None
