@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError, core_schema
 
 from rxorch.errors import ApiValidationError
+from rxorch.openapi.document import not_too_deep
 
 __all__ = ["Choice", "Discriminator", "Later", "adapter_of", "plain"]
 
@@ -34,6 +35,10 @@ _Outcome = tuple[Any, Any, Exception | None]
 
 _outcomes: ContextVar[dict[tuple[int, int], _Outcome] | None] = ContextVar("outcomes", default=None)
 """Of the validation under way: union and value, by their ids, to what came of them."""
+
+
+_open: ContextVar[set[tuple[int, int]] | None] = ContextVar("open", default=None)
+"""References and values, by their ids, that are being validated: one that comes again leads in a circle."""
 
 
 class _Deciding:
@@ -77,11 +82,34 @@ class Later(_Deciding):
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
-        return adapter_of(self.kind)
+        with not_too_deep(f"the schema {self.title}"):
+            return adapter_of(self.kind)
+
+    @cached_property
+    def _is_model(self) -> bool:
+        return isinstance(self.kind, type) and issubclass(self.kind, BaseModel)
 
     def validate(self, value: Any) -> Any:
         """Validate by the type that the reference leads to."""
-        return self._adapter.validate_python(plain(value))
+        value = plain(value)
+        adapter = self._adapter
+        if self._is_model:
+            return adapter.validate_python(value)
+        under_way = _open.get()
+        if under_way is None:
+            token = _open.set(set())
+            try:
+                return self.validate(value)
+            finally:
+                _open.reset(token)
+        key = (id(self), id(value))
+        if key in under_way:
+            raise PydanticCustomError("circle", "The schema refers to itself")
+        under_way.add(key)
+        try:
+            return adapter.validate_python(value)
+        finally:
+            under_way.discard(key)
 
 
 class Discriminator:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, Optional
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from rxorch.errors import ApiConfigurationError
 from rxorch.openapi.directions import Direction
 from rxorch.openapi.document import Document, Raw
 from rxorch.openapi.names import Names, field_name
@@ -94,6 +95,8 @@ def model_of(
     nullable: set[str] = set()
     written: dict[str, WrittenField] = {}
     for title, part in _properties(schema, required):
+        if _text(title) != title:
+            raise ApiConfigurationError(f"the schema {name} has a property whose name is no text")
         attribute = names.free(field_name(title))
         kind = type_of(part, direction, f"{name}{title[:1].upper()}{title[1:]}")
         one_way = _one_way(document.resolve(part), direction)

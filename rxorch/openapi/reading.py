@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from rxorch.errors import ApiConfigurationError
 from rxorch.openapi.building import EndpointMaker
-from rxorch.openapi.document import Document
+from rxorch.openapi.document import Document, not_too_deep
 from rxorch.openapi.endpoint_set import EndpointSet
 from rxorch.openapi.loading import load_source
 from rxorch.openapi.operations import Operation, operations_of
@@ -84,7 +84,8 @@ def endpoints_from_openapi(
         require=require_credentials,
         origins=[servers.origin, *map(origin_of, allowed)],
     )
-    operations, skipped = operations_of(document, servers)
+    with not_too_deep():
+        operations, skipped = operations_of(document, servers)
     chosen = _chosen(operations, include, tags)
     if require_credentials:
         for operation in chosen:

@@ -119,7 +119,7 @@ def constant_type(values: list[Any]) -> Any:
         >>> constant_type(["on", "off"])
         typing.Literal['on', 'off']
     """
-    if all(isinstance(value, str | int | bool | None) for value in values):
+    if all(_is_constant(value) for value in values):
         made: Any = Literal
         return made[tuple(values)]
 
@@ -129,6 +129,13 @@ def constant_type(values: list[Any]) -> Any:
         return value
 
     return Annotated[Any, AfterValidator(member)]
+
+
+def _is_constant(value: Any) -> bool:
+    """Whether pydantic takes a value in a Literal: lone surrogates it does not."""
+    if isinstance(value, str):
+        return value.isascii() or value.encode("utf-8", "ignore").decode() == value
+    return isinstance(value, int | bool | None)
 
 
 @lru_cache(maxsize=4096)

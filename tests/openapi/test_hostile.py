@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from rxorch import ApiConfigurationError
 from rxorch.openapi.choices import Choice
 from tests.openapi.building import one, request, schema_type
 
@@ -101,3 +102,68 @@ def test_the_text_of_types_that_use_others_twice_is_short() -> None:
     assert len(endpoints.answer("call")) < 600
     assert len(endpoints.source()) < 20_000
     compile(endpoints.source(), "made.py", "exec")
+
+
+def deep(depth: int) -> Any:
+    schema: Any = {}
+    for _ in range(depth):
+        schema = {"type": "array", "items": schema}
+    return schema
+
+
+def answering(schema: Any) -> dict[str, Any]:
+    return {"200": {"content": {"application/json": {"schema": schema}}}}
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda endpoints: endpoints["call"],
+        lambda endpoints: endpoints.models["It"],
+        lambda endpoints: endpoints.takes("call"),
+        lambda endpoints: endpoints.answer("call"),
+        lambda endpoints: endpoints.source(),
+    ],
+)
+def test_what_is_nested_too_deeply_is_told(ask: Callable[[Any], Any]) -> None:
+    schema = deep(5000)
+    endpoints = one(schemas={"It": schema}, responses=answering(schema), body=schema)
+    with pytest.raises(ApiConfigurationError, match="nested too deeply"):
+        ask(endpoints)
+
+
+def test_a_deep_reference_and_a_deep_extension_are_told() -> None:
+    kind: TypeAdapter[Any] = TypeAdapter(schema_type({"properties": {"a": ref("Deep")}}, Deep=deep(5000)))
+    with pytest.raises(ValidationError, match="the schema Deep is nested too deeply"):
+        kind.validate_python({"a": []})
+    with pytest.raises(ApiConfigurationError, match="the description is nested too deeply"):
+        one({"name": "a", "in": "query", "x-deep": deep(5000)})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"allOf": [REF]},
+        {"allOf": [REF], "nullable": True},
+        {"anyOf": [REF]},
+        {"anyOf": [REF, {"type": "null"}]},
+        {"allOf": [ref("Other")]},
+    ],
+)
+def test_a_schema_that_is_only_itself_fits_nothing(schema: Any) -> None:
+    kind: TypeAdapter[Any] = TypeAdapter(schema_type(schema, Other={"allOf": [REF]}))
+    with pytest.raises(ValidationError):
+        kind.validate_python(1)
+
+
+@pytest.mark.parametrize("index", ["9" * 5000, "²", "1"])
+def test_a_reference_to_an_item_that_there_is_not(index: str) -> None:
+    with pytest.raises(ApiConfigurationError, match="refers to"):
+        schema_type(ref(f"Other/enum/{index}"), Other={"enum": [1]})
+
+
+def test_lone_surrogates_are_values_but_no_names() -> None:
+    kind: TypeAdapter[Any] = TypeAdapter(schema_type({"enum": ["\ud800", "a"]}))
+    assert kind.validate_python("\ud800") == "\ud800"
+    with pytest.raises(ApiConfigurationError, match="the schema It has a property whose name is no text"):
+        schema_type({"properties": {"\ud800": {}}})
