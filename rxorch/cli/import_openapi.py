@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +38,9 @@ def import_openapi(
     """
     from rxorch.openapi import endpoints_from_openapi
 
+    for stream in (sys.stdout, sys.stderr):  # what the terminal cannot show is escaped
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         endpoints = endpoints_from_openapi(
             spec, include=include or None, tags=tag or None, server=server, base_url=base_url

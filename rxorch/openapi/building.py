@@ -120,7 +120,7 @@ class EndpointMaker:
                 extra=self._extra,
                 before=before,
                 model=self.answer(operation),
-                auth=self._security.auth(operation.raw, operation.name),
+                auth=self._security.auth(operation.raw, operation.name, operation.url),
                 **self._settings,
             )
         except ValidationError as error:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError, core_schema
 
 from rxorch.errors import ApiValidationError
+from rxorch.openapi.document import not_too_deep
 
 __all__ = ["Choice", "Discriminator", "Later", "adapter_of", "plain"]
 
@@ -23,6 +25,20 @@ def adapter_of(kind: Any) -> TypeAdapter[Any]:
 def plain(value: Any) -> Any:
     """Return a model as the mapping that it would be sent as; anything else as it is."""
     return value.model_dump(by_alias=True, exclude_unset=True) if isinstance(value, BaseModel) else value
+
+
+_MOST_TEXT: Final = 200
+"""Most characters that are repeated of the fault of an alternative."""
+
+_Outcome = tuple[Any, Any, Exception | None]
+"""A value that was validated, what became of it, and the error if there was one."""
+
+_outcomes: ContextVar[dict[tuple[int, int], _Outcome] | None] = ContextVar("outcomes", default=None)
+"""Of the validation under way: union and value, by their ids, to what came of them."""
+
+
+_open: ContextVar[set[tuple[int, int]] | None] = ContextVar("open", default=None)
+"""References and values, by their ids, that are being validated: one that comes again leads in a circle."""
 
 
 class _Deciding:
@@ -66,11 +82,34 @@ class Later(_Deciding):
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
-        return adapter_of(self.kind)
+        with not_too_deep(f"the schema {self.title}"):
+            return adapter_of(self.kind)
+
+    @cached_property
+    def _is_model(self) -> bool:
+        return isinstance(self.kind, type) and issubclass(self.kind, BaseModel)
 
     def validate(self, value: Any) -> Any:
         """Validate by the type that the reference leads to."""
-        return self._adapter.validate_python(plain(value))
+        value = plain(value)
+        adapter = self._adapter
+        if self._is_model:
+            return adapter.validate_python(value)
+        under_way = _open.get()
+        if under_way is None:
+            token = _open.set(set())
+            try:
+                return self.validate(value)
+            finally:
+                _open.reset(token)
+        key = (id(self), id(value))
+        if key in under_way:
+            raise PydanticCustomError("circle", "The schema refers to itself")
+        under_way.add(key)
+        try:
+            return adapter.validate_python(value)
+        finally:
+            under_way.discard(key)
 
 
 class Discriminator:
@@ -114,8 +153,38 @@ class Choice(_Deciding):
         return tuple(adapter_of(kind) for kind in self.kinds)
 
     def validate(self, value: Any) -> Any:
-        """Validate by the one type that fits best."""
+        """Validate by the one type that fits best.
+
+        Within one validation each union tries a value once. Otherwise unions within unions, which try
+        the same part for each alternative around it, would take time exponential in the depth of a value.
+        """
         value = plain(value)
+        outcomes = _outcomes.get()
+        if outcomes is not None:
+            return self._remembered(value, outcomes)
+        outcomes = {}
+        token = _outcomes.set(outcomes)
+        try:
+            return self._remembered(value, outcomes)
+        finally:
+            _outcomes.reset(token)
+
+    def _remembered(self, value: Any, outcomes: dict[tuple[int, int], _Outcome]) -> Any:
+        key = (id(self), id(value))
+        if key not in outcomes:
+            # With the value, so that nothing else is given its id. Until it is decided, a union that asks
+            # itself about the same value has no answer.
+            outcomes[key] = value, None, PydanticCustomError("circle", "The schema refers to itself")
+            try:
+                outcomes[key] = value, self._decide(value), None
+            except (ValidationError, PydanticCustomError) as error:
+                outcomes[key] = value, None, error
+        _, found, fault = outcomes[key]
+        if fault is not None:
+            raise fault.with_traceback(None)
+        return found
+
+    def _decide(self, value: Any) -> Any:
         named = None if self._discriminator is None else self._discriminator.position(value)
         if named is not None:
             return self._adapters[named].validate_python(value)
@@ -134,14 +203,16 @@ class Choice(_Deciding):
         return best
 
     def _no_fit(self, faults: list[ValidationError]) -> Exception:
-        nearest = ApiValidationError.from_pydantic(min(faults, key=lambda error: error.error_count())).errors[
-            0
-        ]
-        place = ".".join(map(str, nearest["loc"]))
+        fault = ApiValidationError.from_pydantic(min(faults, key=lambda error: error.error_count())).errors[0]
+        place = ".".join(map(str, fault["loc"]))
+        nearest = f"{place}: {fault['msg']}" if place else str(fault["msg"])
         return PydanticCustomError(
             "no_alternative",
             "Input fits none of the {count} alternatives; the nearest says: {nearest}",
-            {"count": len(faults), "nearest": f"{place}: {nearest['msg']}" if place else nearest["msg"]},
+            {
+                "count": len(faults),
+                "nearest": nearest if len(nearest) <= _MOST_TEXT else f"{nearest[:_MOST_TEXT]}...",
+            },
         )
 
 

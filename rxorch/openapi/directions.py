@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from rxorch.openapi.document import Document
+from rxorch.openapi.document import Document, children
 
 __all__ = ["Direction", "Directions"]
 
@@ -34,20 +34,24 @@ class Directions:
             return self._known[reference]
         # One walk over all that the schema can reach, not a recursion: components form circles.
         seen: set[str] = {reference}
-        waiting: list[Any] = [self._document.at(reference)]
+        visited: set[int] = set()
+        waiting: list[tuple[Any, bool]] = [(self._document.at(reference), False)]
         found = False
         while waiting and not found:
-            part = waiting.pop()
+            part, by_name = waiting.pop()
+            if id(part) in visited:
+                continue
+            visited.add(id(part))
             if isinstance(part, list):
-                waiting.extend(part)
+                waiting.extend((each, False) for each in part)
             elif isinstance(part, Mapping):
-                found = _is_directed(part)
-                target = part.get("$ref")
+                found = not by_name and _is_directed(part)
+                target = None if by_name else part.get("$ref")
                 if isinstance(target, str) and target not in seen:
                     seen.add(target)
                     found = found or self._known.get(target, False)
-                    waiting.append(self._document.at(target))
-                waiting.extend(part.values())
+                    waiting.append((self._document.at(target), False))
+                waiting.extend(children(part, by_name))
         self._known[reference] = found
         if not found:
             self._known.update(dict.fromkeys(seen, False))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Final
 from urllib.parse import unquote
 
 from rxorch.errors import ApiConfigurationError
 
-__all__ = ["Document", "Raw"]
+__all__ = ["Document", "Raw", "children", "not_too_deep"]
 
 Raw = Mapping[str, Any]
 """A part of a description as it was written."""
@@ -19,6 +20,22 @@ _VALUES: Final = frozenset({"example", "examples", "default", "enum", "const"})
 """What holds values of the API and no parts of the description."""
 
 _MOST_STEPS: Final = 50
+
+
+@contextmanager
+def not_too_deep(what: str = "the description") -> Iterator[None]:
+    """Say of what is nested deeper than Python can follow that it is.
+
+    Args:
+        what: the part of the description, for the error.
+
+    Raises:
+        ApiConfigurationError: in the place of a RecursionError.
+    """
+    try:
+        yield
+    except RecursionError:
+        raise ApiConfigurationError(f"{what} is nested too deeply") from None
 
 
 class Document:
@@ -124,6 +141,7 @@ def _child(value: Any, key: str) -> Any:
         isinstance(value, Sequence)
         and not isinstance(value, str)
         and key.isdecimal()
+        and len(key) < 10  # Python reads no number of thousands of digits
         and int(key) < len(value)
     ):
         return value[int(key)]
@@ -145,14 +163,22 @@ def _references(raw: Raw) -> set[str]:
             reference = part.get("$ref")
             if isinstance(reference, str) and not by_name:
                 found.add(reference)
-            waiting.extend(_children(part, by_name))
+            waiting.extend(children(part, by_name))
         elif isinstance(part, list):
             waiting.extend((each, False) for each in part)
     return found
 
 
-def _children(part: Raw, by_name: bool) -> Iterator[tuple[Any, bool]]:
-    """The children of a mapping, each with whether its keys are names that the author of the API chose."""
+def children(part: Raw, by_name: bool) -> Iterator[tuple[Any, bool]]:
+    """The children of a mapping that are parts of the description: no values, no extensions.
+
+    Args:
+        part: the mapping.
+        by_name: whether its keys are names that the author of the API chose.
+
+    Yields:
+        A child, and whether that is so for its keys.
+    """
     for key, child in part.items():
         if by_name or (key not in _VALUES and not str(key).startswith("x-")):
             yield child, not by_name and key in ("properties", "patternProperties", "mapping")

@@ -10,7 +10,7 @@ from typing import Any, Final
 from rxorch.endpoint.model import APIEndpoint
 from rxorch.openapi.building import EndpointMaker
 from rxorch.openapi.directions import Direction
-from rxorch.openapi.document import Document
+from rxorch.openapi.document import Document, not_too_deep
 from rxorch.openapi.operations import Operation
 from rxorch.openapi.schemas import SchemaTypes
 from rxorch.openapi.security import SecurityScheme
@@ -20,6 +20,9 @@ __all__ = ["EndpointSet"]
 
 _SHOWN: Final = 200
 """Rows of the table in a notebook."""
+
+_MOST_TEXT: Final = 500
+"""Most characters of a type that is shown."""
 
 
 class EndpointSet(Mapping[str, APIEndpoint]):
@@ -105,9 +108,10 @@ class EndpointSet(Mapping[str, APIEndpoint]):
             name: of the endpoint.
         """
         operation = self.operations[name]
-        kinds = {each.key: each.kind for each in self._maker.parameters(operation)}
-        body = self._maker.body(operation)
-        return kinds if body is None else {**kinds, "body": body.kind}
+        with not_too_deep():
+            kinds = {each.key: each.kind for each in self._maker.parameters(operation)}
+            body = self._maker.body(operation)
+            return kinds if body is None else {**kinds, "body": body.kind}
 
     def keys_of(self, name: str) -> list[str]:
         """Return the keys that the data of a call may have; those that may be left out end with ``?``."""
@@ -118,9 +122,14 @@ class EndpointSet(Mapping[str, APIEndpoint]):
         return keys
 
     def answer(self, name: str) -> str:
-        """Return the type of what an operation answers, as text; nothing where it is not known."""
-        kind = self._maker.answer(self.operations[name])
-        return "" if kind is None else TypeSource(()).text(kind)
+        """Return the type of what an operation answers, as text; nothing where it is not known.
+
+        Of a long one, the beginning.
+        """
+        with not_too_deep():
+            kind = self._maker.answer(self.operations[name])
+            text = "" if kind is None else TypeSource(()).text(kind)
+        return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
 
     def source(self, name: str = "") -> str:
         """Return the source of a Python module that declares these endpoints and their models.
@@ -130,7 +139,8 @@ class EndpointSet(Mapping[str, APIEndpoint]):
         """
         from rxorch.openapi.module_source import module_source
 
-        return module_source(self.operations.values(), self._maker, title=self.title, source=name)
+        with not_too_deep():
+            return module_source(self.operations.values(), self._maker, title=self.title, source=name)
 
     def __repr__(self) -> str:
         skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
@@ -161,7 +171,8 @@ class _Models(Mapping[str, Any]):
         if name not in self._schemas:
             raise KeyError(name)
         written = name.replace("~", "~0").replace("/", "~1")
-        return self._types.named(f"#/components/schemas/{written}", self._direction)
+        with not_too_deep(f"the schema {name!r}"):
+            return self._types.named(f"#/components/schemas/{written}", self._direction)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._schemas)

@@ -46,7 +46,7 @@ def merge_all(document: Document, schema: Raw) -> dict[str, Any]:
         schema: the schema; parts that are merged into themselves are left out.
     """
     merged: dict[str, Any] = {}
-    parts = list(_parts(document, schema, frozenset()))
+    parts = list(_parts(document, schema, set()))
     for part in parts:
         for key, value in part.items():
             if key not in merged:
@@ -61,19 +61,23 @@ def merge_all(document: Document, schema: Raw) -> dict[str, Any]:
     return merged
 
 
-def _parts(document: Document, schema: Any, path: frozenset[int]) -> Iterator[Raw]:
-    """The parts that hold at once, none of which has ``allOf`` or a reference."""
-    if not isinstance(schema, Mapping) or id(schema) in path:
+def _parts(document: Document, schema: Any, taken: set[int]) -> Iterator[Raw]:
+    """The parts that hold at once, none of which has ``allOf`` or a reference.
+
+    Each is taken once: what holds twice says no more, and a chain of schemas that each refer to the next one
+    twice would have millions of parts.
+    """
+    if not isinstance(schema, Mapping) or id(schema) in taken:
         return
-    path |= {id(schema)}
+    taken.add(id(schema))
     if isinstance(schema.get("$ref"), str):
         target = document.resolve(schema)
         if isinstance(target, Mapping):
-            for part in _parts(document, target, path):
+            for part in _parts(document, target, taken):
                 yield without(part, "discriminator", *ANNOTATIONS)
     together = schema.get("allOf")
     for each in together if isinstance(together, list) else ():
-        for part in _parts(document, each, path):
+        for part in _parts(document, each, taken):
             yield without(part, "discriminator")
     own = without(schema, "$ref", "allOf")
     if own:

@@ -15,7 +15,7 @@ from rxorch.openapi.folding import fold
 from rxorch.openapi.names import Names, placeholder_name
 from rxorch.openapi.operations import Operation
 from rxorch.openapi.parameters import Parameter, style_of
-from rxorch.openapi.type_source import TypeSource, literal
+from rxorch.openapi.type_source import TypeSource, literal, prose
 
 __all__ = ["module_source"]
 
@@ -154,5 +154,5 @@ def _variable(name: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    clean = " ".join(text.replace("\\", "/").replace('"', "'").split())
+    clean = prose(text).replace("\\", "/").replace('"', "'")
     return clean if len(clean) <= 90 else f"{clean[:87]}..."

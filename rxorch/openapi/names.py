@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import unicodedata
 from typing import Final
 
 from pydantic import BaseModel
@@ -94,6 +95,7 @@ def field_name(name: str) -> str:
         >>> field_name("pet-id"), field_name("class"), field_name("_links"), field_name("json")
         ('pet_id', 'class_', 'links', 'json_')
     """
+    name = unicodedata.normalize("NFKC", name)  # as Python reads names
     made = (
         re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") if not name.isidentifier() else name.lstrip("_")
     )

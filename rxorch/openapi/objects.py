@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, Optional
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from rxorch.errors import ApiConfigurationError
 from rxorch.openapi.directions import Direction
 from rxorch.openapi.document import Document, Raw
 from rxorch.openapi.names import Names, field_name
@@ -94,9 +95,11 @@ def model_of(
     nullable: set[str] = set()
     written: dict[str, WrittenField] = {}
     for title, part in _properties(schema, required):
+        if _text(title) != title:
+            raise ApiConfigurationError(f"the schema {name} has a property whose name is no text")
         attribute = names.free(field_name(title))
         kind = type_of(part, direction, f"{name}{title[:1].upper()}{title[1:]}")
-        one_way = _one_way(document.resolve(part), direction)
+        one_way = _one_way(part, direction, document)
         details: dict[str, Any] = {} if attribute == title else {"alias": title}
         if one_way and direction == "request":
             details["exclude"] = True
@@ -127,9 +130,25 @@ def _properties(schema: Raw, required: set[str]) -> Iterator[tuple[str, Any]]:
     yield from ((title, True) for title in sorted(required - set(schema["properties"])))
 
 
-def _one_way(schema: Any, direction: Direction) -> bool:
+def _one_way(part: Any, direction: Direction, document: Document) -> bool:
+    """Whether a property goes the other way only: by itself, what it refers to, or one of its ``allOf``."""
     key = "readOnly" if direction == "request" else "writeOnly"
-    return isinstance(schema, Mapping) and schema.get(key) is True
+    seen: set[int] = set()
+    waiting = [part]
+    while waiting:
+        schema = waiting.pop()
+        if not isinstance(schema, Mapping) or id(schema) in seen:
+            continue
+        seen.add(id(schema))
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            waiting.append(document.at(reference))
+        if isinstance(reference, str) and document.is_3_0:
+            continue  # there, what stands beside a reference is ignored
+        if schema.get(key) is True:
+            return True
+        waiting.extend(_list(schema.get("allOf")))
+    return False
 
 
 def _may_be_null(part: Any, document: Document) -> bool:
@@ -162,4 +181,5 @@ def _list(value: Any) -> list[Any]:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    """A text; without lone surrogates, which no class takes for its docstring."""
+    return value.encode("utf-8", "ignore").decode() if isinstance(value, str) else None

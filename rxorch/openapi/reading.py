@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from rxorch.errors import ApiConfigurationError
 from rxorch.openapi.building import EndpointMaker
-from rxorch.openapi.document import Document
+from rxorch.openapi.document import Document, not_too_deep
 from rxorch.openapi.endpoint_set import EndpointSet
 from rxorch.openapi.loading import load_source
 from rxorch.openapi.operations import Operation, operations_of
 from rxorch.openapi.schemas import SchemaTypes
 from rxorch.openapi.security import Security
-from rxorch.openapi.servers import Servers
+from rxorch.openapi.servers import Servers, origin_of
 
 __all__ = ["endpoints_from_openapi"]
 
@@ -31,6 +31,7 @@ def endpoints_from_openapi(
     extra: Literal["forbid", "ignore"] = "forbid",
     credentials: Mapping[str, Any] | None = None,
     require_credentials: bool = False,
+    credential_origins: Collection[str] = (),
     settings: Mapping[str, Any] | None = None,
 ) -> EndpointSet:
     """Make endpoints of the operations in an OpenAPI description (3.0 or 3.1).
@@ -54,6 +55,8 @@ def endpoints_from_openapi(
             ``(user, password)``, for the client credentials of OAuth 2 ``(id, secret)``; or to an ``Auth``.
         require_credentials: whether to refuse an operation whose credentials are missing; otherwise its
             endpoint is made without.
+        credential_origins: urls of more servers that credentials may go to. The description may give an
+            operation a server of its own, anywhere; credentials go to the host of the main server only.
         settings: fields that all endpoints get: ``{"timeout": 5, "retry_count": 4}``.
 
     Raises:
@@ -74,12 +77,19 @@ def endpoints_from_openapi(
     """
     document = Document(load_source(source))
     servers = Servers(document, server=server, base_url=base_url, variables=variables)
-    security = Security(document, credentials, require=require_credentials)
-    operations, skipped = operations_of(document, servers)
+    allowed = [credential_origins] if isinstance(credential_origins, str) else credential_origins
+    security = Security(
+        document,
+        credentials,
+        require=require_credentials,
+        origins=[servers.origin, *map(origin_of, allowed)],
+    )
+    with not_too_deep():
+        operations, skipped = operations_of(document, servers)
     chosen = _chosen(operations, include, tags)
     if require_credentials:
         for operation in chosen:
-            security.auth(operation.raw, operation.name)
+            security.auth(operation.raw, operation.name, operation.url)
     types = SchemaTypes(document)
     maker = EndpointMaker(types, security, extra, settings or {})
     by_name = {operation.name: operation for operation in chosen}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import warnings
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from fractions import Fraction
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -34,10 +34,9 @@ def text_type(schema: Raw) -> Any:
         return _TEXTS[kind]
     limits = _limits(schema, {"minLength": "min_length", "maxLength": "max_length"}, int)
     pattern = schema.get("pattern")
-    check = _pattern(pattern) if isinstance(pattern, str) else None
-    if check == "rust":
-        return limited(str, pattern=pattern, **limits)
-    return limited(str, **limits) if check is None else Annotated[limited(str, **limits), check]
+    if isinstance(pattern, str) and _is_linear(pattern):
+        limits["pattern"] = pattern
+    return limited(str, **limits)
 
 
 def number_type(schema: Raw, *, whole: bool) -> Any:
@@ -59,9 +58,32 @@ def number_type(schema: Raw, *, whole: bool) -> Any:
         if known.get(strictly) is True:  # OpenAPI 3.0: a flag that stands beside the limit
             known[strictly] = known.pop(edge, None)
     limits = _limits(known, names, int | float)
-    if not limits.get("multiple_of", 1) > 0:
-        del limits["multiple_of"]
-    return limited(int if whole else int | float, **limits)
+    step = limits.get("multiple_of", 1)
+    if whole:
+        rounded: dict[str, Callable[[float], int]] = {
+            "ge": math.ceil,
+            "lt": math.ceil,
+            "le": math.floor,
+            "gt": math.floor,
+        }
+        limits = {key: rounded[key](edge) if key in rounded else edge for key, edge in limits.items()}
+    if step > 0 and isinstance(step, int):
+        return limited(int if whole else int | float, **limits)
+    limits.pop("multiple_of")
+    kind = limited(int if whole else int | float, **limits)
+    return Annotated[kind, AfterValidator(_multiple_of(step))] if step > 0 else kind
+
+
+def _multiple_of(step: float) -> Callable[[float], float]:
+    """What checks a fractional ``multipleOf`` by decimal digits: 19.99 is a multiple of 0.01."""
+    exact = Fraction(repr(step))
+
+    def check(value: float) -> float:
+        if not math.isfinite(value) or Fraction(value if isinstance(value, int) else repr(value)) % exact:
+            raise PydanticCustomError("multiple_of", "Input should be a multiple of {step}", {"step": step})
+        return value
+
+    return check
 
 
 @dataclass(frozen=True)
@@ -81,8 +103,13 @@ def _limits(schema: Raw, names: dict[str, str], kind: Any) -> dict[str, Any]:
     return {
         ours: value
         for ours, value in found.items()
-        if isinstance(value, kind) and not isinstance(value, bool)
+        if isinstance(value, kind) and not isinstance(value, bool) and _is_limit(value, kind)
     }
+
+
+def _is_limit(value: Any, kind: Any) -> bool:
+    """Whether a number limits anything: a length is not negative, and 1e999 of JSON is infinite."""
+    return bool(value >= 0) if kind is int else isinstance(value, int) or math.isfinite(value)
 
 
 def constant_type(values: list[Any]) -> Any:
@@ -92,7 +119,7 @@ def constant_type(values: list[Any]) -> Any:
         >>> constant_type(["on", "off"])
         typing.Literal['on', 'off']
     """
-    if all(isinstance(value, str | int | bool | None) for value in values):
+    if all(_is_constant(value) for value in values):
         made: Any = Literal
         return made[tuple(values)]
 
@@ -104,34 +131,22 @@ def constant_type(values: list[Any]) -> Any:
     return Annotated[Any, AfterValidator(member)]
 
 
-@lru_cache(maxsize=4096)
-def _pattern(pattern: str) -> Any:
-    """What checks a pattern: ``"rust"``, which takes linear time; Python's for those that need more.
+def _is_constant(value: Any) -> bool:
+    """Whether pydantic takes a value in a Literal: lone surrogates it does not."""
+    if isinstance(value, str):
+        return value.isascii() or value.encode("utf-8", "ignore").decode() == value
+    return isinstance(value, int | bool | None)
 
-    None for a pattern that neither understands: it is not checked.
+
+@lru_cache(maxsize=4096)
+def _is_linear(pattern: str) -> bool:
+    """Whether Rust's expressions understand a pattern: they take linear time.
+
+    Others (with a look-ahead, say) are not checked. Python's would take exponential time for some, and a
+    pattern is as trustworthy as its description.
     """
     try:
         SchemaValidator(core_schema.str_schema(pattern=pattern))
     except SchemaError:
-        pass
-    else:
-        return "rust"
-    try:
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # Python's re has an opinion on some sets of characters
-            search = re.compile(pattern).search
-    except (re.error, OverflowError, RecursionError):
-        return None
-    return AfterValidator(_matching(search))
-
-
-def _matching(search: Callable[[str], Any]) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if search(value) is None:
-            raise PydanticCustomError(
-                "string_pattern_mismatch", "String does not match the pattern of the schema"
-            )
-        return value
-
-    return check
+        return False
+    return True

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import SecretStr
+from yarl import URL
 
 from rxorch.endpoint.auth import AllAuth, ApiKeyAuth, Auth, BasicAuth, BearerAuth
 from rxorch.errors import ApiConfigurationError
+from rxorch.http.request import Request
 from rxorch.openapi.document import Document, Raw
+from rxorch.openapi.servers import origin_of
 
 __all__ = ["Security", "SecurityScheme"]
 
@@ -48,12 +51,21 @@ class Security:
         credentials: names of schemes to a secret, or what gets it; for basic ``(user, password)``, for the
             client credentials of OAuth 2 ``(id, secret)``; or an ``Auth``.
         require: whether an operation whose credentials are missing is an error.
+        origins: the only ones (scheme, host, port) whose operations get credentials.
 
     Raises:
         ApiConfigurationError: credentials for a scheme that there is not, or of the wrong kind.
     """
 
-    def __init__(self, document: Document, credentials: Mapping[str, Any] | None, *, require: bool) -> None:
+    def __init__(
+        self,
+        document: Document,
+        credentials: Mapping[str, Any] | None,
+        *,
+        require: bool,
+        origins: Collection[URL],
+    ) -> None:
+        self._origins = frozenset(origins)
         self.schemes = {
             str(name): _scheme(document, str(name), document.resolve(raw))
             for name, raw in document.components("securitySchemes").items()
@@ -74,23 +86,43 @@ class Security:
         listed = given if isinstance(given, list) else []
         return [[str(name) for name in each] for each in listed if isinstance(each, Mapping)]
 
-    def auth(self, operation: Raw, name: str) -> Auth | None:
+    def auth(self, operation: Raw, name: str, url: str) -> Auth | None:
         """Return the credentials for an operation: those of the first alternative that were all given.
 
-        None where it needs none, or where they were not given: the client may have some of its own.
+        None where it needs none, where they were not given (the client may have some of its own), or where
+        its server is none that credentials go to.
+
+        Args:
+            operation: as it was written.
+            name: of its endpoint.
+            url: that it is called at.
 
         Raises:
-            ApiConfigurationError: they were not given, and are required.
+            ApiConfigurationError: they are required, and were not given or may not go to its server.
         """
         alternatives = self.requirement(operation)
         for names in alternatives:
             if names and all(each in self._given for each in names):
+                if origin_of(url) not in self._origins:
+                    self._not_there(name, url)
+                    return None
                 found = [self._given[each] for each in names]
+                cookies = [each for each in found if isinstance(each, _CookieAuth)]
+                if len(cookies) > 1:  # they share one header
+                    joined = _CookieAuth([pair for each in cookies for pair in each.pairs])
+                    found = [each for each in found if not isinstance(each, _CookieAuth)] + [joined]
                 return found[0] if len(found) == 1 else AllAuth(*found)
         if self._require and alternatives and all(alternatives):
             needed = " or ".join(" with ".join(map(repr, names)) for names in alternatives)
             raise ApiConfigurationError(f"credentials: endpoint {name!r} needs those of {needed}")
         return None
+
+    def _not_there(self, name: str, url: str) -> None:
+        if self._require:
+            raise ApiConfigurationError(
+                f"credentials: endpoint {name!r} is on another server; if they may go there, give "
+                f"credential_origins=[{str(origin_of(url))!r}]"
+            )
 
 
 def _scheme(document: Document, name: str, raw: Any) -> SecurityScheme:
@@ -155,4 +187,25 @@ def _api_key(scheme: SecurityScheme, secret: Any) -> Auth:
     text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
     if not isinstance(text, str):
         raise ApiConfigurationError(f"credentials: {scheme.name!r} is a cookie, whose value is a text")
-    return ApiKeyAuth("Cookie", f"{scheme.parameter}={text}")
+    for part in (scheme.parameter, text):
+        if not part.isascii() or not part.isprintable() or any(each in part for each in ' ",;\\'):
+            raise ApiConfigurationError(f"credentials: {scheme.name!r} has what a cookie cannot have")
+    return _CookieAuth([(scheme.parameter, text)])
+
+
+class _CookieAuth(ApiKeyAuth):
+    """Secrets in cookies, beside the cookies that a request has already."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        super().__init__("Cookie", "; ".join(f"{name}={text}" for name, text in pairs))
+        self.pairs = pairs
+
+    def put(self, request: Request, token: str) -> None:
+        ours = {name for name, _ in self.pairs}
+        given = [text for title, text in request.headers.items() if title.lower() == "cookie"]
+        kept = [
+            each
+            for each in "; ".join(given).split("; ")
+            if each and each.partition("=")[0].strip() not in ours
+        ]
+        super().put(request, "; ".join([*kept, token]))

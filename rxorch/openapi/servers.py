@@ -12,9 +12,11 @@ from rxorch.endpoint.template import Template
 from rxorch.errors import ApiConfigurationError
 from rxorch.openapi.document import Document, Raw
 
-__all__ = ["Servers"]
+__all__ = ["Servers", "origin_of"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_NOT_IN_HOST = re.compile(r"[/?#@{}\\\s\x00-\x1f\x7f-\x9f]")
+_NOT_IN_URL = re.compile(r"[{}\\\x00-\x1f\x7f-\x9f]")
 
 
 class Servers:
@@ -42,6 +44,9 @@ class Servers:
         self._kinds = document.kinds
         self._base = base_url
         self._variables = dict(variables or {})
+        for name, given in self._variables.items():
+            if not isinstance(given, str):
+                raise ApiConfigurationError(f"variables: {name!r} is a text, not {type(given).__name__}")
         self._known: set[str] = set()
         # A url that was asked for holds for all; servers of single operations count where none was.
         self._is_fixed = isinstance(server, str)
@@ -49,6 +54,11 @@ class Servers:
         unknown = sorted(set(self._variables) - self._known)
         if unknown:
             raise ApiConfigurationError(f"variables: no server has a variable {unknown[0]!r}")
+
+    @property
+    def origin(self) -> URL:
+        """Scheme, host and port of the main server."""
+        return origin_of(self._main)
 
     def url(self, *levels: Raw) -> str:
         """Return the url for an operation, without a slash at its end.
@@ -93,7 +103,9 @@ class Servers:
                 raise ApiConfigurationError(
                     f"variables: {name!r} must be one of {', '.join(map(repr, allowed))}"
                 )
-            return str(variables[name].default) if given is None else given
+            filler = str(variables[name].default) if given is None else given
+            _check(name, filler, server.url[: found.start()], server.url[found.end() :])
+            return filler
 
         return self._absolute(_PLACEHOLDER.sub(value, server.url), main).rstrip("/")
 
@@ -114,6 +126,30 @@ class Servers:
             url = str(URL(self._base).join(URL(url)))
         Template(url)
         return url
+
+
+def origin_of(url: str) -> URL:
+    """Return scheme, host and port of an absolute url; its path may have placeholders.
+
+    Example:
+        >>> origin_of("https://api.example.com:443/users/{id}")
+        URL('https://api.example.com')
+    """
+    start = re.match(r"https?://[^/?#]+", url, re.IGNORECASE)
+    if start is None or _NOT_IN_URL.search(start.group()):
+        raise ApiConfigurationError("the url of a server has no host that can be told")
+    origin = URL(start.group().lower()).origin()
+    return origin.with_port(None) if origin.is_default_port() else origin
+
+
+def _check(name: str, filler: str, before: str, after: str) -> None:
+    """Refuse the value of a variable that would move the end of the host, or that has placeholders."""
+    is_whole = not before and (not after or after.startswith("/"))  # a variable for scheme and host
+    in_host = re.search(r"[/?#]", re.sub(r"^[^/]*//", "", _PLACEHOLDER.sub("x", before))) is None
+    if _NOT_IN_URL.search(filler) or (in_host and not is_whole and _NOT_IN_HOST.search(filler)):
+        raise ApiConfigurationError(
+            f"servers: the variable {name!r} has characters that its place in the url cannot have"
+        )
 
 
 def _listed(level: Raw) -> list[Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import math
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from types import NoneType, UnionType
@@ -17,7 +18,7 @@ from rxorch.openapi.names import Names
 from rxorch.openapi.objects import ClosedModel, DescribedModel
 from rxorch.openapi.scalars import Limits
 
-__all__ = ["TypeSource", "literal"]
+__all__ = ["TypeSource", "literal", "prose"]
 
 _STANDARD: Final[dict[Any, tuple[str, str]]] = {
     datetime: ("datetime", "_dt.datetime"),
@@ -27,7 +28,13 @@ _STANDARD: Final[dict[Any, tuple[str, str]]] = {
 }
 """Types to module and name. ``datetime`` is imported as ``_dt``: fields are often called ``date``."""
 
+_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_NOT_IN_PROSE: Final = ("Cc", "Cf", "Cs")
 _MOST_MODELS: Final = 20_000
+_MOST_TEXT: Final = 4_000
+"""Longest source of a type that a reference leads to; beyond, it is ``Any``. Types that use others twice,
+which use others twice, would take gigabytes."""
+
 _USED_IN_CLASSES: Final = frozenset(
     {"Annotated", "Any", "Field", "Literal", "UUID", "bool", "bytes", "dict", "float", "int", "list", "str"}
 )
@@ -36,8 +43,9 @@ _USED_IN_CLASSES: Final = frozenset(
 def literal(value: Any) -> str:
     """Return the source of a plain value, with double quotes as formatters have them."""
     if isinstance(value, str):
-        text = json.dumps(value, ensure_ascii=False)
-        return text if text.isprintable() else json.dumps(value)
+        return f'"{"".join(map(_character, value))}"'
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
     if isinstance(value, list):
         return f"[{', '.join(map(literal, value))}]"
     if isinstance(value, dict):
@@ -45,12 +53,36 @@ def literal(value: Any) -> str:
     return repr(value)
 
 
+def _character(one: str) -> str:
+    """A character in a string of Python with double quotes."""
+    if one in '\\"' or one in _ESCAPES:
+        return _ESCAPES.get(one, f"\\{one}")
+    if one.isprintable():
+        return one
+    number = ord(one)
+    return (
+        f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}" if number < 65536 else f"\\U{number:08x}"
+    )
+
+
+def prose(text: str) -> str:
+    """Return a text for comments and docstrings: one line, without what no source may have.
+
+    That is: control characters, lone surrogates, and what changes the direction of writing, by which source
+    would look like other source.
+    """
+    one_line = " ".join(text.split())
+    return "".join(
+        each for each in one_line if unicodedata.category(each) not in _NOT_IN_PROSE or each == "\u200d"
+    )
+
+
 class TypeSource:
     """Writes types, and collects the models and imports that they need.
 
-    A check that has no source (a pattern that only Python's ``re`` understands, an enum of objects) is left
-    out, and a union with a discriminator is written as a plain one. A type that contains itself and is no
-    model is ``Any`` inside itself.
+    A check that has no source (a fractional ``multipleOf``, an enum of objects) is left out, and a union with
+    a discriminator is written as a plain one. A type that contains itself and is no model is ``Any`` inside
+    itself.
     """
 
     def __init__(self, taken: Iterable[str]) -> None:
@@ -62,6 +94,7 @@ class TypeSource:
             self._names.free(name)
         self._waiting: list[type[DescribedModel]] = []
         self._under_way: list[Any] = []
+        self._written: dict[int, tuple[Any, str]] = {}
 
     def text(self, kind: Any) -> str:
         """Return the source of a type."""
@@ -102,11 +135,14 @@ class TypeSource:
             return self._model(kind)
         if any(kind is each for each in self._under_way):
             return self.text(Any)
-        self._under_way.append(kind)
-        try:
-            return self.text(kind)
-        finally:
-            self._under_way.pop()
+        if id(kind) not in self._written:  # with the type, so that nothing else is given its id
+            self._under_way.append(kind)
+            try:
+                text = self.text(kind)
+            finally:
+                self._under_way.pop()
+            self._written[id(kind)] = kind, text if len(text) <= _MOST_TEXT else self.text(Any)
+        return self._written[id(kind)][1]
 
     def _union(self, kinds: Iterable[Any]) -> str:
         texts = list(dict.fromkeys(text for kind in kinds for text in self._options(kind)))
@@ -143,15 +179,15 @@ class TypeSource:
         if issubclass(kind, ClosedModel):
             self.imports.add(("pydantic", "ConfigDict"))
             lines += ['    model_config = ConfigDict(extra="forbid")']
-        nullable = sorted(kind.nullable - {name for name, field in kind.written.items() if field.required})
+        names = self._fields(kind)
+        nullable = sorted(names[each] for each in kind.nullable if not kind.written[each].required)
         if nullable:
             lines.append(fold(f"    nullable = frozenset({{{', '.join(map(literal, nullable))}}})"))
         for name, field in kind.written.items():
             text = self.text(field.kind)
             if not field.required:
                 text = _or_none(text)
-            if name in _USED_IN_CLASSES or name in self._classes:
-                name = f"{name}_"
+            name = names[name]
             details = [] if name == field.title else [f"alias={literal(field.title)}"]
             details += ["exclude=True"] if field.exclude else []
             value = "" if field.required else literal(field.default)
@@ -161,14 +197,26 @@ class TypeSource:
             lines.append(fold(f"    {name}: {text}" + (f" = {value}" if value else "")))
         return "\n".join(lines)
 
+    def _fields(self, kind: type[DescribedModel]) -> dict[str, str]:
+        """The names of the fields of a model to those in the source, where none is called as a type is."""
+        taken = set(kind.written)
+        made: dict[str, str] = {}
+        for name in kind.written:
+            free = name
+            while free in _USED_IN_CLASSES or free in self._classes or (free != name and free in taken):
+                free = f"{free}_"
+            taken.add(free)
+            made[name] = free
+        return made
+
 
 def _or_none(text: str) -> str:
     return text if text == "Any" or text.endswith("| None") or text == "None" else f"{text} | None"
 
 
 def _docstring(text: str, indent: str) -> list[str]:
-    clean = " ".join(text.replace("\\", "\\\\").replace('"""', "'''").split())
-    clean = clean if not clean.endswith('"') else f"{clean} "
+    clean = prose(text).replace("\\", "\\\\").replace('"""', "'''")
+    clean = f'{clean[:-1]}\\"' if clean.endswith('"') else clean
     lines = textwrap.wrap(clean, WIDTH - len(indent) - 6, break_on_hyphens=False, break_long_words=False)
     if not lines:
         return []

@@ -68,3 +68,16 @@ def test_errors_are_one_line_and_exit_with_2(arguments: list[str], message: str)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith(message)
     assert run.stderr.count("\n") == 1
+
+
+def test_texts_that_no_terminal_shows_are_escaped(tmp_path: Path) -> None:
+    spec = tmp_path / "a.json"
+    spec.write_text(
+        '{"openapi": "3.1.0", "info": {"title": "a\\ud800"}, "servers": [{"url": "https://x.example.com"}],'
+        ' "paths": {"/a\\ud800": {"get": {"parameters": [{"name": "\\ud800", "in": "query"}]}}}}'
+    )
+    run = rxorch_command("import-openapi", str(spec))
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.endswith("1 operations of a\\ud800\n")
+    run = rxorch_command("import-openapi", str(spec), "-o", str(tmp_path / "made.py"))
+    assert (run.returncode, run.stderr) == (0, "")

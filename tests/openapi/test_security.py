@@ -140,3 +140,79 @@ def test_wrong_credentials(credentials: dict[str, Any], message: str) -> None:
         secured(credentials=credentials)
     assert message in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+ELSEWHERE = {
+    "/here": {"get": {"operationId": "here"}},
+    "/there": {"get": {"operationId": "there", "servers": [{"url": "https://evil.example.com"}]}},
+    "/port": {"get": {"operationId": "port"}, "servers": [{"url": "https://api.example.com:8443"}]},
+    "/plain": {"get": {"operationId": "plain", "servers": [{"url": "http://api.example.com"}]}},
+    "/same": {"get": {"operationId": "same", "servers": [{"url": "https://API.example.com:443/v2"}]}},
+}
+
+
+def scattered(**options: Any) -> Any:
+    raw = described(ELSEWHERE, security=[{"token": []}])
+    components = {"securitySchemes": {"token": SCHEMES["token"]}}
+    return endpoints_from_openapi({**raw, "components": components}, **options)
+
+
+def test_credentials_go_to_the_main_server_only() -> None:
+    endpoints = scattered(credentials={"token": "s3cret"})
+    assert [name for name in endpoints if endpoints[name].auth is not None] == ["here", "same"]
+    more = scattered(credentials={"token": "s3cret"}, credential_origins=["https://evil.example.com/x"])
+    assert [name for name in more if more[name].auth is not None] == ["here", "there", "same"]
+    chosen = scattered(credentials={"token": "s3cret"}, server="https://other.example.com")
+    assert all(endpoint.auth is not None for endpoint in chosen.values())
+    with pytest.raises(ApiConfigurationError, match="endpoint 'there' is on another server; if they may"):
+        scattered(credentials={"token": "s3cret"}, require_credentials=True)
+    with pytest.raises(ApiConfigurationError, match="no host"):
+        scattered(credential_origins="example.com")
+
+
+@pytest.mark.parametrize("value", [*("a/", "a?", "a#", "x@a", "{id}", "a\\", "a\n", "a\x00", "a b")])
+@pytest.mark.parametrize("given", [True, False])
+def test_a_variable_cannot_leave_its_place_in_the_host(value: str, given: bool) -> None:
+    variables = {"host": {"default": "a" if given else value}}
+    servers = [{"url": "https://{host}.example.com/{host}", "variables": variables}]
+    with pytest.raises(ApiConfigurationError, match="the variable 'host' has characters"):
+        endpoints_from_openapi(described({}, servers=servers), variables={"host": value} if given else None)
+
+
+def test_variables_for_a_whole_server_and_in_paths() -> None:
+    variables = {"site": {"default": "https://a.example.com:8443"}, "base": {"default": "v1/x"}}
+    servers = [{"url": "{site}/{base}", "variables": variables}]
+    raw = described({"/y": {"get": {"operationId": "y"}}}, servers=servers)
+    assert endpoints_from_openapi(raw)["y"].url == "https://a.example.com:8443/v1/x/y"
+    with pytest.raises(ApiConfigurationError, match="variables: 'site' is a text, not int"):
+        endpoints_from_openapi(raw, variables={"site": 5})  # type: ignore[dict-item]
+
+
+def with_cookies(*parameters: Any, **options: Any) -> Any:
+    raw = described({"/a": {"get": {"operationId": "a", "parameters": list(parameters)}}})
+    schemes = {name: {"type": "apiKey", "in": "cookie", "name": name} for name in ("sid", "csrf")}
+    components = {"securitySchemes": schemes}
+    return endpoints_from_openapi(
+        {**raw, "components": components, "security": [{"sid": [], "csrf": []}]}, **options
+    )
+
+
+async def test_cookies_of_credentials_and_parameters_share_a_header() -> None:
+    language = {"name": "lang", "in": "cookie", "schema": {"type": "string"}}
+    async with Loopback({"/a": {}}) as server:
+        secrets = {"sid": "s", "csrf": SecretStr("c")}
+        endpoints = with_cookies(language, credentials=secrets, server=server.url)
+        async with ApiClient() as client:
+            await client.call(endpoints["a"], {"lang": "de"})
+            await client.call(endpoints["a"], {})
+    assert [each.headers.get("Cookie") for each in server.seen] == ["lang=de; sid=s; csrf=c", "sid=s; csrf=c"]
+
+
+def test_what_no_cookie_can_have() -> None:
+    for secret in ("s3cret; admin=1", "s3cret\n", "s3crét"):
+        with pytest.raises(ApiConfigurationError, match="'sid' has what a cookie cannot have") as caught:
+            with_cookies(credentials={"sid": secret})
+        assert "s3c" not in str(caught.value)
+    language = {"name": "lang", "in": "cookie", "schema": {}}
+    for other in ({"name": "Cookie", "in": "header"}, {"name": "a=1; sid", "in": "cookie"}):
+        assert list(with_cookies(language, other).skipped) == ["GET /a"]

@@ -188,3 +188,58 @@ def test_folding() -> None:
         "        | None\n"
         "    ) = Field(None, alias='x')"
     )
+
+
+def model_in(properties: Any, monkeypatch: pytest.MonkeyPatch, **more: Any) -> Any:
+    """The model ``Thing`` of the module, with which answers are read."""
+    schemas = {"Thing": {"type": "object", "properties": properties, **more}}
+    source = source_of(answering({"$ref": "#/components/schemas/Thing"}), schemas)
+    source.encode()
+    module = module_of(source, monkeypatch)
+    return module.Thing
+
+
+@pytest.mark.parametrize(
+    ("text", "doc"),
+    [
+        *[
+            ('The "pet"', 'The "pet"'),
+            ('"', '"'),
+            ('a""""', "a'''\""),
+            ("back\\", "back\\"),
+            ('b\\"', 'b\\"'),
+        ],
+        *[("a\0b", "ab"), ("a\ud800b", "ab"), ("a\u202eb\u2028c", "ab c"), ("👨\u200d👩", "👨\u200d👩")],
+    ],
+)
+def test_descriptions_that_no_docstring_may_have(
+    text: str, doc: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert model_in({"a": {}}, monkeypatch, description=text).__doc__ == doc
+    raw = described({"/a": {"get": {"operationId": "a", "summary": text}}})
+    raw["info"]["title"] = text
+    module_of(endpoints_from_openapi(raw).source(text), monkeypatch)
+
+
+@pytest.mark.parametrize("text", ["👨\u200d👩\u200d👧", "😀\n", "\u2028\x00\x7f\x85", "\U000e0001"])
+def test_texts_are_written_as_they_are(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_in({text: {"enum": [text]}}, monkeypatch, required=[text])
+    assert model.model_validate({text: text}).model_dump() == {text: text}
+
+
+def test_numbers_that_json_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    infinite = {"type": "number", "default": float("inf"), "maximum": float("inf")}
+    model = model_in({"a": infinite, "b": {"type": "number", "default": float("nan")}}, monkeypatch)
+    value = model.model_validate({})
+    assert value.a == float("inf")
+    assert value.b != value.b
+
+
+def test_no_two_fields_have_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["int", "int_", "int__", "Thing_", "Thing", "ﬁ", "fi", "K", "\u212a"]
+    for order in (names, names[::-1]):
+        model = model_in({name: {"type": "integer", "nullable": True} for name in order}, monkeypatch)
+        given = {name: i for i, name in enumerate(names)}
+        value = model.model_validate(given)
+        assert (value.model_dump(), len(model.model_fields)) == (given, len(names))
+        assert model.model_validate({"int": None}).model_dump(exclude_unset=True) == {"int": None}
