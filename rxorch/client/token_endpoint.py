@@ -105,7 +105,7 @@ class TokenEndpoint:
         Raises:
             ApiError: the server refused, or gave no token.
         """
-        runtime = caller.loose_runtimes.get(self)
+        runtime = caller.loose_runtime(self)
         if runtime is None:
             runtime = _TokenRuntime(self.endpoint, caller)
             caller.keep_loose(self, runtime)
