@@ -68,7 +68,7 @@ BODY_EXCERPT_CHARS = 500
 
 _QUOTING = {"union_tag_invalid": "Input tag does not match any of the expected tags"}
 """pydantic's kinds of error whose message quotes the input, and what is said instead."""
-
+_QUOTING["uuid_parsing"] = "Input should be a valid UUID"
 ErrorT = TypeVar("ErrorT", bound="ApiError")
 
 
@@ -330,11 +330,11 @@ class ApiValidationError(ApiError, ValueError):
         """Convert pydantic's error and leave out the input values that it quotes."""
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         for fault in faults:
-            fault["msg"] = _QUOTING.get(fault["type"], fault["msg"])
-        first = faults[0]
-        place = ".".join(map(str, first["loc"])) or error.title
+            fault["msg"] = _QUOTING.get(fault["type"], fault["msg"])[:300]  # an enum may be long
+        title = "the value" if "function-" in error.title else error.title[:80]
+        place = ".".join(map(str, faults[0]["loc"])) or title
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        return cls(f"{place}: {first['msg']}{more}", errors=faults, **details)
+        return cls(f"{place}: {faults[0]['msg']}{more}", errors=faults, **details)
 
 
 class GraphQLFault(NamedTuple):

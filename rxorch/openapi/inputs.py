@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, Literal, NamedTuple
@@ -22,6 +23,10 @@ BODY: Final = "body"
 
 CONTENT_TYPE: Final = "content-type"
 COOKIE: Final = "cookie"
+
+
+_INTERNAL: Final = re.compile(r"(?:function-\w+|constrained-\w+|nullable|union|literal|lax-or-strict)\[")
+"""Names that pydantic gives to the alternatives of its own unions: they tell nobody a place."""
 
 
 class Fault(NamedTuple):
@@ -68,6 +73,7 @@ class CallInput:
         self._parameters = tuple(parameters)
         self._body = body
         self._extra = extra
+        self._in_query = {each.name for each in parameters if each.place == "query"}
         self._keys = [*(each.key for each in parameters), *([BODY] if body is not None else ())]
 
     def __call__(self, data: Any) -> Prepared:
@@ -140,7 +146,12 @@ class CallInput:
             adapter.validate_python(plain(value)), mode="json", by_alias=True, exclude_unset=True
         )
         if parameter.place == "query":
-            prepared.query.update(parameter.pairs(written))
+            pairs = dict(parameter.pairs(written))
+            # The keys of an exploded object may be anything: none may stand for another parameter.
+            others = self._in_query - {parameter.name}
+            if any(name in others or name in prepared.query for name in pairs):
+                raise UnfitValueError("has a key that is the name of another parameter")
+            prepared.query.update(pairs)
         elif parameter.place == "cookie":
             cookies.append(f"{parameter.name}={_cookie_text(parameter.text(written))}")
         else:
@@ -172,7 +183,8 @@ class CallInput:
 
 def _faults(error: ValidationError, place: tuple[Any, ...]) -> Iterator[Fault]:
     for fault in ApiValidationError.from_pydantic(error).errors:  # which leaves out what pydantic quotes
-        yield Fault((*place, *fault["loc"]), fault["msg"], fault["type"])
+        inside = [key for key in fault["loc"] if not (isinstance(key, str) and _INTERNAL.match(key))]
+        yield Fault((*place, *inside), fault["msg"], fault["type"])
 
 
 def _place(place: tuple[Any, ...]) -> str:

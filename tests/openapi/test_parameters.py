@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from rxorch import ApiValidationError
-from tests.openapi.building import one, request
+from tests.openapi.building import one, request, schema_type
 
 LIST = {"type": "array", "items": {"type": "integer"}}
 OBJECT = {"type": "object", "properties": {"x": {"type": "integer"}, "y": {"type": "integer"}}}
@@ -200,3 +201,59 @@ def test_fractional_multiples_are_decimal(step: float, value: float) -> None:
 )
 def test_odd_limits_do_no_harm(schema: Any) -> None:
     assert request(one(parameter("query", schema)), {"p": "1"}).url.query["p"] == "1"
+
+
+FREE = {"type": "object", "additionalProperties": {}}
+PAGE = {"name": "page", "in": "query", "schema": {"type": "integer", "maximum": 5}}
+
+
+@pytest.mark.parametrize("data", [{"p": {"page": 99}}, {"p": {"page": 99}, "page": 1}])
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_exploded_object_is_no_other_parameter(data: Any, order: int) -> None:
+    endpoints = one(*[parameter("query", FREE), PAGE][::order])
+    assert str(request(endpoints, {"p": {"x": 1}, "page": 2}).url).partition("?")[2] in (
+        "x=1&page=2",
+        "page=2&x=1",
+    )
+    with pytest.raises(
+        ApiValidationError, match="query parameter 'p': the value has a key that is the name of"
+    ):
+        request(endpoints, data)
+
+
+def test_two_exploded_objects_have_no_key_in_common() -> None:
+    endpoints = one(parameter("query", FREE), {"name": "q", "in": "query", "schema": FREE})
+    with pytest.raises(ApiValidationError, match="query parameter 'q': the value has a key"):
+        request(endpoints, {"p": {"x": 1}, "q": {"x": 2}})
+
+
+@pytest.mark.parametrize("kind", ["uuid", "date", "date-time"])
+def test_a_fault_says_no_character_of_the_value(kind: str) -> None:
+    endpoints = one(parameter("query", {"type": "string", "format": kind}))
+    for value in ("ö", "2026-01-32ö", "2026-01-01T99:00:00ö", "12345678-ö"):
+        with pytest.raises(ApiValidationError) as caught:
+            request(endpoints, {"p": value})
+        assert "ö" not in f"{caught.value} {caught.value.errors}"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"enum": [f"value {i}" for i in range(5000)]},
+        {"type": "string", "pattern": "p" * 5000},
+        {"type": ["number", "boolean"], "multipleOf": 0.5},
+        {"type": ["string", "integer"], "enum": [1.5, {}]},
+        {"anyOf": [{"type": "number", "multipleOf": 0.5}, {"enum": [{}]}]},
+        {"anyOf": [{"type": "number", "multipleOf": 0.5}, {"type": "string", "format": "uuid"}]},
+    ],
+)
+def test_faults_are_short_and_have_nothing_internal(schema: Any) -> None:
+    with pytest.raises(ApiValidationError) as caught:
+        request(one(parameter("query", schema)), {"p": "ö"})
+    text = f"{caught.value} {caught.value.errors}"
+    with pytest.raises(ValidationError) as answer:
+        TypeAdapter(schema_type(schema)).validate_python("ö")
+    text += str(ApiValidationError.from_pydantic(answer.value).message.partition("(")[0])
+    assert len(text) < 1200
+    for internal in ("function", " at 0x", "partial", "ö"):
+        assert internal not in text
