@@ -99,7 +99,7 @@ def model_of(
             raise ApiConfigurationError(f"the schema {name} has a property whose name is no text")
         attribute = names.free(field_name(title))
         kind = type_of(part, direction, f"{name}{title[:1].upper()}{title[1:]}")
-        one_way = _one_way(document.resolve(part), direction)
+        one_way = _one_way(part, direction, document)
         details: dict[str, Any] = {} if attribute == title else {"alias": title}
         if one_way and direction == "request":
             details["exclude"] = True
@@ -130,9 +130,25 @@ def _properties(schema: Raw, required: set[str]) -> Iterator[tuple[str, Any]]:
     yield from ((title, True) for title in sorted(required - set(schema["properties"])))
 
 
-def _one_way(schema: Any, direction: Direction) -> bool:
+def _one_way(part: Any, direction: Direction, document: Document) -> bool:
+    """Whether a property goes the other way only: by itself, what it refers to, or one of its ``allOf``."""
     key = "readOnly" if direction == "request" else "writeOnly"
-    return isinstance(schema, Mapping) and schema.get(key) is True
+    seen: set[int] = set()
+    waiting = [part]
+    while waiting:
+        schema = waiting.pop()
+        if not isinstance(schema, Mapping) or id(schema) in seen:
+            continue
+        seen.add(id(schema))
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            waiting.append(document.at(reference))
+        if isinstance(reference, str) and document.is_3_0:
+            continue  # there, what stands beside a reference is ignored
+        if schema.get(key) is True:
+            return True
+        waiting.extend(_list(schema.get("allOf")))
+    return False
 
 
 def _may_be_null(part: Any, document: Document) -> bool:

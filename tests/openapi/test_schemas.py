@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rxorch import ApiValidationError
 from rxorch.openapi import endpoints_from_openapi
-from tests.openapi.building import described, schema_type
+from tests.openapi.building import described, one, request, schema_type
 
 CAT = {
     "type": "object",
@@ -303,3 +303,36 @@ def test_schemas_nested_deeply_are_no_harm() -> None:
     endpoints = endpoints_from_openapi(described({}, {**schemas, "Deep": schema}))
     assert endpoints.models["S0"].model_validate({"next": {"next": {}}}).next.next is not None
     assert endpoints.models["Deep"].model_validate({"a": {"a": {}}}).a.a is not None
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {**ref("Text"), "readOnly": True},
+        {"allOf": [ref("Read")]},
+        {"allOf": [ref("Text"), {"readOnly": True}]},
+        {"allOf": [{"allOf": [ref("Read")]}, {"description": "x"}]},
+        ref("Behind"),
+    ],
+)
+def test_what_is_read_only_by_a_reference_is_not_sent(part: Any) -> None:
+    schemas = {
+        "It": {"type": "object", "required": ["a"], "properties": {"a": part, "b": {}}},
+        "Text": {"type": "string"},
+        "Read": {"type": "string", "readOnly": True},
+        "Behind": {"allOf": [ref("Read")]},
+    }
+    endpoints = one(method="post", body=ref("It"), schemas=schemas)
+    assert request(endpoints, {"a": "x", "b": 1}).body == b'{"b":1}'
+    assert request(endpoints, {}).body == b"{}"
+
+
+def test_what_stands_beside_a_reference_of_3_0_is_ignored() -> None:
+    schemas = {"It": {"properties": {"a": {**ref("Text"), "readOnly": True}}}, "Text": {"type": "string"}}
+    endpoints = one(method="post", body=ref("It"), schemas=schemas, version="3.0.3")
+    assert request(endpoints, {"a": "x"}).body == b'{"a":"x"}'
+
+
+def test_what_is_write_only_by_a_reference_may_lack() -> None:
+    schema = {"required": ["a"], "properties": {"a": {**ref("Text"), "writeOnly": True}}}
+    read(schema_type(schema, Text={"type": "string"}), {})
