@@ -180,6 +180,10 @@ def _parameters(document: Document, item: Raw, raw: Raw, path: str) -> tuple[Par
         found.setdefault(
             ("path", name), ParameterPart(name, "path", True, "simple", False, False, {"type": "string"})
         )
+    if any(place == "header" and name.lower() == "cookie" for place, name in found) and any(
+        place == "cookie" for place, _ in found
+    ):
+        raise ApiConfigurationError("the header parameter Cookie stands beside parameters in cookies")
     ordered = sorted(found.values(), key=lambda part: _PLACES.index(part.place))
     return tuple(_named(ordered, has_body=raw.get("requestBody") is not None))
 
@@ -193,6 +197,8 @@ def _part(document: Document, raw: Any) -> ParameterPart | None:
         return None
     if place == "header":
         check_headers({name: ""})
+    if place == "cookie" and (not name.isascii() or not name.isprintable() or set(name) & set(' ",;=\\')):
+        raise ApiConfigurationError("a cookie has a name that no cookie can have")
     style = style_of(place, raw.get("style"))
     content = raw.get("content")
     as_json = isinstance(content, Mapping) and bool(content)

@@ -11,6 +11,7 @@ from yarl import URL
 
 from rxorch.endpoint.auth import AllAuth, ApiKeyAuth, Auth, BasicAuth, BearerAuth
 from rxorch.errors import ApiConfigurationError
+from rxorch.http.request import Request
 from rxorch.openapi.document import Document, Raw
 from rxorch.openapi.servers import origin_of
 
@@ -106,6 +107,10 @@ class Security:
                     self._not_there(name, url)
                     return None
                 found = [self._given[each] for each in names]
+                cookies = [each for each in found if isinstance(each, _CookieAuth)]
+                if len(cookies) > 1:  # they share one header
+                    joined = _CookieAuth([pair for each in cookies for pair in each.pairs])
+                    found = [each for each in found if not isinstance(each, _CookieAuth)] + [joined]
                 return found[0] if len(found) == 1 else AllAuth(*found)
         if self._require and alternatives and all(alternatives):
             needed = " or ".join(" with ".join(map(repr, names)) for names in alternatives)
@@ -182,4 +187,25 @@ def _api_key(scheme: SecurityScheme, secret: Any) -> Auth:
     text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
     if not isinstance(text, str):
         raise ApiConfigurationError(f"credentials: {scheme.name!r} is a cookie, whose value is a text")
-    return ApiKeyAuth("Cookie", f"{scheme.parameter}={text}")
+    for part in (scheme.parameter, text):
+        if not part.isascii() or not part.isprintable() or any(each in part for each in ' ",;\\'):
+            raise ApiConfigurationError(f"credentials: {scheme.name!r} has what a cookie cannot have")
+    return _CookieAuth([(scheme.parameter, text)])
+
+
+class _CookieAuth(ApiKeyAuth):
+    """Secrets in cookies, beside the cookies that a request has already."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        super().__init__("Cookie", "; ".join(f"{name}={text}" for name, text in pairs))
+        self.pairs = pairs
+
+    def put(self, request: Request, token: str) -> None:
+        ours = {name for name, _ in self.pairs}
+        given = [text for title, text in request.headers.items() if title.lower() == "cookie"]
+        kept = [
+            each
+            for each in "; ".join(given).split("; ")
+            if each and each.partition("=")[0].strip() not in ours
+        ]
+        super().put(request, "; ".join([*kept, token]))

@@ -186,3 +186,33 @@ def test_variables_for_a_whole_server_and_in_paths() -> None:
     assert endpoints_from_openapi(raw)["y"].url == "https://a.example.com:8443/v1/x/y"
     with pytest.raises(ApiConfigurationError, match="variables: 'site' is a text, not int"):
         endpoints_from_openapi(raw, variables={"site": 5})  # type: ignore[dict-item]
+
+
+def with_cookies(*parameters: Any, **options: Any) -> Any:
+    raw = described({"/a": {"get": {"operationId": "a", "parameters": list(parameters)}}})
+    schemes = {name: {"type": "apiKey", "in": "cookie", "name": name} for name in ("sid", "csrf")}
+    components = {"securitySchemes": schemes}
+    return endpoints_from_openapi(
+        {**raw, "components": components, "security": [{"sid": [], "csrf": []}]}, **options
+    )
+
+
+async def test_cookies_of_credentials_and_parameters_share_a_header() -> None:
+    language = {"name": "lang", "in": "cookie", "schema": {"type": "string"}}
+    async with Loopback({"/a": {}}) as server:
+        secrets = {"sid": "s", "csrf": SecretStr("c")}
+        endpoints = with_cookies(language, credentials=secrets, server=server.url)
+        async with ApiClient() as client:
+            await client.call(endpoints["a"], {"lang": "de"})
+            await client.call(endpoints["a"], {})
+    assert [each.headers.get("Cookie") for each in server.seen] == ["lang=de; sid=s; csrf=c", "sid=s; csrf=c"]
+
+
+def test_what_no_cookie_can_have() -> None:
+    for secret in ("s3cret; admin=1", "s3cret\n", "s3crét"):
+        with pytest.raises(ApiConfigurationError, match="'sid' has what a cookie cannot have") as caught:
+            with_cookies(credentials={"sid": secret})
+        assert "s3c" not in str(caught.value)
+    language = {"name": "lang", "in": "cookie", "schema": {}}
+    for other in ({"name": "Cookie", "in": "header"}, {"name": "a=1; sid", "in": "cookie"}):
+        assert list(with_cookies(language, other).skipped) == ["GET /a"]
