@@ -225,7 +225,7 @@ def _mapping(discriminator: Raw) -> dict[str, str]:
 
 def _sized(kind: Any, schema: Raw, least: str, most: str) -> Any:
     limits = {"min_length": schema.get(least), "max_length": schema.get(most)}
-    given: dict[str, Any] = {key: value for key, value in limits.items() if isinstance(value, int)}
+    given: dict[str, Any] = {key: value for key, value in limits.items() if type(value) is int and value >= 0}
     return limited(kind, **given)
 
 
