@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack
 
 from multidict import CIMultiDict
 
+from rxorch.faults import faults_of
 from rxorch_operators.errors import (
     BulkheadFullError,
     CircuitOpenError,
@@ -65,15 +66,6 @@ __all__ = [
 
 BODY_EXCERPT_CHARS = 500
 """How much of an error answer's body an ``ApiHttpError`` keeps, in characters."""
-
-_QUOTING = {
-    "union_tag_invalid": "Input tag does not match any of the expected tags",
-    "uuid_parsing": "Input should be a valid UUID",
-}
-"""pydantic's kinds of error whose message quotes the input, and what is said instead."""
-
-_MOST_TEXT = 300
-"""Most characters of a message of pydantic: it may list thousands of values that were expected."""
 
 ErrorT = TypeVar("ErrorT", bound="ApiError")
 
@@ -334,19 +326,8 @@ class ApiValidationError(ApiError, ValueError):
     @classmethod
     def from_pydantic(cls, error: ValidationError, **details: Unpack[ErrorDetails]) -> ApiValidationError:
         """Convert pydantic's error and leave out the input values that it quotes."""
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        for fault in faults:
-            message = _QUOTING.get(fault["type"], fault["msg"])
-            fault["msg"] = message if len(message) <= _MOST_TEXT else f"{message[:_MOST_TEXT]}..."
-        first = faults[0]
-        place = ".".join(map(str, first["loc"])) or _shown(error.title)
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        return cls(f"{place}: {first['msg']}{more}", errors=faults, **details)
-
-
-def _shown(title: str) -> str:
-    """pydantic's title of a type, unless it is long or one of its inner names (``function-after[...]``)."""
-    return "the value" if title.startswith(("function-", "constrained-")) or len(title) > 80 else title
+        message, faults = faults_of(error)
+        return cls(message, errors=faults, **details)
 
 
 class GraphQLFault(NamedTuple):

@@ -257,5 +257,5 @@ def test_faults_are_short_and_have_nothing_internal(schema: Any) -> None:
         TypeAdapter(schema_type(schema)).validate_python("ö")
     text += str(ApiValidationError.from_pydantic(answer.value).message.partition("(")[0])
     assert len(text) < 1200
-    for internal in ("function", " at 0x", "constrained", "partial", "ö"):
+    for internal in ("function", " at 0x", "partial", "ö"):
         assert internal not in text
