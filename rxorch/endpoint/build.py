@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from uuid import uuid4
 
 from pydantic import BaseModel
@@ -21,12 +21,12 @@ from rxorch.endpoint.template import ParamsTemplate, TextTemplate, encode_query
 from rxorch.endpoint.values import UnfitValueError, call_with_context
 from rxorch.errors import ApiValidationError
 from rxorch.http import Request
+from rxorch.http.headers import FrozenHeaders
 
 __all__ = [
     "USER_AGENT",
     "CacheKey",
     "CacheKeyGenerator",
-    "FrozenHeaders",
     "RequestBuilder",
     "again",
     "cache_key",
@@ -51,29 +51,6 @@ _ACCEPTS: Final = {
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 _SENDS_DATA: Final = frozenset({"POST", "PUT", "PATCH"})
-
-
-class FrozenHeaders(dict[str, str]):
-    """Headers that all requests of an endpoint share: who wants others gives the request a new mapping.
-
-    Example:
-        >>> shared = FrozenHeaders({"Accept": "text/html"})
-        >>> shared["Accept"] = "text/plain"
-        Traceback (most recent call last):
-        ...
-        TypeError: these headers are shared; set request.headers = {**request.headers, ...}
-    """
-
-    __slots__ = ()
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("these headers are shared; set request.headers = {**request.headers, ...}")
-
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return dict, (dict(self),)  # a copy is nobody's but its owner's
 
 
 class RequestBuilder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from aiohttp import ClientRequest, encode_basic_auth
 from aiohttp.hdrs import HOST
 from multidict import CIMultiDict
@@ -11,13 +13,14 @@ from rxorch.errors import ApiConfigurationError, ApiValidationError
 from rxorch.http.body import StreamedBody
 from rxorch.http.decoding import ACCEPT_ENCODING
 from rxorch.http.gate import AddressGate
-from rxorch.http.headers import check_method, header_key
+from rxorch.http.headers import FrozenHeaders, check_method, header_key
 from rxorch.http.proxy import Proxies, Proxy
 from rxorch.http.request import Request
 
 __all__ = ["DefaultHeaders", "Origin", "encode_head"]
 
 _MAX_ORIGINS = 1024
+_MAX_KEPT = 64
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -32,10 +35,11 @@ class Origin:
     Attributes:
         target: what aiohttp's connector wants to know of a request, which is where to connect.
         prefix: what stands before the path in a request line: nothing, but for an http proxy.
+        kept: lines of headers that many requests share, by the identity of the mapping that holds them.
         proxy_authorization: value of that header, where requests themselves go to a proxy and not through it.
     """
 
-    __slots__ = ("authorization", "host_line", "prefix", "proxy_authorization", "target")
+    __slots__ = ("authorization", "host_line", "kept", "prefix", "proxy_authorization", "target")
 
     def __init__(self, url: URL, proxy: Proxy | None = None, user_agent: str = "") -> None:
         host = url.host_port_subcomponent
@@ -43,6 +47,7 @@ class Origin:
             raise ApiConfigurationError("the url must begin with http:// or https:// and name a host")
         if not _is_plain(host) or host.startswith("."):
             raise ApiConfigurationError("the url's host is not a valid name")
+        self.kept: dict[int, tuple[FrozenHeaders, str]] = {}
         self.host_line = f"Host: {host}\r\n"
         self.prefix = self.proxy_authorization = ""
         if proxy is None:
@@ -159,9 +164,33 @@ def encode_head(request: Request, origin: Origin, defaults: DefaultHeaders, *, c
     path = request.url.raw_path_qs
     if not _is_plain(path):
         raise ApiValidationError("the url is not percent-encoded")
-    lines = [f"{check_method(request.method)} {origin.prefix}{path} HTTP/1.1\r\n", origin.host_line]
+    start = f"{check_method(request.method)} {origin.prefix}{path} HTTP/1.1\r\n"
+    end = "Connection: close\r\n\r\n" if close else "\r\n"
+    headers = request.headers
+    if type(headers) is FrozenHeaders and not isinstance(request.body, StreamedBody):
+        kept = origin.kept.get(id(headers))
+        if kept is None:
+            kept = _keep(origin, headers, defaults)
+        return f"{start}{kept[1]}{_body_lines(request, frozenset())}{end}".encode()
     given: set[str] = set()
-    for name, value in request.headers.items():
+    lines = _header_lines(headers, origin, defaults, given)
+    return f"{start}{lines}{_body_lines(request, given)}{end}".encode()
+
+
+def _keep(origin: Origin, headers: FrozenHeaders, defaults: DefaultHeaders) -> tuple[FrozenHeaders, str]:
+    """The lines of headers that the requests of an endpoint share, made once for each origin."""
+    if len(origin.kept) >= _MAX_KEPT:
+        origin.kept.clear()
+    # The mapping is kept with its lines: while it lives, no other has its identity.
+    kept = origin.kept[id(headers)] = headers, _header_lines(headers, origin, defaults, set())
+    return kept
+
+
+def _header_lines(
+    headers: Mapping[str, str], origin: Origin, defaults: DefaultHeaders, given: set[str]
+) -> str:
+    lines = [origin.host_line]
+    for name, value in headers.items():
         key = header_key(name)
         if key in given or not isinstance(value, str) or not value.isprintable():
             raise ApiValidationError(f"header {name!r} is given twice, is no text, or has control characters")
@@ -170,12 +199,10 @@ def encode_head(request: Request, origin: Origin, defaults: DefaultHeaders, *, c
     lines.append(defaults.without(given))
     if origin.authorization and "authorization" not in given:
         lines.append(origin.authorization)
-    lines.append(_body_lines(request, given))
-    lines.append("Connection: close\r\n\r\n" if close else "\r\n")
-    return "".join(lines).encode()
+    return "".join(lines)
 
 
-def _body_lines(request: Request, given: set[str]) -> str:
+def _body_lines(request: Request, given: Collection[str]) -> str:
     body = request.body
     if body is None:
         return "Content-Length: 0\r\n" if request.method in _WITH_BODY else ""

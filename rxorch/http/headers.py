@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any, NoReturn
 
 from rxorch.errors import ApiConfigurationError
 
@@ -110,3 +111,26 @@ def check_headers(headers: Mapping[str, str]) -> None:
             raise ApiConfigurationError(f"header {name!r} must be text, not {type(value).__name__}")
         if not value.isprintable():
             raise ApiConfigurationError(f"header {name!r} has control characters in its value")
+
+
+class FrozenHeaders(dict[str, str]):
+    """Headers that all requests of an endpoint share: who wants others gives the request a new mapping.
+
+    Example:
+        >>> shared = FrozenHeaders({"Accept": "text/html"})
+        >>> shared["Accept"] = "text/plain"
+        Traceback (most recent call last):
+        ...
+        TypeError: these headers are shared; set request.headers = {**request.headers, ...}
+    """
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("these headers are shared; set request.headers = {**request.headers, ...}")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)  # a copy is nobody's but its owner's

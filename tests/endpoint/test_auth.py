@@ -13,11 +13,11 @@ from yarl import URL
 
 from rxorch import APIEndpoint
 from rxorch.endpoint.auth import AllAuth, ApiKeyAuth, Auth, BasicAuth, BearerAuth, bound
-from rxorch.endpoint.build import FrozenHeaders
 from rxorch.endpoint.caller import Caller
 from rxorch.endpoint.tokens import Token
 from rxorch.errors import ApiConfigurationError, ApiError
 from rxorch.http import Request
+from rxorch.http.headers import FrozenHeaders
 from rxorch_operators.testing import virtual_time
 from tests.hardening.canary import KEY, NAMED, Exposure
 from tests.support.fake_transport import FakeTransport

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, field_serializer
 from yarl import URL
 
-from rxorch.endpoint.build import FrozenHeaders, RequestBuilder, again, cache_key
+from rxorch.endpoint.build import RequestBuilder, again, cache_key
 from rxorch.endpoint.model import APIEndpoint
 from rxorch.errors import ApiConfigurationError, ApiValidationError
 from rxorch.http import Request, check_headers
+from rxorch.http.headers import FrozenHeaders
 from rxorch_operators import RetryPolicy
 
 CANARY = "canary-f00d"
