@@ -14,9 +14,8 @@ from rxorch.client.request_model import ApiRequestModel, WholeAnswerRequest
 from rxorch.client.settings import count, flag, number, wrong
 from rxorch.client.strategy import RetryRequestStrategy
 from rxorch.endpoint import CallDefaults, Caller
-from rxorch.endpoint._checks import redirects
 from rxorch.endpoint.auth import AllAuth, Auth, Bound, TokenAuth, bound
-from rxorch.endpoint.redirects import RedirectPolicy
+from rxorch.endpoint.redirects import RedirectPolicy, redirects_from
 from rxorch.errors import ApiConfigurationError
 from rxorch.http import Transport
 from rxorch.http.choosing import TransportKind, chosen
@@ -328,6 +327,6 @@ def _bound_auth(auth: Auth | None, base_url: str | None) -> Auth | None:
 
 def _redirects(given: RedirectPolicy | bool | int) -> RedirectPolicy | None:
     try:
-        return redirects(given) or None
+        return redirects_from(given) or None
     except ValueError as error:
         raise ApiConfigurationError(str(error)) from None

@@ -21,12 +21,11 @@ from rxorch.endpoint.build import IDEMPOTENCY_KEY, again
 from rxorch.endpoint.call import Call
 from rxorch.endpoint.caller import Caller
 from rxorch.endpoint.exchange import aside
-from rxorch.endpoint.model import APIEndpoint
+from rxorch.endpoint.model import IDEMPOTENT_METHODS, APIEndpoint
 from rxorch.endpoint.reading import AnswerReader
 from rxorch.endpoint.retry_rules import RetryRules
 from rxorch.endpoint.runtime import EndpointRuntime
 from rxorch.errors import ApiConfigurationError, ApiError, ApiHttpError, ApiNetworkError, ApiTimeoutError
-from rxorch.http.body import StreamedBody
 from rxorch.http.redaction import redact_url
 from rxorch.http.request import DEFAULT_MAX_RESPONSE_BYTES, Request
 from rxorch_operators import timeout
@@ -38,7 +37,6 @@ __all__ = ["RequestRuntime"]
 
 _CONDITIONS: Final = frozenset({"If-None-Match", "If-Modified-Since"})
 _NO_NAME: Final = re.compile(r"[^\w.-]+")
-_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 class Draft:
@@ -136,7 +134,7 @@ class RequestRuntime(EndpointRuntime):
 
     def rules_of(self, call: Call) -> RetryRules:
         method = self.endpoint.method if call.draft is None else call.draft.method
-        changed = method != self.endpoint.method and method not in _IDEMPOTENT
+        changed = method != self.endpoint.method and method not in IDEMPOTENT_METHODS
         # Who gives a key of his own says that the server knows it.
         if (self.keyed or changed) and _has_key(call.data):
             return self.keyed_rules
@@ -224,8 +222,7 @@ class RequestRuntime(EndpointRuntime):
             return
         error.url = redact_url(plain)  # a key in the query is a secret, whatever it is called
         if isinstance(error, ApiHttpError) and error.status_code == 401:
-            repeatable = not isinstance(request.body, StreamedBody) or request.body.repeatable
-            call.renewable = auth.refused(request) and repeatable
+            call.renewable = auth.refused(request) and request.repeatable
 
 
 def _name(origin: URL, method: str) -> str:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, NoReturn
 
 from pydantic import BaseModel, TypeAdapter, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from rxorch.endpoint.auth import Auth
 from rxorch.endpoint.extracting import path_or_expression
-from rxorch.endpoint.redirects import RedirectPolicy
 from rxorch.endpoint.template import ParamsTemplate, Template, TextTemplate, absolute_url
 from rxorch.endpoint.values import call_with_context, check_parser
 from rxorch.http.headers import check_headers, check_method
@@ -154,17 +153,6 @@ def auth(value: Any) -> Any:
     if value is None or value is False or isinstance(value, Auth):
         return value
     raise ValueError(f"give credentials such as BearerAuth(token), or False; not {type(value).__name__}")
-
-
-def redirects(value: Any) -> RedirectPolicy | Literal[False] | None:
-    """A policy; True for the usual one, a number for so many hops."""
-    if value is None or value is False or isinstance(value, RedirectPolicy):
-        return value
-    if value is True:
-        return RedirectPolicy()
-    if isinstance(value, int):
-        return RedirectPolicy(max_hops=value) if value else False
-    raise ValueError("follow_redirects is True, False, a number of hops, or a RedirectPolicy")
 
 
 def response_key(value: str) -> str:

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rxorch.endpoint.auth import Auth
+from rxorch.endpoint.build import again
 from rxorch.endpoint.redirects import RedirectPolicy, next_hop
 from rxorch.errors import ApiError, ApiHttpError
-from rxorch.http.body import StreamedBody
 from rxorch.http.origins import same_origin
 from rxorch.http.redaction import redact_url
 from rxorch.http.request import Request
@@ -130,7 +130,7 @@ class Exchange:
         plain = request
         auth = self._credentials(call, request)
         if auth is not None:
-            request = _own(request)
+            request = again(request)  # which nobody else holds, so that none goes on to the next hop
             await aside(auth.authorize(request, self._caller), call)
         try:
             answer = await send(call, request)
@@ -138,7 +138,7 @@ class Exchange:
             error.url = redact_url(plain.url)  # a key in the query is a secret, whatever it is called
             raise
         if answer.status == 401 and auth is not None:
-            call.renewable = auth.refused(request) and _can_go_again(request)
+            call.renewable = auth.refused(request) and request.repeatable
         if self.redirects is not None:
             # From the request without credentials: where they go is decided for each hop anew.
             following = next_hop(plain, answer.status, answer.headers, self.redirects, call.hops)
@@ -154,22 +154,6 @@ class Exchange:
         if self._at_home and not same_origin(request.url, call.built.url):
             return None
         return self.auth
-
-
-def _can_go_again(request: Request) -> bool:
-    return not isinstance(request.body, StreamedBody) or request.body.repeatable
-
-
-def _own(request: Request) -> Request:
-    # Credentials are put on a request that nobody else holds, so that none goes on to the next hop.
-    return Request(
-        request.method,
-        request.url,
-        request.headers,
-        request.body,
-        request.max_response_bytes,
-        request.endpoint,
-    )
 
 
 def _unfollowed(call: Call, request: Request, answer: Answer, reason: str) -> ApiHttpError:

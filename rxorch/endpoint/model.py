@@ -22,12 +22,12 @@ from pydantic import (
 from rxorch.endpoint import _checks
 from rxorch.endpoint._show import show
 from rxorch.endpoint.auth import Auth
-from rxorch.endpoint.redirects import RedirectPolicy
+from rxorch.endpoint.redirects import RedirectPolicy, redirects_from
 from rxorch.endpoint.template import ParamsTemplate, Template, TextTemplate, absolute_url
 from rxorch.http import DEFAULT_MAX_RESPONSE_BYTES, Response
 from rxorch_operators import CircuitBreaker, RateLimiter, RetryPolicy
 
-__all__ = ["APIEndpoint"]
+__all__ = ["IDEMPOTENT_METHODS", "APIEndpoint"]
 
 IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Methods that may be repeated without asking (RFC 9110, section 9.2.2)."""
@@ -160,9 +160,7 @@ class APIEndpoint(BaseModel, frozen=True):
     cache_ttl: _NotNegative | None = None
     http_cache: bool | None = None
     auth: Annotated[Auth | Literal[False] | None, PlainValidator(_checks.auth)] = None
-    follow_redirects: Annotated[RedirectPolicy | Literal[False] | None, PlainValidator(_checks.redirects)] = (
-        None
-    )
+    follow_redirects: Annotated[RedirectPolicy | Literal[False] | None, PlainValidator(redirects_from)] = None
     circuit_breaker: Annotated[CircuitBreaker | Literal[False] | None, _one_of(CircuitBreaker, False)] = None
     rate_limiter: Annotated[RateLimiter | None, _one_of(RateLimiter)] = None
     retry: Annotated[RetryPolicy | None, _one_of(RetryPolicy)] = None

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
 
 from yarl import URL
 
 from rxorch.errors import ApiConfigurationError
-from rxorch.http.body import StreamedBody
 from rxorch.http.origins import same_origin
 from rxorch.http.request import Request
 
-__all__ = ["REDIRECTS", "RedirectPolicy", "next_hop"]
+__all__ = ["REDIRECTS", "RedirectPolicy", "next_hop", "redirects_from"]
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 """Statuses whose Location a client may follow by itself (RFC 9110, section 15.4)."""
@@ -51,6 +50,17 @@ class RedirectPolicy:
             or not 1 <= self.max_hops <= 20
         ):
             raise ApiConfigurationError("max_hops of a RedirectPolicy is a number from 1 to 20")
+
+
+def redirects_from(value: Any) -> RedirectPolicy | Literal[False] | None:
+    """A policy; True for the usual one, a number for so many hops."""
+    if value is None or value is False or isinstance(value, RedirectPolicy):
+        return value
+    if value is True:
+        return RedirectPolicy()
+    if isinstance(value, int):
+        return RedirectPolicy(max_hops=value) if value else False
+    raise ValueError("follow_redirects is True, False, a number of hops, or a RedirectPolicy")
 
 
 def next_hop(
@@ -106,7 +116,7 @@ def _request(request: Request, status: int, url: URL, same: bool) -> Request | s
         kept = {name: value for name, value in kept.items() if name.lower() in _HARMLESS}
     if body is None:
         kept = {name: value for name, value in kept.items() if name.lower() not in _OF_BODY}
-    elif isinstance(body, StreamedBody) and not body.repeatable:
+    elif not request.repeatable:
         return "the redirect asks for the body again, and it can be sent only once"
     return Request(method, url, kept, body, request.max_response_bytes, request.endpoint)
 

@@ -25,7 +25,6 @@ from rxorch.endpoint.template import absolute_url, is_relative
 from rxorch.endpoint.values import call_with_context
 from rxorch.errors import ApiConfigurationError, ApiHttpError, ApiResponseTooLargeError, ApiValidationError
 from rxorch.events import BreakerChanged, EventBus
-from rxorch.http.body import StreamedBody
 from rxorch.http.headers import SAFE_METHODS
 from rxorch.http.request import Request
 from rxorch.http.response import Response
@@ -203,8 +202,7 @@ class EndpointRuntime:
         """Whether another attempt may cure this error, and the request can be sent again."""
         if call.emitted and not (call.last_event_id and not self.unsafe):
             return False  # the elements would come twice
-        body = None if call.request is None else call.request.body
-        if isinstance(body, StreamedBody) and not body.repeatable and _begun(call):
+        if call.request is not None and not call.request.repeatable and _begun(call):
             return False
         rules = self.rules_of(call)
         if call.changed and not rules.is_harmless(call):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from reactivex.abc import DisposableBase, ObserverBase
@@ -55,7 +55,8 @@ async def _read(call: Call) -> AsyncIterator[Any]:
         if not response.ok:
             raise runtime.refusal(call, await _excerpt(response))
         decoder = decoder_of(runtime.endpoint.stream or "bytes", runtime.endpoint.max_element_bytes)
-        async for element in elements(response.pieces, decoder):
+        found = await stack.enter_async_context(aclosing(elements(response.pieces, decoder)))
+        async for element in found:
             if type(element) is ServerSentEvent:
                 # An id that no header can hold cannot be asked for again.
                 call.last_event_id = element.id if element.id.isprintable() else ""

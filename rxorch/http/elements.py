@@ -6,7 +6,7 @@ Decoders know no network: bytes in, elements out, in linear time and the same ho
 from __future__ import annotations
 
 import codecs
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -313,7 +313,7 @@ def decoder_of(kind: str, max_element_bytes: int = DEFAULT_MAX_ELEMENT_BYTES) ->
     return _DECODERS[kind](max_element_bytes)
 
 
-async def elements(pieces: AsyncIterator[bytes], decoder: Decoder) -> AsyncIterator[Any]:
+async def elements(pieces: AsyncIterator[bytes], decoder: Decoder) -> AsyncGenerator[Any, None]:
     """The elements of a body, as its pieces complete them.
 
     Args:

@@ -45,6 +45,11 @@ class Request:
     hidden: frozenset[str] = frozenset()
 
     @property
+    def repeatable(self) -> bool:
+        """Whether its body can be sent again, once it was begun."""
+        return not isinstance(self.body, StreamedBody) or self.body.repeatable
+
+    @property
     def shown_url(self) -> str:
         """The url without its secrets, for messages and logs."""
         return redact_url(self.url, self.hidden)
