@@ -10,10 +10,10 @@ from typing import Any, Final
 from yarl import URL
 
 from rxorch.client.arguments import are_pairs, named_params, unfit
-from rxorch.endpoint._placeholders import CONTROL
 from rxorch.endpoint.build import ACCEPT, USER_AGENT
 from rxorch.endpoint.encoding import Body, encode_body
 from rxorch.endpoint.template import encode_query
+from rxorch.endpoint.values import CONTROL
 from rxorch.errors import ApiConfigurationError, ApiValidationError
 from rxorch.http.body import StreamedBody
 from rxorch.http.headers import check_headers, check_method

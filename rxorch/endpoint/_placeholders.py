@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from rxorch.endpoint.values import ABSENT, MISSING, DottedPath, UnfitValueError, text_of
+from rxorch.endpoint.values import ABSENT, CONTROL, MISSING, DottedPath, UnfitValueError, text_of
 from rxorch.errors import ApiConfigurationError, ApiValidationError
 
 __all__ = [
-    "CONTROL",
     "Chain",
     "Source",
     "TextTemplate",
@@ -28,9 +27,6 @@ __all__ = [
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _FIELD: Final = re.compile(r"[^\s{}\[\]!:.]+(\.[^\s{}\[\]!:.]+)*")
-CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""The control characters, C0 and C1."""
-
 Chain = tuple[str, tuple[tuple[DottedPath, str], ...]]
 """A template split up: the text at its head, then each placeholder with the text that follows it."""
 

@@ -6,7 +6,7 @@ Whatever of it nobody asked for is not there: an endpoint without any of them se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rxorch.endpoint.auth import Auth
@@ -16,6 +16,7 @@ from rxorch.errors import ApiError, ApiHttpError
 from rxorch.http.origins import same_origin
 from rxorch.http.redaction import redact_url
 from rxorch.http.request import Request
+from rxorch.http.response import AnswerHead
 
 if TYPE_CHECKING:
     from rxorch.endpoint.call import Call
@@ -26,16 +27,7 @@ __all__ = ["Aside", "Exchange", "Hop", "RequestHooks", "aside"]
 T = TypeVar("T")
 
 
-class Answer(Protocol):
-    """What is looked at of an answer, whole or streamed."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-
-AnswerT = TypeVar("AnswerT", bound=Answer)
+AnswerT = TypeVar("AnswerT", bound=AnswerHead)
 
 
 class RequestHooks(Protocol):
@@ -156,7 +148,7 @@ class Exchange:
         return self.auth
 
 
-def _unfollowed(call: Call, request: Request, answer: Answer, reason: str) -> ApiHttpError:
+def _unfollowed(call: Call, request: Request, answer: AnswerHead, reason: str) -> ApiHttpError:
     return ApiHttpError(
         answer.status,
         "",

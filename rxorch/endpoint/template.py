@@ -13,8 +13,8 @@ from typing import Any, Final
 from yarl import URL
 
 from rxorch.endpoint._params import ParamsTemplate, encode_query
-from rxorch.endpoint._placeholders import CONTROL, Chain, Source, TextTemplate, parse, quote_text, quoted
-from rxorch.endpoint.values import DottedPath, UnfitValueError, text_of
+from rxorch.endpoint._placeholders import Chain, Source, TextTemplate, parse, quote_text, quoted
+from rxorch.endpoint.values import CONTROL, DottedPath, UnfitValueError, text_of
 from rxorch.errors import ApiConfigurationError
 
 __all__ = ["ParamsTemplate", "Template", "TextTemplate", "absolute_url", "encode_query", "is_relative"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -23,6 +24,7 @@ from rxorch.http.redaction import REDACTED, is_secret_value
 
 __all__ = [
     "ABSENT",
+    "CONTROL",
     "MISSING",
     "DottedPath",
     "UnfitValueError",
@@ -31,6 +33,9 @@ __all__ = [
     "extract",
     "text_of",
 ]
+
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""The control characters, C0 and C1."""
 
 MAX_KEYS: Final = 32
 """Longest dotted path, in keys."""

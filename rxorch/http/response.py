@@ -14,40 +14,31 @@ from yarl import URL
 from rxorch.errors import ApiValidationError
 from rxorch.http.redaction import redact_url
 
-__all__ = ["Response", "default_parse"]
+__all__ = ["AnswerHead", "Response", "default_parse"]
 
 _UTF8 = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii"})
 _UTF8_BOM = b"\xef\xbb\xbf"
 
 
-class Response:
-    """One HTTP answer, its body read in full. Everything on it is synchronous.
+class AnswerHead:
+    """What every answer has before its body: the status and the headers.
 
     Attributes:
         status: the HTTP status.
         reason: the text beside it, often empty.
         headers: case-insensitive; ``headers.getall(name)`` for repeated ones.
-        content: the body's bytes, after decompression.
-
-    Example:
-        >>> response = Response(200, b'{"id": 7}', {"Content-Type": "application/json"})
-        >>> response.ok, response.json(), response.headers["content-type"]
-        (True, {'id': 7}, 'application/json')
     """
 
-    __slots__ = ("_url", "content", "headers", "reason", "status")
+    __slots__ = ("_url", "headers", "reason", "status")
 
     def __init__(
         self,
         status: int,
-        content: bytes = b"",
-        headers: Mapping[str, str] | CIMultiDictProxy[str] | None = None,
-        *,
-        reason: str = "",
-        url: URL | str = "",
+        headers: Mapping[str, str] | CIMultiDictProxy[str] | None,
+        reason: str,
+        url: URL | str,
     ) -> None:
         self.status = status
-        self.content = content
         if not isinstance(headers, CIMultiDictProxy):
             headers = CIMultiDictProxy(CIMultiDict(headers or {}))
         self.headers: CIMultiDictProxy[str] = headers
@@ -63,6 +54,36 @@ class Response:
     def ok(self) -> bool:
         """True for a status from 200 to 299. A redirect is not: it is not followed."""
         return 200 <= self.status < 300
+
+
+class Response(AnswerHead):
+    """One HTTP answer, its body read in full. Everything on it is synchronous.
+
+    Attributes:
+        status: the HTTP status.
+        reason: the text beside it, often empty.
+        headers: case-insensitive; ``headers.getall(name)`` for repeated ones.
+        content: the body's bytes, after decompression.
+
+    Example:
+        >>> response = Response(200, b'{"id": 7}', {"Content-Type": "application/json"})
+        >>> response.ok, response.json(), response.headers["content-type"]
+        (True, {'id': 7}, 'application/json')
+    """
+
+    __slots__ = ("content",)
+
+    def __init__(
+        self,
+        status: int,
+        content: bytes = b"",
+        headers: Mapping[str, str] | CIMultiDictProxy[str] | None = None,
+        *,
+        reason: str = "",
+        url: URL | str = "",
+    ) -> None:
+        super().__init__(status, headers, reason, url)
+        self.content = content
 
     @property
     def text(self) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from rxorch.http.redaction import redact_url
-from rxorch.http.response import Response
+from rxorch.http.response import AnswerHead, Response
 
 __all__ = ["StreamedResponse"]
 
 
-class StreamedResponse:
+class StreamedResponse(AnswerHead):
     """One HTTP answer as its head arrived; the body comes as it is read.
 
     Attributes:
@@ -24,7 +24,7 @@ class StreamedResponse:
             body is cut short or larger than the request's ``max_response_bytes``.
     """
 
-    __slots__ = ("_url", "headers", "pieces", "reason", "status")
+    __slots__ = ("pieces",)
 
     def __init__(
         self,
@@ -35,23 +35,8 @@ class StreamedResponse:
         reason: str = "",
         url: URL | str = "",
     ) -> None:
-        self.status = status
+        super().__init__(status, headers, reason, url)
         self.pieces = pieces
-        if not isinstance(headers, CIMultiDictProxy):
-            headers = CIMultiDictProxy(CIMultiDict(headers or {}))
-        self.headers: CIMultiDictProxy[str] = headers
-        self.reason = reason
-        self._url = url
-
-    @property
-    def url(self) -> str:
-        """The url that was called, as sent."""
-        return str(self._url)
-
-    @property
-    def ok(self) -> bool:
-        """True for a status from 200 to 299."""
-        return 200 <= self.status < 300
 
     async def read(self) -> Response:
         """The whole answer, its body read to the end."""
