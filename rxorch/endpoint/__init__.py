@@ -1,6 +1,6 @@
 """Floor 3: endpoints. What to call, the request that it makes, the policies around the call."""
 
-from rxorch.endpoint.call import Call, Trail
+from rxorch.endpoint.call import Call, IdempotencyKeys, Trail
 from rxorch.endpoint.caller import Caller
 from rxorch.endpoint.defaults import CallDefaults
 from rxorch.endpoint.factory import EndpointFactory
@@ -19,6 +19,7 @@ __all__ = [
     "Caller",
     "EndpointCall",
     "EndpointFactory",
+    "IdempotencyKeys",
     "InSession",
     "Trail",
     "call_with_context",

@@ -62,6 +62,10 @@ class RequestBuilder:
     Args:
         endpoint: what to call.
 
+    Attributes:
+        takes_key: whether a run that makes idempotency keys by itself puts them on these requests: it may
+            change something, and the endpoint says nothing of keys.
+
     Raises:
         ApiValidationError: the endpoint's literal ``body`` cannot be written.
 
@@ -88,6 +92,7 @@ class RequestBuilder:
         "_templates",
         "_transform",
         "endpoint",
+        "takes_key",
     )
 
     def __init__(self, endpoint: APIEndpoint) -> None:
@@ -100,6 +105,7 @@ class RequestBuilder:
         self._params, self._query = _params(endpoint)
         headers, self._templates = _headers(endpoint)
         self._key = _key(endpoint)
+        self.takes_key = _is_automatic(endpoint) and not endpoint.is_idempotent
         self._body, literal = _body(endpoint)
         self._content = None if literal is None else literal.content
         self._headers = FrozenHeaders(headers if literal is None else literal.described(headers))
@@ -249,6 +255,11 @@ def _key(endpoint: APIEndpoint) -> Callable[[Any, Any], Any] | None:
     if isinstance(given, str):
         return TextTemplate(given, label="idempotency_key", endpoint=endpoint.name).expand
     return call_with_context(given, label="idempotency_key")
+
+
+def _is_automatic(endpoint: APIEndpoint) -> bool:
+    """Whether it is left to us what key a call has, if any."""
+    return endpoint.idempotency_key == "auto" and endpoint.header(IDEMPOTENCY_KEY) is None
 
 
 def _fresh_key(data: Any, context: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from reactivex.abc import ObserverBase
 
@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from rxorch.http.http_cache import Lookup
     from rxorch_operators import GiveUpReason, RetryBudget, RetryEvent
 
-__all__ = ["Call", "CallLink", "DescribedLink", "Trail"]
+__all__ = ["Call", "CallLink", "DescribedLink", "IdempotencyKeys", "Trail"]
+
+IdempotencyKeys: TypeAlias = Callable[[str], str]
+"""From the name of an endpoint to the key of its call."""
 
 _numbers: Final = itertools.count(1)
 
@@ -47,9 +50,11 @@ class Trail:
         deadline: Clock seconds at which the run ends, None for no limit.
         record: Takes each event of the run, None when nobody asked for them.
         context: What two-parameter callables get as second argument: results by name.
+        idempotency: Makes the idempotency key of an endpoint's call, where the run must be able to make the
+            same call again later, perhaps in another process.
     """
 
-    __slots__ = ("context", "deadline", "record", "run")
+    __slots__ = ("context", "deadline", "idempotency", "record", "run")
 
     def __init__(
         self,
@@ -57,11 +62,13 @@ class Trail:
         deadline: float | None = None,
         record: Callable[[Event], object] | None = None,
         context: Any = None,
+        idempotency: IdempotencyKeys | None = None,
     ) -> None:
         self.run = run
         self.deadline = deadline
         self.record = record
         self.context = context
+        self.idempotency = idempotency
 
 
 LOOSE: Final = Trail()

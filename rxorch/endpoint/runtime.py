@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 from reactivex import Observable
 
-from rxorch.endpoint.build import RequestBuilder, again, cache_key
+from rxorch.endpoint.build import IDEMPOTENCY_KEY, RequestBuilder, again, cache_key
 from rxorch.endpoint.call import Call
 from rxorch.endpoint.defaults import CallDefaults
 from rxorch.endpoint.exchange import Exchange, aside
@@ -185,7 +185,10 @@ class EndpointRuntime:
 
     def build(self, call: Call) -> Request:
         """The request of a call, before hooks and credentials."""
-        request: Request = uncancelled(self.builder.build, call.data, call.trail.context)
+        trail = call.trail
+        request: Request = uncancelled(self.builder.build, call.data, trail.context)
+        if trail.idempotency is not None and self.builder.takes_key:
+            request.headers = {**request.headers, IDEMPOTENCY_KEY: trail.idempotency(self.endpoint.name)}
         if call.rewrite is not None:
             request.url = call.rewrite(request.url)
         return request

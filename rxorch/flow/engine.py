@@ -10,7 +10,7 @@ from typing import Any
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
-from rxorch.endpoint import Caller
+from rxorch.endpoint import Caller, IdempotencyKeys
 from rxorch.errors import ApiError, ApiTimeoutError
 from rxorch.events import Event
 from rxorch.flow.groups import node_of
@@ -55,12 +55,14 @@ class FlowRun(Stage[OrchestrationResult]):
         settings: RunSettings,
         *,
         record: bool = False,
+        idempotency: IdempotencyKeys | None = None,
     ) -> None:
         self.plan = plan
         self.data = data
         self.caller = caller
         self.settings = settings
         self.record = record
+        self.idempotency = idempotency
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         events: list[Event] = []
@@ -74,7 +76,16 @@ class FlowRun(Stage[OrchestrationResult]):
         record: Recorder | None,
     ) -> DisposableBase:
         """Begins a run whose events go to `record`; `events` become those of its result."""
-        run = RunState(self.plan, self.data, self.caller, self.settings, scheduler.clock.now, events, record)
+        run = RunState(
+            self.plan,
+            self.data,
+            self.caller,
+            self.settings,
+            scheduler.clock.now,
+            events,
+            record,
+            self.idempotency,
+        )
         source: Observable[Done] = node_of(self.plan.root, run.input, run, ())
         if self.settings.time_limit is not None:
             source = self.settings.time_limit(source)

@@ -2,9 +2,9 @@
 
 ::
 
-    sequential, conditional   ready steps -> flat_map_bounded(step, max_concurrent=1)     that is concat
     parallel, fanout, graph   ready steps -> flat_map_bounded(step, max_concurrent=n)     merge with a cap
-    pipeline                  ready steps -> flat_map_bounded(step of the output so far, max_concurrent=1)
+    sequential, conditional   concat, see `in_turn`
+    pipeline                  concat of the step of the output so far
     condition                 a filter in front of the step; what it drops is a skip
 
 `ReadySteps` is a source that waits: it emits a member the moment its needs are settled and there is demand.
@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint import noted, uncancelled
+from rxorch.flow.in_turn import Chain, InTurn
 from rxorch.flow.nodes import Kind
 from rxorch.flow.plan import CallPlan, ChoicePlan, GroupPlan, Plan, walk
 from rxorch.flow.ready import ReadySteps
@@ -47,7 +47,9 @@ def node_of(
     if isinstance(plan, ChoicePlan):
         return _choice(plan, data, run, earlier, in_pipeline)
     if plan.kind is Kind.PIPELINE:
-        return _PipelineStage(plan, data, run, earlier)
+        return Chain(plan, data, run, earlier, node_of)
+    if sees_results(plan.kind) or len(plan.members) == 1:
+        return InTurn(plan, data, run, earlier, node_of)
     return _GroupStage(plan, data, run, earlier)
 
 
@@ -94,59 +96,6 @@ class _Failing(Stage[Done]):
         return StepLink(sink, self.state, name).fail_before_start(error, others)
 
 
-class _PipelineStage(Stage[Done]):
-    """A chain of flat_maps: each step maps what came before to what it makes of it.
-
-    One flat_map goes over the steps in turn, instead of one inside another: a pipeline may be as long as one
-    likes, whatever the depth of the interpreter's stack.
-    """
-
-    def __init__(self, plan: GroupPlan, data: Any, run: RunState, earlier: tuple[str, ...]) -> None:
-        self.plan = plan
-        self.data = data
-        self.state = run
-        self.earlier = earlier
-
-    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        ready = ReadySteps(self.plan.needs)
-        link = _PipelineLink(sink, self.plan, self.state, ready)
-        link.latest = Done(self.state.data_for(self.data, self.earlier))
-        steps = flat_map_bounded(link.step, max_concurrent=1)(ready)
-        return link.connect(as_stage(steps), scheduler)
-
-
-class _PipelineLink(Link):
-    """Carries the latest output to the next step; a skipped step hands its input on."""
-
-    __slots__ = ("_plan", "_ready", "_run", "latest")
-
-    def __init__(self, sink: ObserverBase[Any], plan: GroupPlan, run: RunState, ready: ReadySteps) -> None:
-        super().__init__(sink)
-        self._plan = plan
-        self._run = run
-        self._ready = ready
-        self.latest = Done()
-
-    def step(self, index: int) -> Observable[tuple[int, Done]]:
-        """The step at this place, given what the one before it made."""
-        plan, before = self._plan.members[index], self.latest
-        if before.cause is not None:
-            self._run.skip(plan, f"{before.cause!r} failed", before.cause)
-            return from_iterable([(index, before)])
-        return _Numbered(node_of(plan, before.value, self._run, (), in_pipeline=True), index)
-
-    def on_next(self, value: tuple[int, Done]) -> None:
-        index, done = value
-        if not done.skipped or done.cause is not None:
-            self.latest = done
-        self._ready.settle(index)
-
-    def on_completed(self) -> None:
-        self.sink.on_next(self.latest)
-        if not self.is_disposed:
-            self.sink.on_completed()
-
-
 class _GroupStage(Stage[Done]):
     """Members that run as their needs are settled, at most so many at once."""
 
@@ -159,19 +108,13 @@ class _GroupStage(Stage[Done]):
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         plan, run = self.plan, self.state
         ready = ReadySteps(plan.needs)
-        one_by_one = sees_results(plan.kind)
-        cap = 1 if one_by_one else plan.max_concurrent or run.settings.max_concurrent
+        cap = plan.max_concurrent or run.settings.max_concurrent
         members = flat_map_bounded(self._member, max_concurrent=cap)(ready)
         return _GroupLink(sink, plan, run, ready).connect(as_stage(members), scheduler)
 
     def _member(self, index: int) -> Stage[tuple[int, Done]]:
         plan = self.plan
-        earlier = self.earlier
-        if sees_results(plan.kind):
-            before = plan.order[: plan.order.index(index)]
-            earlier = (*earlier, *(name for i in before for name in plan.members[i].names))
-        elif plan.kind is Kind.FANOUT:
-            earlier = ()
+        earlier = () if plan.kind is Kind.FANOUT else self.earlier
         return _Numbered(node_of(plan.members[index], self.data, self.state, earlier), index)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 from reactivex import Observable
 
-from rxorch.endpoint import Caller, Trail
+from rxorch.endpoint import Caller, IdempotencyKeys, Trail
 from rxorch.errors import ApiDependencyError
 from rxorch.events import Event, RunFinished, RunStarted, StepFinished, StepSkipped, StepStarted
 from rxorch.flow.nodes import Kind
@@ -81,6 +81,7 @@ class RunState:
         now: Callable[[], float],
         events: Sequence[Event],
         record: Recorder | None,
+        idempotency: IdempotencyKeys | None = None,
     ) -> None:
         self.plan = plan
         self.caller = caller
@@ -101,6 +102,7 @@ class RunState:
             None if limit is None else self.started + limit,
             record,
             MappingProxyType(self.results),
+            idempotency,
         )
         if self.listening:
             self.emit(RunStarted(self.started, self.id, "", plan.mode))

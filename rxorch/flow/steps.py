@@ -12,7 +12,7 @@ from rxorch.flow.plan import CallPlan
 from rxorch.flow.result import Outcome, OutcomeStatus
 from rxorch.flow.state import Done, RunState
 from rxorch_operators.core.demand import DemandScheduler
-from rxorch_operators.core.stage import Link, Stage
+from rxorch_operators.core.stage import NOTHING, Link, Stage
 
 __all__ = ["Step", "StepLink"]
 
@@ -122,13 +122,20 @@ class StepLink(Link):
     def on_completed(self) -> None:
         call = self.call
         assert call is not None
+        self._let_go()
         end = self._settle(OutcomeStatus.OK, call.error if call.degraded else None)
         if end is None:
             self._emit(Done(call.value))
         else:
             self.sink.on_error(end)
 
+    def _let_go(self) -> None:
+        """The call, which refers to us, has ended: both are freed at once, and not by the collector."""
+        if not self.is_disposed:
+            self.upstream = NOTHING
+
     def on_error(self, error: Exception) -> None:
+        self._let_go()
         status = OutcomeStatus.FAILED
         if self.call is not None and self.call.status in ("unknown", "cancelled"):
             status = OutcomeStatus(self.call.status)
