@@ -185,6 +185,34 @@ class RateLimiter:
             line.meter.block_until(line.clock().now() + seconds)
             line.review()
 
+    def change(
+        self, rate_limit: float | None = None, window: float | None = None, *, burst: float | None = None
+    ) -> None:
+        """Goes on with another rate. Calls that wait leave at the new pace from now on.
+
+        What has left under the old rate and is not paid for yet counts on, and so does a `Retry-After`. Calls
+        whose wait cannot end in time any more fail now.
+
+        Args:
+            rate_limit: Units per window, above 0; None: as it is.
+            window: Seconds, above 0; None: as it is.
+            burst: Units at once, 1 or more; by default 1 + a tenth of the rate.
+
+        Raises:
+            ValueError: A number is out of its range, or a call that waits costs more than could ever pass;
+                nothing has changed then.
+        """
+        line = self.line
+        meter = line.meter
+        limit = meter.limit if rate_limit is None else rate_limit
+        window = meter.window if window is None else window
+        costliest = max((ticket.cost for ticket in line.waiting), default=0)
+        if costliest > Gcra(limit, window, burst).max_cost:
+            raise invalid("rate_limit", limit, f"a call that waits costs {costliest}, which could never pass")
+        meter.change(line.clock().now(), limit, window, burst)
+        line.review()
+        line.pump()
+
     def statistics(self) -> RateLimiterStatistics:
         """A snapshot."""
         line = self.line

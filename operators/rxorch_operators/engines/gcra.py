@@ -95,19 +95,7 @@ class Gcra:
     )
 
     def __init__(self, limit: float, window: float, burst: float | None = None) -> None:
-        if not 0.0 < limit < math.inf:
-            raise invalid("limit", limit, "give units per window, above 0")
-        if not 0.0 < window < math.inf:
-            raise invalid("window", window, "give seconds above 0")
-        if burst is not None and not 1.0 <= burst < math.inf:
-            raise invalid("burst", burst, "give 1 (strict pacing) or more, or None for 1 + limit // 10")
-        self.limit = limit
-        self.window = window
-        self.burst = 1 + limit // 10 if burst is None else burst
-        self.max_cost = max(self.limit, self.burst)
-        self._interval = window / limit
-        if not 0.0 < self._interval < math.inf:
-            raise invalid("limit", limit, f"give a rate of use: this is one unit each {self._interval} s")
+        self._set(limit, window, burst)
         self._idle = _NEVER
         self._since: float = 0
         self._blocked = _NEVER
@@ -115,6 +103,47 @@ class Gcra:
         self._taken: float = 0
         self._calls = 0
         self._refused = 0
+
+    def _set(self, limit: float, window: float, burst: float | None) -> None:
+        if not 0.0 < limit < math.inf:
+            raise invalid("limit", limit, "give units per window, above 0")
+        if not 0.0 < window < math.inf:
+            raise invalid("window", window, "give seconds above 0")
+        if burst is not None and not 1.0 <= burst < math.inf:
+            raise invalid("burst", burst, "give 1 (strict pacing) or more, or None for 1 + limit // 10")
+        interval = window / limit
+        if not 0.0 < interval < math.inf:
+            raise invalid("limit", limit, f"give a rate of use: this is one unit each {interval} s")
+        self.limit = limit
+        self.window = window
+        self.burst = 1 + limit // 10 if burst is None else burst
+        self.max_cost = max(self.limit, self.burst)
+        self._interval = interval
+
+    def change(self, now: float, limit: float, window: float, burst: float | None = None) -> None:
+        """Goes on with another rate. What has left and is not paid for yet stays so, at the new pace.
+
+        Args:
+            now: Monotonic seconds.
+            limit: Units per window, above 0.
+            window: Seconds, above 0.
+            burst: Units at once, 1 or more; by default 1 + a tenth of `limit`.
+
+        Raises:
+            ValueError: A number is out of its range; nothing has changed then.
+
+        Example:
+            >>> limiter = Gcra(limit=60, window=60.0, burst=1)
+            >>> limiter.take(now=0.0), limiter.peek(now=0.0)
+            (True, 1.0)
+            >>> limiter.change(now=0.0, limit=600, window=60.0, burst=1)
+            >>> limiter.peek(now=0.0)
+            0.1
+        """
+        unpaid = max(0.0, self._idle + self._since * self._interval - now) / self._interval
+        self._set(limit, window, burst)
+        self._idle, self._since = now, unpaid
+        self._last = _NEVER  # what is given back now was taken at another rate
 
     def peek(self, now: float, cost: float = 1, ahead: float = 0) -> float:
         """Seconds until a call of this cost may leave; 0 if `take` would succeed now.
