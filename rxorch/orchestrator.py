@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
+from os import PathLike
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from reactivex import Observable
 
 from rxorch.blocking import run_blocking, run_in_thread
 from rxorch.config import APIOrchestrationConfig
 from rxorch.endpoint import APIEndpoint, CallDefaults, Caller, InSession
-from rxorch.errors import ErrorThresholdExceeded
+from rxorch.error_threshold import ErrorThreshold
 from rxorch.events import Event, EventBus
 from rxorch.flow import (
     Flow,
     FlowRun,
     OrchestrationResult,
-    Outcome,
-    OutcomeStatus,
     RunEvents,
     RunSettings,
     as_flow,
@@ -31,13 +29,14 @@ from rxorch.http import LoggedTransport, Transport
 from rxorch.http.choosing import TransportKind, chosen
 from rxorch.observe import IOMetrics, MetricsSnapshot
 from rxorch.stream import RunStream
-from rxorch_operators import RateLimiter, last_of
+from rxorch.stream.inputs import ManyInputs, failed_inputs
+from rxorch.stream.options import Batches, Order, StreamOptions
+from rxorch_operators import ErrorMode, RateLimiter, last_of
+
+if TYPE_CHECKING:
+    from rxorch.ledger import Ledger
 
 __all__ = ["APIOrchestrator"]
-
-_RECENT_CALLS = 100
-_ROUNDING = 1e-9
-"""0.29 * 100 is 28.999999999999996, which 29 failures do not exceed."""
 
 
 class APIOrchestrator:
@@ -77,7 +76,7 @@ class APIOrchestrator:
             config = APIOrchestrationConfig(**settings)
         self.config = config
         self._plan = compile_flow(self.flow)
-        self._threshold = _ErrorThreshold(config)
+        self._threshold = ErrorThreshold(config)
         self._caller = _OrchestratorCaller(config, transport)
         self._settings = RunSettings(
             max_concurrent=config.max_concurrent,
@@ -98,6 +97,20 @@ class APIOrchestrator:
     def in_flight(self) -> int:
         """Calls that have begun and not ended."""
         return sum(runtime.calls_in_flight for runtime in self._caller.runtimes.values())
+
+    @property
+    def limiters(self) -> dict[str, RateLimiter]:
+        """The rate limiters in use so far: by endpoint name, and "" for that of all endpoints together.
+
+        Their rates can be changed while they are in use: `limiter.change(rate_limit=200)`.
+        """
+        own = {
+            name: runtime.own_limiter
+            for name, runtime in self._caller.runtimes.items()
+            if runtime.own_limiter is not None
+        }
+        shared = self._caller.defaults.global_limiter
+        return own if shared is None else {"": shared, **own}
 
     @property
     def breakers(self) -> dict[str, Any]:
@@ -166,33 +179,106 @@ class APIOrchestrator:
 
     def stream(
         self,
-        inputs: Iterable[Any] | AsyncIterable[Any] | Observable[Any],
+        inputs: ManyInputs,
         *,
         max_concurrent: int | None = None,
-        ordered: bool = False,
+        ordered: Order = False,
+        key: Callable[[Any], Hashable] | None = None,
+        on_error: ErrorMode = "as_result",
+        tolerated_failures: float | None = None,
+        batch: Batches | None = None,
+        ledger: str | PathLike[str] | Ledger | None = None,
+        resume: bool = False,
     ) -> RunStream:
         """Runs the orchestration for each of many inputs, endlessly if they are, in bounded memory.
 
         Args:
             inputs: Read only as fast as runs are consumed: at most `max_concurrent` + 1 ahead.
             max_concurrent: Inputs in flight at once; the config's by default. The config's cap holds inside
-                each.
-            ordered: Give the runs in the order of the inputs.
+                each. `stream.max_concurrent` may be set while it runs.
+            ordered: True gives the runs in the order of the inputs; "key" runs inputs of the same key one
+                after another in their order, and others meanwhile.
+            key: A function of the input: its identity, for `ordered="key"` and for the ledger, in which two
+                inputs of the same key are the same input.
+            on_error: "as_result" goes on after a failed run. "fail_fast" ends the stream with its error, and
+                what is in flight with it. "delay" goes on, and ends with the error or an `ExceptionGroup` of
+                the first 100 of them.
+            tolerated_failures: How many inputs may fail: a whole number of them, or a fraction of all, which
+                is looked at after 20. None: any.
+            batch: Make lists of so many inputs, each the input of one run; a pair `(size, seconds)` lets a
+                list go so long after its first input at the latest. Inputs that could not be read are not in
+                them.
+            ledger: A `Ledger`, or the path of its SQLite file: what was begun and how it ended, so that a run
+                that was killed can go on. Each record is in it before it is given. See `rxorch.ledger`.
+            resume: Go on with the run that the ledger has, if it has one. Inputs that have a record in it are
+                not called again, failed ones included (see `retry_failed`); those that were in flight are,
+                with the same idempotency keys.
 
         Returns:
-            An async iterator of `Run` records, one per input, failed ones included. Leave it with
-            `async with`, `aclose()` or the end of the loop; `break` cancels what is in flight.
+            An async iterator of `Run` records, one per input, failed ones included; it is an Observable too.
+            Leave it with `async with`, `aclose()` or the end of the loop; `break` cancels what is in flight,
+            `drain()` lets it end.
 
-        Raises: `ErrorThresholdExceeded`, and errors of the source itself.
+        Raises:
+            ErrorThresholdExceeded: More failed than is tolerated, or than `error_threshold` bears. The
+                records given so far stay.
+            LedgerError: The ledger cannot be opened or written.
+            Exception: What the source itself raises, after the records of what it gave.
         """
+        options = StreamOptions(
+            ordered=ordered,
+            key=key,
+            on_error=on_error,
+            tolerated_failures=tolerated_failures,
+            batch=batch,
+            ledger=_ledger(ledger),
+            resume=resume,
+        )
+        return self._stream(inputs, options, max_concurrent)
+
+    def retry_failed(
+        self,
+        ledger: str | PathLike[str] | Ledger,
+        *,
+        max_concurrent: int | None = None,
+        on_error: ErrorMode = "as_result",
+        tolerated_failures: float | None = None,
+    ) -> RunStream:
+        """Runs the inputs again whose record in a ledger says that they failed.
+
+        The inputs are those that the ledger has kept, as JSON gives them. Each gets a new record in the place
+        of the old one, and its calls have the same idempotency keys as before. Inputs that could not be read
+        are left as they are.
+
+        Args:
+            ledger: A `Ledger`, or the path of its file.
+            max_concurrent: As in `stream`.
+            on_error: As in `stream`.
+            tolerated_failures: As in `stream`.
+
+        Returns:
+            The runs, as `stream` does; `run.index` counts them from 0.
+        """
+        book = _ledger(ledger)
+        assert book is not None
+        options = StreamOptions(
+            on_error=on_error,
+            tolerated_failures=tolerated_failures,
+            ledger=book,
+            resume=True,
+            again=True,
+        )
+        return self._stream(failed_inputs(book), options, max_concurrent)
+
+    def _stream(self, inputs: ManyInputs, options: StreamOptions, max_concurrent: int | None) -> RunStream:
         return RunStream(
             inputs,
+            options,
             plan=self._plan,
             caller=self._caller,
             settings=self._settings,
             shape=self.shape,
             max_concurrent=self.config.max_concurrent if max_concurrent is None else max_concurrent,
-            ordered=ordered,
         )
 
     def get_metrics(self) -> MetricsSnapshot:
@@ -231,6 +317,14 @@ class APIOrchestrator:
         await self._caller.__aexit__(kind, error, trace)
 
 
+def _ledger(given: str | PathLike[str] | Ledger | None) -> Ledger | None:
+    if given is None:
+        return None
+    from rxorch.ledger import Ledger  # with it comes SQLite, which few need
+
+    return given if isinstance(given, Ledger) else Ledger(given)
+
+
 class _OrchestratorCaller(Caller):
     """A caller with the settings of a config."""
 
@@ -262,34 +356,3 @@ class _OrchestratorCaller(Caller):
 
     def _make_transport(self) -> Transport:
         return self._logged(super()._make_transport())
-
-
-class _ErrorThreshold:
-    """Watches the fraction of failed calls among the recent ones."""
-
-    def __init__(self, config: APIOrchestrationConfig) -> None:
-        self._limit = config.error_threshold
-        self._min_calls = config.error_threshold_min_calls
-        self._recent: deque[bool] = deque(maxlen=max(_RECENT_CALLS, self._min_calls))
-        self._failed = 0
-
-    def judge(self, outcome: Outcome) -> ErrorThresholdExceeded | None:
-        """Counts an outcome; returns the error that ends the run when there were too many failures."""
-        failed = outcome.status is not OutcomeStatus.OK
-        if failed and (outcome.error is None or outcome.status is OutcomeStatus.CANCELLED):
-            return None  # cut off by us
-        recent = self._recent
-        if len(recent) == recent.maxlen and recent[0]:
-            self._failed -= 1
-        recent.append(failed)
-        self._failed += failed
-        calls = len(recent)
-        if self._limit is None or calls < self._min_calls or self._failed <= self._limit * calls + _ROUNDING:
-            return None
-        counts = {"ok": calls - self._failed, "failed": self._failed}
-        recent.clear()  # the next run starts with a clean slate: otherwise nothing could ever run again
-        self._failed = 0
-        return ErrorThresholdExceeded(
-            f"{counts['failed']} of the last {calls} calls failed, more than error_threshold={self._limit:g}",
-            counts=counts,
-        )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from rxorch.demo.ink import Ink, columns, count
+from rxorch.terminal.ink import Ink, columns, count
 
 __all__ = ["Invariant", "at_most", "equal", "lines_of", "mark"]
 

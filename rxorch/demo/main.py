@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from typing import Any, TextIO
 
 from rxorch.blocking import run_blocking
-from rxorch.demo.ink import Ink, count
 from rxorch.demo.orders import stream_orders
-from rxorch.demo.progress import Progress, board_for
+from rxorch.demo.progress import Progress
 from rxorch.demo.report import OrdersReport
 from rxorch.demo.shop import ShopError
 from rxorch.demo.summary import orders_lines, tour_lines, verdict
 from rxorch.demo.tour import TourReport, take_tour
+from rxorch.terminal.boards import board_for
+from rxorch.terminal.ink import Ink, count
 
 __all__ = ["run_demo"]
 

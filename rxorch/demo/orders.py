@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from rxorch import APIOrchestrator, MetricsSnapshot, OutcomeStatus, Run
 from rxorch.demo.calls import short
 from rxorch.demo.order_flow import SERVICE_OF, order_flow, orders
-from rxorch.demo.progress import Board, Progress, shown
+from rxorch.demo.progress import Progress
 from rxorch.demo.report import DECLINED, PUT_OFF, SHIPPED, OrdersReport
 from rxorch.demo.shop import Faults, Outage, Shop
 from rxorch.http import AioHttpTransport
+from rxorch.terminal.boards import Board, shown
 
 __all__ = ["Ledger", "fate_of", "faults_for", "stream_orders"]
 

@@ -1,29 +1,18 @@
-"""How far the stream of orders is: collected from its events, shown live or once a second."""
+"""How far the stream of orders is, collected from its events."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TextIO
 
 from rxorch import events as ev
 from rxorch.demo.calls import short
-from rxorch.demo.ink import Ink, count, milliseconds
 from rxorch.observe.histogram import Histogram
+from rxorch.terminal.ink import count, milliseconds
 
-if TYPE_CHECKING:
-    from rich.live import Live
-
-__all__ = ["Board", "Progress", "board_for", "shown"]
-
-_LIVE_EVERY = 0.1
-_PLAIN_EVERY = 1.0
-_SHORTEST_BAR, _LONGEST_BAR = 8, 40
-_BESIDE_BAR = 62
+__all__ = ["Progress"]
 
 
 @dataclass(slots=True)
@@ -96,102 +85,3 @@ class Progress:
             ("p50", p50),
             ("p95", p95),
         ]
-
-
-class Board(Protocol):
-    """Shows progress. ``every``: seconds between two looks."""
-
-    every: float
-
-    def show(self, progress: Progress) -> None:
-        """Show how it stands."""
-
-    def close(self, progress: Progress) -> None:
-        """Show how it ended, and give the terminal back."""
-
-
-class PlainBoard:
-    """A line a second, for pipes, logs and terminals that cannot redraw."""
-
-    every = _PLAIN_EVERY
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def show(self, progress: Progress) -> None:
-        """Print one line."""
-        done = f"{count(progress.done):>{len(count(progress.total))}}/{count(progress.total)}"
-        facts = "  ".join(f"{label} {value}" for label, value in progress.facts())
-        breakers = f"  open: {', '.join(sorted(progress.open_breakers))}" if progress.open_breakers else ""
-        print(f"  {done}  {facts}{breakers}", file=self._stream, flush=True)
-
-    def close(self, progress: Progress) -> None:
-        """Print the last line."""
-        self.show(progress)
-
-
-class LiveBoard:
-    """A bar and two lines that redraw themselves. Needs rich and a terminal."""
-
-    every = _LIVE_EVERY
-
-    def __init__(self, stream: TextIO, ink: Ink) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        self._ink = ink
-        console = Console(file=stream, no_color=not ink.colour, highlight=False)
-        # Without a thread that refreshes: the event loop says when to draw.
-        self._live: Live = Live(console=console, auto_refresh=False, transient=True)
-        self._live.start()
-
-    def show(self, progress: Progress) -> None:
-        """Redraw."""
-        from rich.text import Text
-
-        self._live.update(Text.from_ansi("\n".join(self.lines(progress))), refresh=True)
-
-    def close(self, progress: Progress) -> None:
-        """Remove the lines: the summary says it all."""
-        self._live.stop()
-
-    def lines(self, progress: Progress) -> list[str]:
-        """The bar, and the facts below."""
-        ink = self._ink
-        length = max(_SHORTEST_BAR, min(_LONGEST_BAR, self._live.console.width - _BESIDE_BAR))
-        filled = length * progress.done // progress.total if progress.total else length
-        bar = ink(ink.sign("━", "#") * filled, "green") + ink(ink.sign("━", ".") * (length - filled), "dim")
-        facts = dict(progress.facts())
-        first = "   ".join(f"{ink(label, 'dim')} {facts.pop(label)}" for label in ("ok", "failed", "retried"))
-        second = "   ".join(f"{ink(label, 'dim')} {value}" for label, value in facts.items())
-        if progress.open_breakers:
-            second += "   " + ink(f"circuit open: {', '.join(sorted(progress.open_breakers))}", "yellow")
-        return [f"  {bar}  {count(progress.done)}/{count(progress.total)}   {first}", f"  {second}"]
-
-
-def board_for(stream: TextIO, ink: Ink) -> Board:
-    """A live board where it can work, else a plain one."""
-    if ink.live:
-        with contextlib.suppress(ImportError):
-            return LiveBoard(stream, ink)
-    return PlainBoard(stream)
-
-
-@contextlib.asynccontextmanager
-async def shown(progress: Progress, board: Board) -> AsyncIterator[None]:
-    """Show ``progress`` on ``board`` again and again while the block runs."""
-
-    async def again_and_again() -> None:
-        while True:
-            await asyncio.sleep(board.every)
-            board.show(progress)
-
-    showing = asyncio.create_task(again_and_again(), name="progress")
-    try:
-        yield
-    finally:
-        showing.cancel()
-        await asyncio.wait([showing])
-        board.close(progress)
-        if not showing.cancelled():
-            showing.result()  # it ended by itself, with an error: a pipe without a reader

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rxorch.demo.ink import Ink, columns, count, milliseconds, share
 from rxorch.demo.invariants import lines_of, mark
 from rxorch.demo.report import PUT_OFF, SHIPPED, OrdersReport
 from rxorch.demo.tour import Row, TourReport, Visit
 from rxorch.demo.waterfall import legend, strip
+from rxorch.terminal.ink import Ink, columns, count, milliseconds, share
 
 __all__ = ["orders_lines", "tour_lines", "verdict"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rxorch import events as ev
-from rxorch.demo.ink import Ink
+from rxorch.terminal.ink import Ink
 
 __all__ = ["Span", "legend", "spans_by_endpoint", "strip"]
 

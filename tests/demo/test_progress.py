@@ -10,9 +10,10 @@ import pytest
 
 from rxorch import ApiHttpError
 from rxorch import events as ev
-from rxorch.demo.ink import Ink
-from rxorch.demo.progress import LiveBoard, PlainBoard, Progress, board_for, shown
-from tests.demo.test_ink import Stream
+from rxorch.demo.progress import Progress
+from rxorch.terminal.boards import LiveBoard, PlainBoard, board_for, shown
+from rxorch.terminal.ink import Ink
+from tests.terminal.test_ink import Stream
 
 
 class Clock:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from rxorch.demo.ink import Ink
 from rxorch.demo.invariants import at_most, equal, lines_of
 from rxorch.demo.report import OrdersReport
 from rxorch.demo.shop import SERVICES, ServiceStats, ShopStats
 from rxorch.demo.summary import orders_lines, verdict
 from rxorch.demo.tour import TourReport, Visit
+from rxorch.terminal.ink import Ink
 
 
 def service(**counts: Any) -> ServiceStats:

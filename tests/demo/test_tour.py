@@ -10,10 +10,10 @@ import pytest
 
 from rxorch import OrchestrationMode
 from rxorch.demo import tour as tour_module
-from rxorch.demo.ink import Ink
 from rxorch.demo.shop import SERVICES, Faults
 from rxorch.demo.summary import tour_lines
 from rxorch.demo.tour import TourReport, stops, take_tour
+from rxorch.terminal.ink import Ink
 
 URLS = dict.fromkeys(SERVICES, "http://127.0.0.1:1")
 

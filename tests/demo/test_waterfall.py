@@ -6,8 +6,8 @@ from typing import Any
 
 from rxorch import ApiHttpError, ApiTimeoutError
 from rxorch import events as ev
-from rxorch.demo.ink import Ink
 from rxorch.demo.waterfall import Span, legend, spans_by_endpoint, strip
+from rxorch.terminal.ink import Ink
 
 BUSY = ApiHttpError(503)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rxorch import APIEndpoint, APIOrchestrator, sequential
 from tests.support.fake_transport import FakeTransport, Hold, api, turns
 
-__all__ = ["Source", "idle", "item", "streaming", "stuck"]
+__all__ = ["Source", "idle", "item", "streaming", "stuck", "until"]
 
 
 def item(**fields: Any) -> APIEndpoint:
@@ -52,3 +53,9 @@ async def idle(orchestrator: APIOrchestrator, transport: FakeTransport) -> None:
     await turns()
     assert (orchestrator.in_flight, transport.in_flight) == (0, 0)
     assert all(not session.entered for session in orchestrator._caller._sessions.values())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until something holds that a thread brings about; a wait in vain is ended."""
+    while not condition():
+        await asyncio.sleep(0)

@@ -231,7 +231,7 @@ async def test_it_is_an_observable_too() -> None:
     seen: list[Any] = []
     await turns()
     assert transport.sends == 0  # cold
-    stream.observable.pipe(ops.skip(2)).subscribe(seen.append, seen.append, lambda: seen.append("end"))
+    stream.pipe(ops.skip(2)).subscribe(seen.append, seen.append, lambda: seen.append("end"))
     await turns(60)
     assert [run.index for run in seen[:-1]] == [2, 3, 4] and seen[-1] == "end"
 
@@ -241,7 +241,7 @@ async def test_each_subscription_runs_all_inputs_and_counts_from_zero() -> None:
     stream = streaming(transport).stream([{"n": n} for n in range(3)], ordered=True)
     heard: list[list[Run]] = [[], []]
     for runs in heard:
-        stream.observable.subscribe(runs.append)
+        stream.subscribe(runs.append)
     await turns(60)
     assert [[run.index for run in runs] for runs in heard] == [[0, 1, 2]] * 2
     assert transport.sends == 6
@@ -251,7 +251,7 @@ async def test_a_generator_serves_one_subscription() -> None:
     stream = streaming(FakeTransport()).stream(Source(3))
     heard: list[list[Any]] = [[], []]
     for runs in heard:
-        stream.observable.subscribe(runs.append, runs.append, partial(runs.append, "end"))
+        stream.subscribe(runs.append, runs.append, partial(runs.append, "end"))
         await turns(60)
     assert [len(runs) for runs in heard] == [4, 1]
 
@@ -259,7 +259,7 @@ async def test_a_generator_serves_one_subscription() -> None:
 async def test_disposing_the_subscription_ends_it() -> None:
     transport, hold = stuck()
     orchestrator = streaming(transport)
-    subscription = orchestrator.stream(Source(), max_concurrent=4).observable.subscribe()
+    subscription = orchestrator.stream(Source(), max_concurrent=4).subscribe()
     await turns(60)
     assert hold.waiting == 4
     subscription.dispose()
@@ -270,7 +270,7 @@ async def test_disposing_the_subscription_ends_it() -> None:
 async def test_taking_a_few_ends_the_rest() -> None:
     transport = FakeTransport(lag=3)
     orchestrator, source = streaming(transport), Source()
-    taken = orchestrator.stream(source, max_concurrent=4).observable.pipe(ops.take(5))
+    taken = orchestrator.stream(source, max_concurrent=4).pipe(ops.take(5))
     assert len([run async for run in rxo.to_async_iterable(taken)]) == 5
     await idle(orchestrator, transport)
     assert source.closed and source.read <= 5 + 4 + 1

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from rxorch.demo.ink import Ink, columns, milliseconds, share
+from rxorch.terminal.ink import Ink, columns, milliseconds, share
 
 
 class Stream(io.StringIO):

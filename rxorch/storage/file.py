@@ -1,0 +1,152 @@
+"""SqliteFile: which kind of file it is, how it is opened, and who may write it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from rxorch.storage.errors import StorageError
+
+__all__ = ["SqliteFile", "failure", "reader"]
+
+_BUSY_SECONDS: Final = 5.0
+_PRIVATE: Final = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteFile:
+    """A file of records of one kind.
+
+    Args:
+        path: Where it is.
+        kind: What it is called in messages: "ledger".
+        application_id: By which a file of this kind is known (SQLite's `application_id`).
+        migrations: SQL scripts; file version n has seen the first n of them.
+        durable: Whether a commit waits until the disk has it (`synchronous=FULL`). Without it a commit
+            survives a crash of the process, and not always one of the machine.
+        error: The class of its errors.
+    """
+
+    path: Path
+    kind: str
+    application_id: int
+    migrations: Sequence[str]
+    durable: bool = True
+    error: type[StorageError] = StorageError
+
+    def lock(self) -> sqlite3.Connection:
+        """Takes the file for this process; the connection that is returned holds it.
+
+        It is a lock of the operating system, on a file beside it, and so it ends with the process.
+
+        Raises:
+            StorageError: Another process has it, or the folder cannot be written.
+        """
+        path = Path(f"{self.path}.lock")
+        self._create(path)
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode=OFF")  # nothing is ever written to it
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            connection.close()
+            raise self.error(
+                f"another process is at work with the {self.kind} {str(self.path)!r}, or this one is already"
+            ) from error
+        return connection
+
+    def connect(self) -> sqlite3.Connection:
+        """A connection to write with; the file is made, or brought to the newest version.
+
+        Raises:
+            StorageError: It is no file of this kind, or of a newer version, or cannot be used.
+        """
+        self._create(self.path)
+        try:
+            connection = sqlite3.connect(
+                self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise failure(self, error) from error
+        try:
+            version = self._version(connection)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={'FULL' if self.durable else 'NORMAL'}")
+            self._migrate(connection, version)
+        except sqlite3.Error as error:
+            connection.close()
+            raise failure(self, error) from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _create(self, path: Path) -> None:
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE))
+        except OSError as error:
+            raise self.error(
+                f"the {self.kind} {str(self.path)!r} cannot be made: {error.strerror}"
+            ) from error
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        found = connection.execute("PRAGMA application_id").fetchone()[0]
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if found != self.application_id and (found or version or tables):
+            raise self.error(f"{str(self.path)!r} is no {self.kind}: it holds something else")
+        if version > len(self.migrations):
+            raise self.error(
+                f"the {self.kind} {str(self.path)!r} was written by a newer rxorch (version {version} of its "
+                f"form; this one knows {len(self.migrations)})"
+            )
+        return version
+
+    def _migrate(self, connection: sqlite3.Connection, version: int) -> None:
+        for number, script in enumerate(self.migrations[version:], version + 1):
+            connection.executescript(
+                f"BEGIN IMMEDIATE;\n{script};\nPRAGMA application_id={self.application_id};\n"
+                f"PRAGMA user_version={number};\nCOMMIT;"
+            )
+
+
+@contextlib.contextmanager
+def reader(file: SqliteFile) -> Iterator[sqlite3.Connection]:
+    """A connection to read with, while others write; closed with the block.
+
+    Raises:
+        StorageError: There is no such file, or it is of another kind or cannot be read.
+    """
+    if not file.path.is_file():
+        raise file.error(f"there is no {file.kind} {str(file.path)!r}")
+    try:
+        connection = sqlite3.connect(
+            f"file:{quote(str(file.path.absolute()))}?mode=ro", uri=True, timeout=_BUSY_SECONDS
+        )
+        with contextlib.closing(connection):
+            if connection.execute("PRAGMA application_id").fetchone()[0] != file.application_id:
+                raise file.error(f"{str(file.path)!r} is no {file.kind}")
+            yield connection
+    except sqlite3.Error as error:
+        raise failure(file, error) from error
+
+
+def failure(file: SqliteFile, error: sqlite3.Error) -> StorageError:
+    """What an error of SQLite means for a file, in words."""
+    text = str(error)
+    place = f"the {file.kind} {str(file.path)!r}"
+    if "not a database" in text or "malformed" in text:
+        return file.error(f"{place} cannot be used: {text}; it is damaged, or no SQLite file")
+    if "full" in text:
+        return file.error(f"{place} cannot be written: no space is left; make room, and resume")
+    if "locked" in text or "busy" in text:
+        return file.error(
+            f"{place} cannot be written: another program holds it locked; let go of it, and resume"
+        )
+    return file.error(f"{place} cannot be used: {text}")

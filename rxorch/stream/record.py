@@ -1,0 +1,188 @@
+"""The record of one run, whichever way it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from reactivex.abc import DisposableBase, ObserverBase
+
+from rxorch.endpoint import uncancelled
+from rxorch.errors import ApiError
+from rxorch.flow import FlowRun, OrchestrationResult, RunLink
+from rxorch.stream.control import Control
+from rxorch.stream.inputs import Input
+from rxorch.stream.judge import Judge
+from rxorch.stream.run import Run
+from rxorch_operators.core.demand import DemandScheduler
+from rxorch_operators.core.stage import Link, Stage
+
+__all__ = ["RecordLink", "Recording", "RunMaker", "Shape"]
+
+Shape: TypeAlias = Callable[[OrchestrationResult], Any]
+RunMaker: TypeAlias = Callable[[Input], FlowRun]
+
+
+class Recording:
+    """What the records of one subscription have in common.
+
+    Args:
+        make: Makes the run of an input.
+        shape: Makes of its result what `execute` would return.
+        control: Of the subscription.
+        judge: Decides after each record whether the stream goes on.
+        scheduler: Time and tasks of the runs. A run gives one record, whatever the demand.
+    """
+
+    __slots__ = ("control", "judge", "make", "scheduler", "shape")
+
+    def __init__(
+        self, make: RunMaker, shape: Shape, control: Control, judge: Judge, scheduler: DemandScheduler
+    ) -> None:
+        self.make = make
+        self.shape = shape
+        self.control = control
+        self.judge = judge
+        self.scheduler = scheduler
+
+    def record(self, given: Input) -> Stage[Run]:
+        """The record of an input as an observable."""
+        return Record(given, self)
+
+
+class Record(Stage[Run]):
+    """The record of one input: emits one `Run`."""
+
+    def __init__(self, given: Input, recording: Recording) -> None:
+        self.given = given
+        self.recording = recording
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        link = RecordLink(sink, self.given, self.recording)
+        link.begin()
+        return link
+
+
+class RecordLink(Link):
+    """Makes one record of a run, whichever way it ends."""
+
+    __slots__ = ("_given", "_over", "_recording", "_started", "is_cut")
+
+    def __init__(self, sink: ObserverBase[Any], given: Input, recording: Recording) -> None:
+        super().__init__(sink)
+        self._given = given
+        self._recording = recording
+        self._over = False
+        self.is_cut = False
+        control = recording.control
+        self._started = recording.scheduler.clock.now() - control.began
+        control.under_way[self] = None
+        control.tally.in_flight += 1
+
+    def begin(self) -> None:
+        """Runs the input, if it can be run."""
+        reason = self._recording.control.aborted
+        if reason is not None:
+            self.abort(reason)
+        elif self._given.error is not None:
+            self.failed(self._given.error)
+        else:
+            self.run()
+
+    def run(self) -> None:
+        """Runs the input."""
+        recording = self._recording
+        self.connect(recording.make(self._given), recording.scheduler)
+
+    def abort(self, reason: str) -> None:
+        """Ends the run because the stream ends; its record follows."""
+        if self._over:
+            return
+        self.is_cut = True
+        run = self.upstream
+        if isinstance(run, RunLink):
+            run.abort(reason)
+        else:
+            self.failed(ApiError(reason))
+
+    def failed(self, error: BaseException) -> None:
+        """A record without a run."""
+        result = OrchestrationResult({})
+        self._record(False, result, error, result)
+
+    def on_next(self, value: OrchestrationResult) -> None:
+        ok = value.ok
+        error: BaseException | None = None if ok else next(iter(value.errors.values()), None)
+        shaped: Any = value
+        try:
+            shaped = uncancelled(self._recording.shape, value)
+        except Exception as failure:
+            ok, error = False, failure
+        self._record(ok, shaped, error, value)
+
+    def on_error(self, error: BaseException) -> None:
+        if not isinstance(error, Exception):  # its task was cancelled by somebody else
+            self.end()
+            self.sink.on_error(error)  # type: ignore[arg-type]
+            return
+        if self._over:
+            return
+        found = getattr(error, "result", None)
+        result = found if isinstance(found, OrchestrationResult) else OrchestrationResult({})
+        self._record(False, result, error, result)
+
+    def on_completed(self) -> None:
+        """The record has been made already."""
+
+    def _record(
+        self, ok: bool, shaped: Any, error: BaseException | None, result: OrchestrationResult
+    ) -> None:
+        if self._over:
+            return
+        self._over = True
+        given = self._given
+        self.keep(
+            Run(
+                given.index, given.value, ok, shaped, error, result.duration, result.outcomes, given.key,
+                self._started,
+            )
+        )  # fmt: skip
+
+    def keep(self, run: Run) -> None:
+        """What happens to the record before it is given."""
+        self.give(run)
+
+    def give(self, run: Run) -> None:
+        """Hands the record on, and asks whether the stream goes on."""
+        self.end()
+        recording, control = self._recording, self._recording.control
+        tally = control.tally
+        end = None
+        if self.is_cut:
+            tally.cancelled += 1
+        else:
+            if run.ok:
+                tally.ok += 1
+            else:
+                tally.failed += 1
+            end = recording.judge.judge(run) if control.aborted is None else None
+            if end is not None:
+                control.aborted, error = end
+                control.stop(error)  # before the slot is free: nothing begins in it
+        self.sink.on_next(run)
+        if not self.is_disposed:
+            self.sink.on_completed()
+        if end is not None:
+            control.cut(end[0])
+
+    def end(self) -> None:
+        """It is not under way any more."""
+        control = self._recording.control
+        if self in control.under_way:
+            del control.under_way[self]
+            control.tally.in_flight -= 1
+
+    def dispose(self) -> None:
+        self._over = True
+        self.end()
+        super().dispose()

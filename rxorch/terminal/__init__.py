@@ -1,0 +1,1 @@
+"""Text for terminals: colours, columns, and progress that redraws itself."""
