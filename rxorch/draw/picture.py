@@ -1,0 +1,145 @@
+"""FlowPicture: a flow as a picture, in every form that a reader may want."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from rxorch.draw.dot import dot_of
+from rxorch.draw.facts import printable
+from rxorch.draw.mermaid import mermaid_of
+from rxorch.draw.scene import Scene, scene_of
+from rxorch.draw.subject import Drawable, subject_of
+from rxorch.draw.svg import svg_of
+from rxorch.draw.text import NARROWEST, text_of
+from rxorch.errors import ApiConfigurationError
+
+__all__ = ["FlowPicture", "flow_picture"]
+
+
+class FlowPicture:
+    """A flow as a picture: as text, SVG, Mermaid or DOT; a notebook shows it by itself.
+
+    Made by `flow_picture`. The same flow gives the same picture, to the byte. It holds no secret: urls are
+    shown as templates, without the values of parameters that are secret by their name or look.
+
+    >>> from rxorch import APIEndpoint, sequential
+    >>> flow = sequential(
+    ...     APIEndpoint(name="user", url="https://api.example.com/users/{id}", timeout=5),
+    ...     APIEndpoint(name="posts", url="https://api.example.com/posts?by={user.name}"),
+    ... )
+    >>> flow_picture(flow)
+    <FlowPicture of flow · 2 endpoints>
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def text(self, width: int | None = None, *, ascii: bool = False) -> str:
+        """The flow as a tree of lines.
+
+        Args:
+            width: Columns, 40 or more, that no line exceeds; None: as long as they need.
+            ascii: Whether to use no character beyond ASCII.
+
+        Raises:
+            ApiConfigurationError: `width` is too small.
+        """
+        if width is not None and width < NARROWEST:
+            raise ApiConfigurationError(f"width: give {NARROWEST} columns or more, or None, not {width!r}")
+        return text_of(self._scene, width, ascii=ascii)
+
+    def svg(self) -> str:
+        """The picture as SVG, self-contained; light or dark as the reader's system is."""
+        return svg_of(self._scene)
+
+    def mermaid(self) -> str:
+        """The picture as a Mermaid flowchart."""
+        return mermaid_of(self._scene)
+
+    def dot(self) -> str:
+        """The picture in the DOT language of Graphviz."""
+        return dot_of(self._scene)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture into a file, as UTF-8; what kind is told by the suffix.
+
+        Args:
+            path: Of a file that ends in `.svg`, `.mmd`, `.dot` or `.txt`. One that is there is replaced.
+
+        Returns:
+            The path.
+
+        Raises:
+            ApiConfigurationError: another suffix.
+            OSError: the file cannot be written.
+        """
+        path = Path(path)
+        forms: dict[str, Callable[[], str]] = {
+            ".svg": self.svg,
+            ".mmd": self.mermaid,
+            ".dot": self.dot,
+            ".txt": lambda: f"{self.text()}\n",
+        }
+        form = forms.get(path.suffix.lower())
+        if form is None:
+            raise ApiConfigurationError(
+                f"path: its suffix {path.suffix!r} says no kind of picture; there are {', '.join(forms)}"
+            )
+        path.write_text(form(), encoding="utf-8", newline="\n")
+        return path
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, Any]:
+        # A notebook that is not trusted shows neither SVG nor styles, but an image in HTML.
+        svg, text = self.svg(), self.text()
+        image = base64.b64encode(svg.encode()).decode()
+        forms = {
+            "text/plain": text,
+            "text/html": (
+                f'<img alt="{html.escape(self._scene.title)}" style="max-width:100%" '
+                f'src="data:image/svg+xml;base64,{image}"/>'
+                f"<details><summary>as text</summary><pre>{html.escape(text)}</pre></details>"
+            ),
+            "image/svg+xml": svg,
+        }
+        return {
+            kind: form
+            for kind, form in forms.items()
+            if (not include or kind in include) and kind not in (exclude or ())
+        }
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        return f"<FlowPicture of {self._scene.title}>"
+
+
+def flow_picture(what: Drawable, *, title: str | None = None) -> FlowPicture:
+    """The picture of a flow: what is called, in which order, under which conditions and policies.
+
+    Args:
+        what: A flow, an `APIEndpoint`, an `APIOrchestrationConfig` or an `APIOrchestrator`.
+        title: What stands above it; default: "flow".
+
+    Raises:
+        ApiConfigurationError: it is none of these, or a flow that cannot be planned.
+
+    >>> from rxorch import APIEndpoint, sequential
+    >>> flow = sequential(
+    ...     APIEndpoint(name="user", url="https://api.example.com/users/{id}", timeout=5),
+    ...     APIEndpoint(
+    ...         name="posts", url="https://api.example.com/posts?by={user.name}", depends_on=["user"]
+    ...     ),
+    ... )
+    >>> print(flow_picture(flow, title="profile").text())
+    profile · 2 endpoints · sequential · at most 10 at once · total timeout 300 s · breaker 5
+    ├─ user   GET https://api.example.com/users/{id}   timeout 5 s
+    └─ posts  GET https://api.example.com/posts?by={user.name}   ← user
+    """
+    return FlowPicture(scene_of(subject_of(what), None if title is None else printable(title)))
