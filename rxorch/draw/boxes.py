@@ -79,7 +79,7 @@ def size_of(node: Node, width: float = 0.0) -> Point:
     """Width and height of a node, at least so wide."""
     facts = node.facts
     if facts is None:
-        wide = text_width(node.title, 13) + 36
+        wide = min(WIDEST, text_width(node.title, 13)) + 36
         return (max(84.0, wide), 38.0) if node.shape == "end" else (max(110.0, wide + 24), 46.0)
     texts = [
         text_width(node.title, 13.5) * 1.06 + 2 * _SIDE,

@@ -67,12 +67,7 @@ def _node(node: Node) -> str:
         return f'{node.key} [label={_quoted(node.title)}, shape=hexagon, style="", color="#7d4e00"];'
     facts = node.facts
     assert facts is not None
-    lines = [facts.name, f"{facts.method} {facts.url}"]
-    if facts.condition is not None:
-        lines.append(f"if {facts.condition}")
-    if facts.chips:
-        lines.append(" · ".join(facts.chips))
-    return f"{node.key} [label={_quoted(*lines)}];"
+    return f"{node.key} [label={_quoted(*facts.lines())}];"
 
 
 def _quoted(*lines: str) -> str:

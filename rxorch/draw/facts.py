@@ -33,6 +33,15 @@ class EndpointFacts:
     condition: str | None
     depends_on: tuple[str, ...]
 
+    def lines(self) -> list[str]:
+        """The facts in a few lines, for a node that is nothing but text."""
+        lines = [self.name, f"{self.method} {self.url}"]
+        if self.condition is not None:
+            lines.append(f"if {self.condition}")
+        if self.chips:
+            lines.append(" · ".join(self.chips))
+        return lines
+
 
 def facts_of(endpoint: APIEndpoint, config: APIOrchestrationConfig) -> EndpointFacts:
     """The facts of an endpoint that runs with these settings."""

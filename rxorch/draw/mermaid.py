@@ -44,12 +44,7 @@ def _node(node: Node) -> str:
         return f'{node.key}{{{{"{_text(node.title)}"}}}}'
     facts = node.facts
     assert facts is not None
-    lines = [facts.name, f"{facts.method} {facts.url}"]
-    if facts.condition is not None:
-        lines.append(f"if {facts.condition}")
-    if facts.chips:
-        lines.append(" · ".join(facts.chips))
-    return f'{node.key}["{"<br/>".join(map(_text, lines))}"]'
+    return f'{node.key}["{"<br/>".join(map(_text, facts.lines()))}"]'
 
 
 def _text(text: str) -> str:

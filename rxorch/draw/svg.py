@@ -74,8 +74,11 @@ def _node(box: Box, node: Node) -> Iterator[str]:
         yield _label(middle, box.y + box.height / 2 + 4.5, node.title, "t", size=13, weight=600)
         return
     if node.shape == "decision":
+        asked = fitted(node.title, box.width - 44, 12.5)
+        yield f"<g><title>{_text(node.title)}</title>"
         yield _diamond(box)
-        yield _label(middle, box.y + box.height / 2 + 4, node.title, "it", size=12, weight=600)
+        yield _label(middle, box.y + box.height / 2 + 4, asked, "it", size=12, weight=600)
+        yield "</g>"
         return
     yield from _call(box, node, middle)
 

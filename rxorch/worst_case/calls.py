@@ -16,7 +16,7 @@ from rxorch.endpoint.auth import AllAuth, Auth, Bound, TokenAuth
 from rxorch.endpoint.retry_rules import THROTTLED_BASE, retry_policy
 from rxorch_operators import RateLimiter, RetryPolicy
 
-__all__ = ["BUDGET_RATIO", "CallCost", "call_cost", "queueing"]
+__all__ = ["BUDGET_RATIO", "CallCost", "call_cost", "longest_hint", "own_limiter", "queueing"]
 
 BUDGET_RATIO: Final = 0.2
 """Repeats per call that the retry budget allows where there are many calls."""
@@ -102,13 +102,27 @@ def call_cost(endpoint: APIEndpoint, config: APIOrchestrationConfig) -> CallCost
     )
 
 
-def queueing(requests: float, limit: float, window: float, burst: float) -> float:
+def own_limiter(endpoint: APIEndpoint, config: APIOrchestrationConfig) -> RateLimiter | None:
+    """A limiter like the one that a run makes for this endpoint; None if it has none of its own."""
+    if endpoint.rate_limit is None:
+        return None
+    window = endpoint.rate_limit_window or config.rate_limit_window
+    return RateLimiter(endpoint.rate_limit, window, burst=endpoint.burst_limit)
+
+
+def longest_hint(endpoint: APIEndpoint) -> float:
+    """Seconds for which an answer with Retry-After can stop the limiter of its endpoint."""
+    return (retry_policy(endpoint) or RetryPolicy()).max_hint
+
+
+def queueing(requests: float, limiter: RateLimiter) -> float:
     """Seconds for which requests can have to wait for a limiter, all those on one path together.
 
     While somebody waits, the limiter lets one leave every `window / limit` seconds, and the first `burst`
     do not wait. So no path through a run can be held up for longer than all its requests take to leave.
     """
-    return max(0.0, requests - burst) * window / limit
+    meter = limiter.line.meter
+    return max(0.0, requests - meter.burst) * meter.window / meter.limit
 
 
 def _attempt_seconds(endpoint: APIEndpoint) -> float:
@@ -148,11 +162,12 @@ def _waits(endpoint: APIEndpoint, policy: RetryPolicy | None) -> float:
 
 
 def _own_queue(endpoint: APIEndpoint, config: APIOrchestrationConfig, requests: float) -> float:
-    if endpoint.rate_limit is None:
+    limiter = own_limiter(endpoint, config)
+    if limiter is None:
         return 0.0
-    window = endpoint.rate_limit_window or config.rate_limit_window
-    meter = RateLimiter(endpoint.rate_limit, window, burst=endpoint.burst_limit).line.meter
-    return queueing(requests, meter.limit, meter.window, meter.burst)
+    # A 401 with Retry-After stops the limiter, which the repetition with new credentials waits for.
+    stopped = longest_hint(endpoint) if _renews(endpoint.auth or None) else 0.0
+    return queueing(requests, limiter) + stopped
 
 
 def _missing(endpoint: APIEndpoint) -> str:

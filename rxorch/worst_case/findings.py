@@ -10,7 +10,7 @@ from rxorch.config import APIOrchestrationConfig
 from rxorch.endpoint import APIEndpoint
 from rxorch.endpoint.retry_rules import retry_policy
 from rxorch.flow.plan import FlowPlan, walk
-from rxorch.worst_case.calls import CallCost
+from rxorch.worst_case.calls import CallCost, own_limiter, queueing
 from rxorch.worst_case.model import Finding, duration
 from rxorch_operators import RateLimiter
 
@@ -66,8 +66,8 @@ def _of_flow(
             f"total_timeout={total:g} ends a run that could take {duration(needed)}",
         )
     if config.global_rate_limit is not None and calls:
-        meter = RateLimiter(config.global_rate_limit, config.rate_limit_window).line.meter
-        yield from _pace(None, "global_rate_limit", meter.limit, meter.window, meter.burst)
+        limiter = RateLimiter(config.global_rate_limit, config.rate_limit_window)
+        yield from _pace(None, "global_rate_limit", limiter)
 
 
 def _no_timeout(endpoint: APIEndpoint, _: CallCost, config: APIOrchestrationConfig) -> Iterator[Finding]:
@@ -129,25 +129,22 @@ def _never_repeated(endpoint: APIEndpoint, cost: CallCost, _: APIOrchestrationCo
 
 
 def _paced(endpoint: APIEndpoint, _: CallCost, config: APIOrchestrationConfig) -> Iterator[Finding]:
-    limiter = endpoint.rate_limiter
-    if limiter is None and endpoint.rate_limit is not None:
-        window = endpoint.rate_limit_window or config.rate_limit_window
-        limiter = RateLimiter(endpoint.rate_limit, window, burst=endpoint.burst_limit)
+    limiter = endpoint.rate_limiter or own_limiter(endpoint, config)
     kept = endpoint.cache_ttl or (config.cache_ttl and endpoint.cache_ttl != 0)
     # An endpoint that may be skipped or answered from memory need not send a request for each input.
     if limiter is not None and endpoint.condition is None and not kept:
-        meter = limiter.line.meter
-        yield from _pace(endpoint.name, "rate_limit", meter.limit, meter.window, meter.burst)
+        yield from _pace(endpoint.name, "rate_limit", limiter)
 
 
-def _pace(name: str | None, field: str, limit: float, window: float, burst: float) -> Iterator[Finding]:
-    seconds = (_BATCH - burst) * window / limit
+def _pace(name: str | None, field: str, limiter: RateLimiter) -> Iterator[Finding]:
+    meter, seconds = limiter.line.meter, queueing(_BATCH, limiter)
     if seconds >= 1.0:
         yield Finding(
             "pace",
             "note",
             name,
-            f"{_BATCH:,} requests take at least {duration(seconds)} by {field} ({limit:g} in {window:g} s)",
+            f"{_BATCH:,} requests take at least {duration(seconds)} by {field} "
+            f"({meter.limit:g} in {meter.window:g} s)",
         )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from rxorch.draw.subject import Drawable, Subject, subject_of
 from rxorch.flow.plan import walk
-from rxorch.worst_case.calls import CallCost, call_cost, queueing
+from rxorch.worst_case.calls import CallCost, call_cost, longest_hint, queueing
 from rxorch.worst_case.findings import findings_of
 from rxorch.worst_case.model import WorstCase
 from rxorch.worst_case.paths import Weight, heaviest
-from rxorch_operators import RateLimiter, RetryPolicy
+from rxorch_operators import RateLimiter
 
 __all__ = ["worst_case"]
 
@@ -76,7 +76,7 @@ def _shared_queues(subject: Subject, costs: Mapping[str, CallCost], requests: fl
     """Seconds for which each limiter that several calls may share can hold a run up."""
     config = subject.config
     if config.global_rate_limit is not None:
-        yield _queue(RateLimiter(config.global_rate_limit, config.rate_limit_window), requests)
+        yield queueing(requests, RateLimiter(config.global_rate_limit, config.rate_limit_window))
     shared: dict[int, tuple[RateLimiter, float, float]] = {}
     for call in walk(subject.plan.root):
         limiter = call.endpoint.rate_limiter
@@ -85,12 +85,6 @@ def _shared_queues(subject: Subject, costs: Mapping[str, CallCost], requests: fl
         _, before, pauses = shared.get(id(limiter), (limiter, 0.0, 0.0))
         sent = costs[call.endpoint.name].requests
         # An answer with Retry-After makes all who share the limiter wait.
-        longest = (call.endpoint.retry or RetryPolicy()).max_hint
-        shared[id(limiter)] = (limiter, before + sent, pauses + sent * longest)
+        shared[id(limiter)] = (limiter, before + sent, pauses + sent * longest_hint(call.endpoint))
     for limiter, sent, pauses in shared.values():
-        yield _queue(limiter, sent) + pauses
-
-
-def _queue(limiter: RateLimiter, requests: float) -> float:
-    meter = limiter.line.meter
-    return queueing(requests, meter.limit, meter.window, meter.burst)
+        yield queueing(sent, limiter) + pauses

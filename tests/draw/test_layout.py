@@ -119,6 +119,32 @@ def test_the_order_within_a_layer_removes_crossings() -> None:
     assert [rows[f"{name}2"] for name in "abcd"] == [rows[name] for name in "abcd"]
 
 
+def middles(picture: Placed) -> dict[str, float]:
+    boxes = [(box, box.part) for box in picture.boxes]
+    return {node.title: box.y + box.height / 2 for box, node in boxes if isinstance(node, Node)}
+
+
+def test_a_graph_is_level_where_it_can_be() -> None:
+    steps = (
+        api("a"),
+        api("b", depends_on=["a"]),
+        api("c", depends_on=["a"]),
+        api("d", depends_on=["b", "c"]),
+    )
+    at = middles(placed(graph(*steps)))
+    assert at["a"] == pytest.approx(at["d"]) == pytest.approx((at["b"] + at["c"]) / 2)
+    chain = graph(api("a"), api("b", depends_on=["a"]), api("c", depends_on=["b"]), *apis("xyz"))
+    level = middles(placed(chain))
+    assert level["a"] == pytest.approx(level["b"], abs=1.0) == pytest.approx(level["c"], abs=1.0)
+
+
+def test_a_few_stand_in_a_column_and_many_in_rows() -> None:
+    few = middles(placed(parallel(*apis("abcd"))))
+    assert len({few[name] for name in "abcd"}) == 4
+    many = placed(LARGE["60 in parallel"])
+    assert 0.5 < many.width / many.height < 2.0
+
+
 def test_crossings_are_counted() -> None:
     assert crossings([[0, 1], [2, 3]], {0: [3], 1: [2]}) == 1
     assert crossings([[0, 1], [2, 3]], {0: [2, 3], 1: [2, 3]}) == 1

@@ -42,10 +42,14 @@ def test_no_line_is_longer_than_the_width(width: int, ascii: bool) -> None:
 
 
 def test_what_does_not_fit_goes_below() -> None:
-    flow = sequential(api("a", timeout=5.0, retry_count=3, total_timeout=9.0), api("b"))
-    assert flow_picture(flow).text(40).splitlines()[-3:] == [
+    flow = sequential(
+        api("a", timeout=5.0, retry_count=3, total_timeout=9.0, cache_ttl=0, rate_limit=5),
+        api("b"),
+    )
+    assert flow_picture(flow).text(40).splitlines()[-4:] == [
         "├─ a  GET http://shop.test/a",
         "│     timeout 5 s · total 9 s · retry 3x",
+        "│     5/60s · no cache",
         "└─ b  GET http://shop.test/b",
     ]
 
