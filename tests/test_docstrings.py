@@ -7,6 +7,7 @@ import importlib
 import io
 import pkgutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -34,7 +35,8 @@ def run(name: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("name", list(modules()))
-def test_examples_do_what_they_say(name: str) -> None:
+def test_examples_do_what_they_say(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files
     _, failures = run(name)
     assert not failures, failures
 
