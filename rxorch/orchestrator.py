@@ -15,6 +15,7 @@ from rxorch.blocking import run_blocking, run_in_thread
 from rxorch.config import APIOrchestrationConfig
 from rxorch.endpoint import APIEndpoint, CallDefaults, Caller, InSession
 from rxorch.error_threshold import ErrorThreshold
+from rxorch.errors import ApiConfigurationError
 from rxorch.events import Event, EventBus
 from rxorch.flow import (
     Flow,
@@ -111,6 +112,19 @@ class APIOrchestrator:
         }
         shared = self._caller.defaults.global_limiter
         return own if shared is None else {"": shared, **own}
+
+    def limit_rate(self, rate_limit: float, window: float, *, burst: float | None = None) -> None:
+        """Limits the requests of all endpoints together, also while they are under way.
+
+        Args:
+            rate_limit: Requests per window, above 0.
+            window: Seconds, above 0.
+            burst: Requests at once, 1 or more; by default 1 + a tenth of the rate.
+
+        Raises:
+            ApiConfigurationError: There was no such limit before, and calls have been made already.
+        """
+        self._caller.limit_rate(rate_limit, window, burst)
 
     @property
     def breakers(self) -> dict[str, Any]:
@@ -347,6 +361,20 @@ class _OrchestratorCaller(Caller):
                 retry_budget=config.retry_budget,
             ),
         )
+
+    def limit_rate(self, rate_limit: float, window: float, burst: float | None) -> None:
+        """See `APIOrchestrator.limit_rate`."""
+        limiter = self.defaults.global_limiter
+        if limiter is not None:
+            limiter.change(rate_limit, window, burst=burst)
+        elif self.runtimes:
+            raise ApiConfigurationError(
+                "limit_rate: the endpoints are in use without a common limit; set one before their calls, or "
+                "global_rate_limit in the config"
+            )
+        else:
+            limiter = RateLimiter(rate_limit, window, burst=burst, name="global")
+            self.defaults = replace(self.defaults, global_limiter=limiter)
 
     def _logged(self, transport: Transport) -> Transport:
         config = self._config

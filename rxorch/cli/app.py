@@ -8,6 +8,9 @@ import typer
 
 from rxorch import __version__
 from rxorch.cli.import_openapi import import_openapi
+from rxorch.cli.retry_failed import ledger, retry_failed
+from rxorch.cli.run import run
+from rxorch.cli.show import check, draw
 
 __all__ = ["app"]
 
@@ -15,7 +18,6 @@ app = typer.Typer(
     name="rxorch",
     help="Reactive API orchestration.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -37,6 +39,11 @@ def _options(
     """Reactive API orchestration."""
 
 
+app.command()(run)
+app.command("retry-failed")(retry_failed)
+app.command()(ledger)
+app.command()(check)
+app.command()(draw)
 app.command("import-openapi")(import_openapi)
 
 

@@ -1,0 +1,65 @@
+"""``rxorch check`` and ``rxorch draw``: a flow explained, and drawn."""
+
+from __future__ import annotations
+
+import json as standard_json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from rxorch.cli.exits import FAILED, OK, escape_signs, usage_errors
+from rxorch.cli.flows import Flow, orchestrator_of
+
+__all__ = ["check", "draw"]
+
+_SUFFIXES = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot"}
+
+
+def check(
+    flow: Flow,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where there is a warning.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+) -> None:
+    """Check a flow, and explain what one input can cost at worst: requests, seconds, amplification.
+
+    Exits with 2 if the flow cannot be used.
+    """
+    from rxorch.worst_case import worst_case
+
+    orchestrator = orchestrator_of(flow)
+    escape_signs()
+    found = worst_case(orchestrator)
+    if json:
+        typer.echo(standard_json.dumps(found.as_dict(), indent=2))
+    else:
+        names = [endpoint.name for endpoint in orchestrator.flow.endpoints()]
+        typer.echo(f"{flow}: {len(names)} endpoint{'s' if len(names) != 1 else ''}, ok")
+        typer.echo(found.text())
+    raise typer.Exit(FAILED if strict and found.warnings else OK)
+
+
+def draw(
+    flow: Flow,
+    form: Annotated[
+        Literal["text", "mermaid", "dot", "svg"] | None,
+        typer.Option("--format", "-f", help="What to draw.", show_default="text, or by the name of the file"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it to a file.", show_default=False)
+    ] = None,
+) -> None:
+    """Draw a flow: as text, Mermaid, DOT or SVG."""
+    from rxorch.draw import flow_picture
+
+    picture = flow_picture(orchestrator_of(flow))
+    escape_signs()
+    wanted = form or _SUFFIXES.get("" if output is None else output.suffix, "text")
+    text = {"text": picture.text, "mermaid": picture.mermaid, "dot": picture.dot, "svg": picture.svg}[
+        wanted
+    ]()
+    if output is None:
+        typer.echo(text)
+        return
+    with usage_errors():
+        output.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,148 @@
+"""``resolve_flow``: from ``module:attribute``, ``file.py:attribute`` or a flow file to an orchestrator."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from rxorch.config import APIOrchestrationConfig
+from rxorch.endpoint import APIEndpoint
+from rxorch.errors import ApiConfigurationError
+from rxorch.flow import Flow
+from rxorch.orchestrator import APIOrchestrator
+
+__all__ = ["resolve_flow"]
+
+_RUNNABLE: Final = (APIOrchestrator, APIOrchestrationConfig, Flow, APIEndpoint)
+
+
+def resolve_flow(reference: str) -> APIOrchestrator:
+    """The orchestrator that a reference leads to.
+
+    Args:
+        reference: `package.module:attribute`, `file.py:attribute`, `file.py` with one flow in it, or a YAML
+            file. The attribute is an `APIOrchestrator`, an `APIOrchestrationConfig`, a flow, an endpoint, or
+            a function without arguments that returns one of these.
+
+    Raises:
+        ApiConfigurationError: It leads nowhere, or what it leads to cannot be run or fails; says which.
+    """
+    place, attribute = _parts(reference)
+    module = _from_file(Path(place)) if place.endswith(".py") else _imported(place, reference)
+    found = _only(module, reference) if attribute is None else _attribute(module, attribute, reference)
+    return _orchestrator(found, reference)
+
+
+def _parts(reference: str) -> tuple[str, str | None]:
+    if not isinstance(reference, str) or not reference.strip():
+        raise ApiConfigurationError(
+            "a flow is named by 'module:attribute', 'file.py:attribute' or a YAML file"
+        )
+    place, colon, attribute = reference.rpartition(":")
+    if not colon or not all(part.isidentifier() for part in attribute.split(".")):
+        place, attribute = reference, ""
+    if not attribute and not place.endswith(".py"):
+        raise ApiConfigurationError(
+            f"{reference!r} names no flow: give 'module:attribute', 'file.py:attribute' or a YAML file"
+        )
+    return place, attribute or None
+
+
+def _from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ApiConfigurationError(f"there is no file {str(path)!r}")
+    name = f"rxorch_flow_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look there
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # as `python file.py` does
+    load = spec.loader.exec_module
+    _guarded(lambda: load(module), str(path))
+    return module
+
+
+def _imported(name: str, reference: str) -> ModuleType:
+    try:
+        return _guarded(lambda: importlib.import_module(name), name)  # type: ignore[no-any-return]
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ApiConfigurationError(f"{reference!r}: there is no module {name!r}") from None
+        raise ApiConfigurationError(
+            f"{reference!r}: it needs {error.name!r}, which is not installed"
+        ) from error
+
+
+def _guarded(function: Callable[[], Any], place: str) -> Any:
+    """Runs code of the user's; what it raises is told with its own place."""
+    try:
+        return function()
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = (
+            f"{error.filename}:{error.lineno}"
+            if isinstance(error, SyntaxError)
+            else f"{frame.filename}:{frame.lineno}"
+        )
+        message = (
+            error.message if isinstance(error, ApiConfigurationError) else f"{type(error).__name__}: {error}"
+        )
+        raise ApiConfigurationError(f"{place} cannot be loaded: {message} ({where})") from error
+
+
+def _attribute(module: ModuleType, attribute: str, reference: str) -> Any:
+    found: Any = module
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            raise ApiConfigurationError(f"{reference!r}: there is no {attribute!r}{_there(module)}")
+        found = getattr(found, name)
+    return found
+
+
+def _candidates(module: ModuleType) -> list[str]:
+    return [name for name, value in vars(module).items() if isinstance(value, _RUNNABLE)]
+
+
+def _there(module: ModuleType) -> str:
+    names = _candidates(module)
+    return f"; there are {', '.join(map(repr, names))}" if names else ""
+
+
+def _only(module: ModuleType, reference: str) -> Any:
+    names = _candidates(module)
+    for wanted in (APIOrchestrator, APIOrchestrationConfig, Flow):
+        found = [name for name in names if isinstance(getattr(module, name), wanted)]
+        if len(found) == 1:
+            return getattr(module, found[0])
+        if found:
+            raise ApiConfigurationError(
+                f"{reference!r}: which one? There are {', '.join(map(repr, found))}; "
+                f"give '{reference}:{found[0]}'"
+            )
+    if len(names) == 1:
+        return getattr(module, names[0])
+    raise ApiConfigurationError(f"{reference!r}: there is no flow in it{_there(module)}")
+
+
+def _orchestrator(found: Any, reference: str) -> APIOrchestrator:
+    if callable(found) and not isinstance(found, _RUNNABLE):
+        found = _guarded(found, reference)
+    if isinstance(found, APIOrchestrator):
+        return found
+    if isinstance(found, APIOrchestrationConfig | Flow | APIEndpoint):
+        return _guarded(lambda: APIOrchestrator(found), reference)  # type: ignore[no-any-return]
+    raise ApiConfigurationError(
+        f"{reference!r} is a {type(found).__name__}; what can be run is an orchestrator, a configuration, "
+        "a flow or an endpoint"
+    )
