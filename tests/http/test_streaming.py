@@ -344,6 +344,17 @@ async def test_closing_the_transport_ends_a_stream(make_transport: MakeTransport
                 await anext(response.pieces)
 
 
+async def test_a_transport_that_closes_between_two_pieces_ends_a_stream(transport: AnyTransport) -> None:
+    async with RawServer(interrupted) as server:
+        with pytest.raises(ApiNetworkError, match="the transport was closed"):
+            async with transport.stream(get(server.url)) as response:
+                assert await anext(response.pieces) == b"one"
+                closing = asyncio.ensure_future(transport.aclose())
+                await asyncio.sleep(0)
+                await anext(response.pieces)
+    await closing
+
+
 async def test_closing_the_transport_does_not_end_a_body_of_no_length(make_transport: MakeTransport) -> None:
     transport, begun = make_transport(), asyncio.Event()
 
