@@ -95,7 +95,7 @@ def demo(rest: list[str]) -> int:
 
 
 def test(rest: list[str]) -> int:
-    """Run every check, or with arguments only the tests that they name."""
+    """Run every check, all tests at once on all CPUs; or with arguments only the tests that they name."""
     if rest:
         return _become(["-m", "pytest", *_test_paths(rest)])
     code = lint([])

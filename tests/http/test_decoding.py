@@ -17,7 +17,7 @@ TEXT = b"hello world " * 100
 
 
 def gzipped(data: bytes) -> bytes:
-    """Compressed without the time of day, so that a case made of it has one name in all processes of a run."""
+    """Compressed without the time of day, so that a case has one name in all processes of a run."""
     return gzip.compress(data, mtime=0)
 
 
