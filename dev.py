@@ -47,6 +47,10 @@ CHECKS: dict[str, list[str]] = {
 }
 
 
+# A process for each CPU; who is done takes tests from the others. One that dies or hangs ends the run.
+IN_PARALLEL = ["-n", "auto", "--dist", "worksteal", "--max-worker-restart", "0"]
+
+
 class SetupError(Exception):
     """`.venv` could not be made; the text says why and is all that the user sees."""
 
@@ -91,13 +95,13 @@ def demo(rest: list[str]) -> int:
 
 
 def test(rest: list[str]) -> int:
-    """Run every check, or with arguments only the tests that they name."""
+    """Run every check, all tests at once on all CPUs; or with arguments only the tests that they name."""
     if rest:
         return _become(["-m", "pytest", *_test_paths(rest)])
     code = lint([])
     if code == 0:
         _say("pytest")
-        code = _become(["-m", "pytest"])
+        code = _become(["-m", "pytest", *IN_PARALLEL])
     return code
 
 

@@ -169,7 +169,9 @@ def test_test_runs_the_checks_and_ends_with_pytest(clone: Clone) -> None:
     steps = [call.split()[1] for call in clone.told("python")]
     assert steps[:3] == ["ruff", "ruff", "mypy"]
     assert "import-linter: ok, " in done.stdout
-    assert done.stdout.endswith("dev.py: pytest\npython -m pytest\n")
+    assert done.stdout.endswith(
+        "dev.py: pytest\npython -m pytest -n auto --dist worksteal --max-worker-restart 0\n"
+    )
 
 
 def test_the_first_failing_check_stops_the_rest(clone: Clone) -> None:

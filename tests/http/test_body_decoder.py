@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import tracemalloc
 import zlib
 from collections.abc import Iterable
@@ -14,9 +13,9 @@ from hypothesis import strategies as st
 
 from rxorch.errors import ApiError, ApiProtocolError, ApiResponseTooLargeError
 from rxorch.http.decoding import BodyDecoder, decode_body
-from tests.http.test_decoding import TEXT, bomb, raw_deflate
+from tests.http.test_decoding import TEXT, bomb, gzipped, raw_deflate
 
-CODINGS = {"gzip": gzip.compress, "deflate": zlib.compress, "identity": bytes}
+CODINGS = {"gzip": gzipped, "deflate": zlib.compress, "identity": bytes}
 
 
 def decoded(pieces: Iterable[bytes], coding: str, limit: int | None = None) -> bytes:
@@ -34,8 +33,8 @@ def one_by_one(body: bytes) -> list[bytes]:
     ("body", "coding"),
     [
         (TEXT, ""),
-        (gzip.compress(TEXT), " GZip "),
-        (gzip.compress(TEXT[:7]) + gzip.compress(b"") + gzip.compress(TEXT[7:]), "gzip"),
+        (gzipped(TEXT), " GZip "),
+        (gzipped(TEXT[:7]) + gzipped(b"") + gzipped(TEXT[7:]), "gzip"),
         (zlib.compress(TEXT), "deflate"),
         (raw_deflate(TEXT), "deflate"),
     ],
@@ -74,12 +73,12 @@ def test_cuts_change_nothing(content: bytes, coding: str, cuts: list[int], limit
 @pytest.mark.parametrize(
     ("body", "coding", "reason"),
     [
-        (gzip.compress(TEXT)[:-1], "gzip", "cut short"),
+        (gzipped(TEXT)[:-1], "gzip", "cut short"),
         (zlib.compress(TEXT)[:-1], "deflate", "cut short"),
         (b"x", "deflate", "cut short"),
-        (gzip.compress(TEXT) + b"junk", "gzip", "damaged"),
+        (gzipped(TEXT) + b"junk", "gzip", "damaged"),
         (zlib.compress(TEXT) + b"x", "deflate", "something follows"),
-        (gzip.compress(b"") * 20_000, "gzip", "something follows"),
+        (gzipped(b"") * 20_000, "gzip", "something follows"),
         (TEXT, "br", "'br' is not supported"),
     ],
 )
@@ -89,7 +88,7 @@ def test_broken_data_is_a_protocol_error(body: bytes, coding: str, reason: str) 
 
 
 def test_the_limit_is_exact() -> None:
-    pieces = one_by_one(gzip.compress(TEXT))
+    pieces = one_by_one(gzipped(TEXT))
     assert decoded(pieces, "gzip", limit=len(TEXT)) == TEXT
     with pytest.raises(ApiResponseTooLargeError) as caught:
         decoded(pieces, "gzip", limit=len(TEXT) - 1)

@@ -24,7 +24,7 @@ from tests.http.conftest import BOTH, AnyTransport, MakeTransport, only
 from tests.http.raw import Peer, RawServer, ok
 from tests.http.test_aioresponses import answers_of_this_aiohttp as answers_of_this_aiohttp
 from tests.http.test_decoding import bomb
-from tests.http.test_upload import turns
+from tests.http.test_upload import MANY, PIECE, turns
 
 KINDS = BOTH
 
@@ -105,7 +105,7 @@ async def test_compressed_pieces_come_before_the_end(transport: AnyTransport) ->
 
 @pytest.mark.parametrize("way", ["read", "pieces", "last piece"])
 async def test_a_connection_whose_answer_was_read_is_used_again(transport: AnyTransport, way: str) -> None:
-    async with RawServer(answering) as server:
+    async with RawServer(answering) as server, RawServer(answering) as other:
         for _ in range(3):
             async with transport.stream(get(server.url)) as response:
                 if way == "read":
@@ -117,7 +117,8 @@ async def test_a_connection_whose_answer_was_read_is_used_again(transport: AnyTr
                     read = b""
                     while len(read) < 6:
                         read += await anext(response.pieces)
-                    await turns(50)
+                    # By the end of a whole exchange the client has seen what came before it: the last chunk.
+                    await transport.send(get(other.url))
         assert server.connections == 1
         await transport.aclose()
 
@@ -344,19 +345,32 @@ async def test_closing_the_transport_ends_a_stream(make_transport: MakeTransport
                 await anext(response.pieces)
 
 
+async def test_a_transport_that_closes_between_two_pieces_ends_a_stream(transport: AnyTransport) -> None:
+    async with RawServer(interrupted) as server:
+        with pytest.raises(ApiNetworkError, match="the transport was closed"):
+            async with transport.stream(get(server.url)) as response:
+                assert await anext(response.pieces) == b"one"
+                closing = asyncio.ensure_future(transport.aclose())
+                await asyncio.sleep(0)
+                await anext(response.pieces)
+    await closing
+
+
 async def test_closing_the_transport_does_not_end_a_body_of_no_length(make_transport: MakeTransport) -> None:
-    transport, begun = make_transport(), asyncio.Event()
+    transport, read = make_transport(), asyncio.Event()
 
     async def talk(peer: Peer) -> None:
         await peer.request()
-        await peer.send(HEAD + b"\r\nhalf of it")
-        begun.set()
+        await peer.send(HEAD + b"\r\n")
+        for _ in range(MANY):
+            await peer.send(PIECE)
+        read.set()  # what went out is more than the buffers hold
         await peer.gone()
 
     async with RawServer(talk) as server:
-        sending = asyncio.ensure_future(transport.send(get(server.url)))
-        await begun.wait()
-        await turns(50)
+        request = get(server.url, max_response_bytes=2 * MANY * len(PIECE))
+        sending = asyncio.ensure_future(transport.send(request))
+        await read.wait()
         await transport.aclose()
         with pytest.raises(ApiNetworkError, match="the transport was closed"):
             await sending

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
     from .book import LawBook
 
+    class WorkerNode(Protocol):
+        """A process of pytest-xdist that has ended, as the one that started it sees it."""
+
+        config: pytest.Config
+
+
 SIZES: Final = {"short": 2_000, "long": 50_000}
 """Generated cases for each operator."""
 
 _BOOK: Final = pytest.StashKey["LawBook"]()
+_PLAYED: Final = pytest.StashKey[Counter[str]]()
+_SENT_AS: Final = "rxorch_operators_laws"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,12 +67,33 @@ def laws(request: pytest.FixtureRequest) -> LawBook:
     return book
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Counts what was checked; a worker of pytest-xdist sends it to the process that started it."""
+    book = session.config.stash.get(_BOOK, None)
+    if book is None:
+        return
+    _count(session.config, book.checked)
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_SENT_AS] = dict(book.checked)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerNode) -> None:
+    """Adds what a worker of pytest-xdist has checked; one that crashed has sent nothing."""
+    _count(node.config, getattr(node, "workeroutput", {}).get(_SENT_AS, {}))
+
+
+def _count(config: pytest.Config, checked: dict[str, int]) -> None:
+    config.stash.setdefault(_PLAYED, Counter()).update(checked)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Says how much was checked."""
-    book = config.stash.get(_BOOK, None)
-    if book is not None and book.checked:
-        played = book.checked.values()
+    """Says how much was checked, by all workers together."""
+    played = config.stash.get(_PLAYED, None)
+    if played:
+        cases = played.values()
         terminalreporter.write_line(
-            f"laws of operators: {len(played)} operators, {sum(played):,} generated cases, "
-            f"{min(played):,} or more for each"
+            f"laws of operators: {len(cases)} operators, {sum(cases):,} generated cases, "
+            f"{min(cases):,} or more for each"
         )

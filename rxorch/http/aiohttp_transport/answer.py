@@ -130,7 +130,12 @@ class WireBody:
             ClientError, HttpProcessingError: from aiohttp, when the body is broken or incomplete.
         """
         while not self._payload.at_eof():
-            piece = await self._payload.readany()
+            try:
+                piece = await self._payload.readany()
+            except RuntimeError:  # of aiohttp: the connection is closing, which its end has yet to tell
+                if self._protocol.connected:
+                    raise
+                raise ClientPayloadError("the connection ended") from None
             self._received += len(piece)
             if self._limit is not None and self._received > self._limit:
                 raise ApiResponseTooLargeError(self._limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,25 @@ def test_an_operator_of_ones_own_is_held_to_the_laws(tmp_path: Path) -> None:
     assert "wrong breaks a law:" in done.stdout
     assert "transparency: elements were lost, changed or put in another order" in done.stdout
     assert "laws of operators: 2 operators" in done.stdout
+
+
+CASES = re.compile(r"laws of operators: (.*) operators, (.*) generated cases, (.*) or more for each")
+
+
+@pytest.mark.parametrize("options", [(), ("-p", "no:xdist"), ("-n", "2", "--dist", "each")])
+def test_what_the_workers_checked_is_told_in_one_sum(tmp_path: Path, options: tuple[str, ...]) -> None:
+    done = run(tmp_path, "--laws=150", "-k", "map", *options)
+    [(operators, cases, each)] = CASES.findall(done.stdout)
+    workers = 2 if "each" in options else 1
+    assert (operators, cases, each) == ("1", str(150 * workers), str(150 * workers))
+
+
+def test_a_worker_that_dies_has_told_nothing(tmp_path: Path) -> None:
+    (tmp_path / "test_dies.py").write_text("import os\n\n\ndef test_it():\n    os._exit(3)\n")
+    done = run(tmp_path, "--laws=150", "-k", "map or it", "-n", "2", "--max-worker-restart=0")
+    assert done.returncode == 1
+    assert "crashed while running 'test_dies.py::test_it'" in done.stdout
+    assert "INTERNALERROR" not in done.stdout + done.stderr
 
 
 def test_a_size_that_is_none_is_a_usage_error(tmp_path: Path) -> None:
