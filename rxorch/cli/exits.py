@@ -12,6 +12,7 @@ from typing import Final
 import typer
 
 from rxorch.errors import ApiConfigurationError
+from rxorch.storage import StorageError
 
 __all__ = [
     "BROKEN_PIPE",
@@ -40,7 +41,7 @@ def usage_errors() -> Iterator[None]:
     """Turns what is wrong with a flow or a file into a message and the exit code for it."""
     try:
         yield
-    except ApiConfigurationError as error:
+    except (ApiConfigurationError, StorageError) as error:
         typer.echo(f"rxorch: {error.message}", err=True)
         raise typer.Exit(USAGE) from None
     except OSError as error:

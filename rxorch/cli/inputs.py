@@ -49,7 +49,12 @@ def one_input(text: str) -> Iterable[Any]:
 
 def key_of(expression: str | None) -> Callable[[Any], Hashable] | None:
     """A JMESPath expression as the key of inputs."""
-    return None if expression is None else extractor(expression, endpoint=None, label="--key")
+    if expression is None:
+        return None
+    try:
+        return extractor(expression, endpoint="", label="key")
+    except ApiConfigurationError as error:
+        raise ApiConfigurationError(f"--key: {error.message}") from None
 
 
 def counter_of(path: str, form: Form | None, *, follow: bool) -> Callable[[], int] | None:
