@@ -10,7 +10,7 @@ from rxorch import __version__
 from rxorch.cli.import_openapi import import_openapi
 from rxorch.cli.retry_failed import ledger, retry_failed
 from rxorch.cli.run import run
-from rxorch.cli.show import check, draw
+from rxorch.cli.show import check, draw, new
 
 __all__ = ["app"]
 
@@ -44,6 +44,7 @@ app.command("retry-failed")(retry_failed)
 app.command()(ledger)
 app.command()(check)
 app.command()(draw)
+app.command()(new)
 app.command("import-openapi")(import_openapi)
 
 

@@ -1,4 +1,4 @@
-"""``rxorch check`` and ``rxorch draw``: a flow explained, and drawn."""
+"""``rxorch check`` and ``rxorch draw``: a flow explained and drawn; ``rxorch new``: one to begin with."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from rxorch.cli.exits import FAILED, OK, escape_signs, usage_errors
+from rxorch.cli.exits import FAILED, OK, USAGE, escape_signs, usage_errors
 from rxorch.cli.flows import Flow, orchestrator_of
 
-__all__ = ["check", "draw"]
+__all__ = ["check", "draw", "new"]
 
 _SUFFIXES = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot"}
 
@@ -63,3 +63,20 @@ def draw(
         return
     with usage_errors():
         output.write_text(text + "\n", encoding="utf-8")
+
+
+def new(
+    path: Annotated[
+        Path, typer.Argument(help="The file to write: .yaml, or .py for the same in Python.")
+    ] = Path("flow.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write a commented flow to begin with."""
+    from rxorch.flowfile import starter
+
+    if path.exists() and not force:
+        typer.echo(f"rxorch: {str(path)!r} is there already; give another name, or --force", err=True)
+        raise typer.Exit(USAGE)
+    with usage_errors():
+        path.write_text(starter("python" if path.suffix == ".py" else "yaml"), encoding="utf-8")
+    typer.echo(f"{path} is a flow to begin with. Next: rxorch check {path}")

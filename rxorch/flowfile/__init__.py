@@ -1,6 +1,9 @@
-"""Flows in files: references to them, rates as text."""
+"""Flows in files: YAML without code, references to flows, rates as text."""
 
+from rxorch.flowfile.errors import FlowFileError, Problem
+from rxorch.flowfile.loading import load_flow
 from rxorch.flowfile.rates import parse_rate
 from rxorch.flowfile.reference import resolve_flow
+from rxorch.flowfile.starter import starter
 
-__all__ = ["parse_rate", "resolve_flow"]
+__all__ = ["FlowFileError", "Problem", "load_flow", "parse_rate", "resolve_flow", "starter"]

@@ -15,10 +15,12 @@ from rxorch.config import APIOrchestrationConfig
 from rxorch.endpoint import APIEndpoint
 from rxorch.errors import ApiConfigurationError
 from rxorch.flow import Flow
+from rxorch.flowfile.loading import load_flow
 from rxorch.orchestrator import APIOrchestrator
 
 __all__ = ["resolve_flow"]
 
+_FLOW_FILES: Final = (".yaml", ".yml", ".json")
 _RUNNABLE: Final = (APIOrchestrator, APIOrchestrationConfig, Flow, APIEndpoint)
 
 
@@ -33,6 +35,10 @@ def resolve_flow(reference: str) -> APIOrchestrator:
     Raises:
         ApiConfigurationError: It leads nowhere, or what it leads to cannot be run or fails; says which.
     """
+    if isinstance(reference, str) and reference.lower().endswith(_FLOW_FILES):
+        if not Path(reference).is_file():
+            raise ApiConfigurationError(f"there is no file {reference!r}")
+        return APIOrchestrator(load_flow(reference))
     place, attribute = _parts(reference)
     module = _from_file(Path(place)) if place.endswith(".py") else _imported(place, reference)
     found = _only(module, reference) if attribute is None else _attribute(module, attribute, reference)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rxorch.errors import ApiConfigurationError
-
-if TYPE_CHECKING:
-    import yaml
+from rxorch.yaml_reading import bounded, yaml_loader
 
 __all__ = ["MAX_BYTES", "MAX_NODES", "load_source"]
 
@@ -20,8 +17,6 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 
 MAX_NODES: Final = 5_000_000
 """Most values that a YAML file may have once its aliases are followed."""
-
-_FLOAT: Final = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?"
 
 
 def load_source(source: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -77,11 +72,12 @@ def _from_yaml(content: bytes, name: str) -> Any:
     except ModuleNotFoundError:
         raise ApiConfigurationError('reading YAML needs PyYAML: pip install "rxorch[openapi]"') from None
     try:
-        loader = _loader()(content)
+        loader = yaml_loader()(content)
         try:
             node = loader.get_single_node()
-            _bound(node, name)
-            return _texts(loader.construct_document(node)) if node is not None else None
+            if node is not None:
+                bounded(node, name, MAX_NODES)
+            return None if node is None else _texts(loader.construct_document(node))
         finally:
             loader.dispose()
     except RecursionError:
@@ -92,51 +88,6 @@ def _from_yaml(content: bytes, name: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = "" if mark is None else f" (line {mark.line + 1})"
         raise ApiConfigurationError(f"{name}: not valid YAML{line}") from None
-
-
-def _loader() -> type[Any]:
-    """A safe loader by the rules of YAML 1.2: ``on`` is a text, and so is ``2026-01-31``."""
-    import yaml
-
-    base: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-    class Loader(base):  # type: ignore[misc] # written in C where PyYAML was built with libyaml
-        yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - that is how PyYAML has it
-
-    Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), [*"~nN", ""]
-    )
-    Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), [*"tTfF"]
-    )
-    Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]*)$"), [*"-0123456789"]
-    )
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"^{_FLOAT}$"), [*"-0123456789"])
-    return Loader
-
-
-def _bound(node: yaml.Node | None, name: str) -> None:
-    """Refuse aliases by which few lines mean millions of values, and those that lead into themselves."""
-    sizes: dict[int, int] = {}
-    under_way: set[int] = set()
-
-    def size(each: Any) -> int:
-        key = id(each)
-        if key in under_way:
-            raise ApiConfigurationError(f"{name}: an alias leads into itself")
-        if key not in sizes:
-            under_way.add(key)
-            children = each.value if isinstance(each.value, list) else ()
-            total = 1 + sum(sum(map(size, c)) if isinstance(c, tuple) else size(c) for c in children)
-            under_way.discard(key)
-            if total > MAX_NODES:
-                raise ApiConfigurationError(f"{name}: more than {MAX_NODES} values")
-            sizes[key] = total
-        return sizes[key]
-
-    if node is not None:
-        size(node)
 
 
 def _texts(value: Any) -> Any:
