@@ -162,6 +162,10 @@ class APIOrchestrator:
             value = self.config.result_transformer(value)
         return value
 
+    @property
+    def _reshapes(self) -> bool:
+        return self.config.result_merger is not None or self.config.result_transformer is not None
+
     def run(self, data: Any = None) -> Any:
         """`execute`, blocking: for scripts, and for notebooks and other places where a loop runs already.
 
@@ -291,7 +295,7 @@ class APIOrchestrator:
             plan=self._plan,
             caller=self._caller,
             settings=self._settings,
-            shape=self.shape,
+            shape=self.shape if self._reshapes else None,
             max_concurrent=self.config.max_concurrent if max_concurrent is None else max_concurrent,
         )
 

@@ -12,7 +12,7 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from .core.clock import Clock, Handle
 from .core.demand import UNBOUNDED, Demand, DemandScheduler
 from .core.stage import DISPOSED, NOTHING, Link, Stage, as_stage
-from .core.timer_queue import TimerQueue
+from .core.timer_queue import SharedTimer
 from .errors import TimeoutExceededError, TimeoutKind, invalid, is_number
 
 __all__ = ["timeout"]
@@ -69,7 +69,7 @@ def timeout(
         raise invalid("kind", kind, 'give "total" or "attempt"')
     clock = None if scheduler is None else DemandScheduler.of(scheduler).clock
 
-    shared = _SharedTimer()
+    shared = SharedTimer()
 
     def operator(source: Observable[T]) -> Observable[T]:
         return _Timeout(as_stage(source), total, _finite(each), _finite(first), kind, clock, shared)
@@ -81,24 +81,6 @@ def _finite(limit: float | None) -> float | None:
     return None if limit == math.inf else limit
 
 
-class _SharedTimer:
-    """The timer queue of one operator, whose subscriptions all wait equally long for their total."""
-
-    __slots__ = ("_clock", "_queue")
-
-    def __init__(self) -> None:
-        self._clock: Clock | None = None
-        self._queue: TimerQueue
-
-    def queue(self, clock: Clock, seconds: float) -> TimerQueue:
-        """The queue of this clock; another loop, another queue."""
-        if self._clock is not clock:
-            if self._clock is None or not self._queue.serves(clock):
-                self._queue = TimerQueue(clock, seconds)
-            self._clock = clock
-        return self._queue
-
-
 class _Timeout(Stage[T]):
     def __init__(
         self,
@@ -108,7 +90,7 @@ class _Timeout(Stage[T]):
         until_first: float | None,
         kind: TimeoutKind,
         clock: Clock | None,
-        shared: _SharedTimer | None,
+        shared: SharedTimer | None,
     ) -> None:
         self.source = source
         self.shared = shared
@@ -153,7 +135,7 @@ class _Limited(Link):
         self._kind = kind
         self._total: Handle | None = None
 
-    def arm(self, total: float | None, clock: Clock, shared: _SharedTimer | None) -> None:
+    def arm(self, total: float | None, clock: Clock, shared: SharedTimer | None) -> None:
         """Starts the time."""
         if total is None or total == math.inf:
             return
@@ -239,7 +221,7 @@ class _Paced(_Limited):
         """The source has seen that the consumer asks for nothing."""
         self._closed = True
 
-    def arm(self, total: float | None, clock: Clock, shared: _SharedTimer | None) -> None:
+    def arm(self, total: float | None, clock: Clock, shared: SharedTimer | None) -> None:
         super().arm(total, clock, shared)
         if self._demand is not UNBOUNDED:
             self._demand.listen(self._on_room)

@@ -19,8 +19,10 @@ from rxorch.flow.plan import FlowPlan, compile_flow
 from rxorch.flow.result import OrchestrationResult
 from rxorch.flow.state import Done, Recorder, RunSettings, RunState
 from rxorch_operators import TimeoutExceededError, flat_map_bounded, from_iterable, last_of
+from rxorch_operators.core.clock import Clock
 from rxorch_operators.core.demand import DemandScheduler
-from rxorch_operators.core.stage import Link, Stage, as_stage
+from rxorch_operators.core.stage import Link, Stage
+from rxorch_operators.core.timer_queue import Entry
 
 __all__ = ["FlowRun", "RunEvents", "RunLink", "execute_flow", "observe_flow"]
 
@@ -86,10 +88,10 @@ class FlowRun(Stage[OrchestrationResult]):
             record,
             self.idempotency,
         )
-        source: Observable[Done] = node_of(self.plan.root, run.input, run, ())
-        if self.settings.time_limit is not None:
-            source = self.settings.time_limit(source)
-        return RunLink(sink, run).connect(as_stage(source), scheduler)
+        link = RunLink(sink, run)
+        link.connect(node_of(self.plan.root, run.input, run, ()), scheduler)
+        link.arm(scheduler.clock)
+        return link
 
 
 class RunEvents(Stage[Event]):
@@ -132,16 +134,36 @@ class _EventsLink(Link):
 
 
 class RunLink(Link):
-    """Turns the end of the flow into the result of the run."""
+    """Turns the end of the flow into the result of the run, and ends it when its time is over."""
 
-    __slots__ = ("_over", "_run", "_siblings")
+    __slots__ = ("_over", "_run", "_siblings", "_timer")
 
     def __init__(self, sink: ObserverBase[Any], run: RunState) -> None:
         super().__init__(sink)
         self._run = run
         self._over = False
+        self._timer: Entry | None = None
         self._siblings = run.caller.session().runs
         self._siblings.add(self)
+
+    def arm(self, clock: Clock) -> None:
+        """Starts the time of the run, if it has not ended yet. All runs have one timer together."""
+        limit = self._run.settings.total_timeout
+        if limit is not None and not self._over:
+            self._timer = self._run.settings.timer.queue(clock, limit).call(self._time_over)
+
+    def _time_over(self) -> None:
+        limit = self._run.settings.total_timeout
+        assert limit is not None
+        super().dispose()
+        self.on_error(_timed_out(TimeoutExceededError(limit=limit, kind="total")))
+
+    def _ended(self) -> None:
+        self._over = True
+        self._siblings.discard(self)
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
 
     def abort(self, reason: str = "the client was closed while this run was under way") -> None:
         """Ends the run, and tells who waits for it why and what is known."""
@@ -149,8 +171,7 @@ class RunLink(Link):
         self.on_error(ApiError(reason))
 
     def on_next(self, value: Done) -> None:
-        self._over = True
-        self._siblings.discard(self)
+        self._ended()
         run = self._run
         result = run.result(
             value.value if run.plan.mode == Kind.PIPELINE.value else run.last(), complete=True
@@ -162,12 +183,9 @@ class RunLink(Link):
         if self._over:
             self.sink.on_error(error)
             return
-        self._over = True
-        self._siblings.discard(self)
+        self._ended()
         run = self._run
         partial_result = run.result(run.last(), complete=False)
-        if isinstance(error, TimeoutExceededError) and not isinstance(error, ApiTimeoutError):
-            error = _timed_out(error)
         if isinstance(error, Exception):
             error = _own(error)
             with suppress(Exception):  # a class that refuses attributes
@@ -182,9 +200,8 @@ class RunLink(Link):
 
     def dispose(self) -> None:
         super().dispose()
-        self._siblings.discard(self)
         if not self._over:
-            self._over = True
+            self._ended()
             self._run.finish("cancelled")
 
 

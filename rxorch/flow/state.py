@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
-from reactivex import Observable
 
 from rxorch.endpoint import Caller, IdempotencyKeys, Trail
 from rxorch.errors import ApiDependencyError
@@ -17,12 +15,10 @@ from rxorch.events import Event, RunFinished, RunStarted, StepFinished, StepSkip
 from rxorch.flow.nodes import Kind
 from rxorch.flow.plan import CallPlan, FlowPlan, Plan, walk
 from rxorch.flow.result import OrchestrationResult, Outcome, OutcomeStatus
-from rxorch_operators import timeout
+from rxorch.flow.run_ids import new_run_id
+from rxorch_operators.core.timer_queue import SharedTimer
 
 __all__ = ["Done", "Recorder", "RunSettings", "RunState"]
-
-
-Operator: TypeAlias = Callable[[Observable[Any]], Observable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +36,8 @@ class RunSettings:
     fail_fast: bool = False
     total_timeout: float | None = 300.0
     on_outcome: Callable[[Outcome], Exception | None] | None = None
-    time_limit: Operator | None = field(init=False, default=None, repr=False, compare=False)
-    """`total_timeout` as the operator that all runs share, and with it one timer for all of them."""
-
-    def __post_init__(self) -> None:
-        """Makes the operator."""
-        if self.total_timeout is not None:
-            object.__setattr__(self, "time_limit", timeout(self.total_timeout))
+    timer: SharedTimer = field(init=False, default_factory=SharedTimer, repr=False, compare=False)
+    """For `total_timeout`: all runs wait equally long."""
 
 
 Recorder: TypeAlias = Callable[[Event], object]
@@ -87,7 +78,7 @@ class RunState:
         self.caller = caller
         self.settings = settings
         self.now = now
-        self.id = uuid.uuid4().hex
+        self.id = new_run_id()
         self.input = {} if data is None else data
         self.results: dict[str, Any] = {}
         self.outcomes: dict[str, Outcome] = {}

@@ -64,7 +64,7 @@ class Control:
         self.aborted: str | None = None
         self.error: Exception | None = None
         self.gate: Gate | None = None
-        self.under_way: dict[UnderWay, None] = {}  # in the order in which they began
+        self.under_way: dict[UnderWay, object] = {}  # in the order in which they began
 
     def drain(self) -> None:
         """Reads no more; the runs under way end as they will, and then the stream ends well."""

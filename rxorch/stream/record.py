@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from reactivex.abc import DisposableBase, ObserverBase
 
@@ -19,8 +19,10 @@ from rxorch_operators.core.stage import Link, Stage
 
 __all__ = ["RecordLink", "Recording", "RunMaker", "Shape"]
 
-Shape: TypeAlias = Callable[[OrchestrationResult], Any]
+Shape: TypeAlias = Callable[[OrchestrationResult], Any] | None
 RunMaker: TypeAlias = Callable[[Input], FlowRun]
+
+_ABSENT: Final = object()
 
 
 class Recording:
@@ -28,7 +30,7 @@ class Recording:
 
     Args:
         make: Makes the run of an input.
-        shape: Makes of its result what `execute` would return.
+        shape: Makes of its result what `execute` would return; None: nothing else.
         control: Of the subscription.
         judge: Decides after each record whether the stream goes on.
         scheduler: Time and tasks of the runs. A run gives one record, whatever the demand.
@@ -114,10 +116,12 @@ class RecordLink(Link):
         ok = value.ok
         error: BaseException | None = None if ok else next(iter(value.errors.values()), None)
         shaped: Any = value
-        try:
-            shaped = uncancelled(self._recording.shape, value)
-        except Exception as failure:
-            ok, error = False, failure
+        shape = self._recording.shape
+        if shape is not None:
+            try:
+                shaped = uncancelled(shape, value)
+            except Exception as failure:
+                ok, error = False, failure
         self._record(ok, shaped, error, value)
 
     def on_error(self, error: BaseException) -> None:
@@ -178,8 +182,7 @@ class RecordLink(Link):
     def end(self) -> None:
         """It is not under way any more."""
         control = self._recording.control
-        if self in control.under_way:
-            del control.under_way[self]
+        if control.under_way.pop(self, _ABSENT) is not _ABSENT:
             control.tally.in_flight -= 1
 
     def dispose(self) -> None:

@@ -110,3 +110,21 @@ class TimerQueue:
         while entries and entries[0].callback is None:
             entries.popleft()
         return entries[0] if entries else None
+
+
+class SharedTimer:
+    """The timer queue of those who all wait equally long, whatever clock they come with."""
+
+    __slots__ = ("_clock", "_queue")
+
+    def __init__(self) -> None:
+        self._clock: Clock | None = None
+        self._queue: TimerQueue
+
+    def queue(self, clock: Clock, seconds: float) -> TimerQueue:
+        """The queue of this clock; another loop, another queue."""
+        if self._clock is not clock:
+            if self._clock is None or not self._queue.serves(clock):
+                self._queue = TimerQueue(clock, seconds)
+            self._clock = clock
+        return self._queue
