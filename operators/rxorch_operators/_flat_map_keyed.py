@@ -75,7 +75,10 @@ class _Keying(Merging):
         slots = self._max_concurrent - self._active - len(self._queue)
         credit = min(slots, self._look_ahead - self._waiting)
         downstream = self._downstream.credit()
-        return credit + downstream if downstream < 0 else credit
+        if downstream < 0:
+            self._short = True
+            return credit + downstream
+        return credit
 
     def on_next(self, value: Any) -> None:
         if self.upstream is DISPOSED:

@@ -36,7 +36,7 @@ class Merging(Link, ListenedDemand):
 
     __slots__ = (
         "_active", "_downstream", "_draining", "_inners", "_listeners", "_max_concurrent", "_project",
-        "_queue", "_scheduler", "_source_done",
+        "_queue", "_scheduler", "_short", "_source_done",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +51,7 @@ class Merging(Link, ListenedDemand):
         self._queue: deque[Any] = deque()  # only what a source pushed without being asked
         self._source_done = False
         self._draining = False
+        self._short = False  # whether it was room downstream that was missing when the source asked last
         self._listeners = []
         self._downstream = scheduler.demand
         self._downstream.listen(self._on_downstream_room)
@@ -61,11 +62,16 @@ class Merging(Link, ListenedDemand):
             return sys.maxsize  # `share` may keep the source for others
         credit = self._max_concurrent - self._active - len(self._queue)
         downstream = self._downstream.credit()
-        return credit + downstream if downstream < 0 else credit
+        if downstream < 0:
+            self._short = True
+            return credit + downstream
+        return credit
 
     def _on_downstream_room(self) -> None:
-        if not self._source_done and self.credit() > 0:
-            self.grew()
+        if self._short:
+            self._short = False
+            if not self._source_done and self.credit() > 0:
+                self.grew()
 
     def resize(self, max_concurrent: int) -> None:
         """Sets another cap while it runs; under a lower one the inners that are alive go on to their end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from types import CoroutineType
 from typing import Any, TypeAlias, cast
 
 from reactivex import Observable
@@ -19,12 +20,14 @@ def attach_inner(link: Link, inner: Observable[Any] | Awaitable[Any], scheduler:
 
     Observables are awaitable too in RxPY, so they are looked at first.
     """
-    if getattr(inner, "is_stage", False):
+    # A coroutine is known by its type: to ask the abstract base classes costs as much as all the rest.
+    is_coroutine = type(inner) is CoroutineType
+    if not is_coroutine and getattr(inner, "is_stage", False):
         link.connect(cast("Stage[Any]", inner), scheduler)
-    elif isinstance(inner, Observable):
+    elif not is_coroutine and isinstance(inner, Observable):
         link.connect(Adapter(inner), scheduler)
-    elif isinstance(inner, Awaitable):
-        call = AsyncCall(inner, link, scheduler.tasks, scheduler.context.copy())
+    elif is_coroutine or isinstance(inner, Awaitable):
+        call = AsyncCall(cast("Awaitable[Any]", inner), link, scheduler.tasks, scheduler.context.copy())
         if link.upstream is DISPOSED:
             call.dispose()
         else:
