@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.benchmarks import streams
 from tests.benchmarks.operators.measure import Figures, Pair, measure
 from tests.benchmarks.operators.table import TABLES, lines_of
 
@@ -52,3 +53,10 @@ def test_its_sides_run(pair: Pair) -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(all_sides())
+
+
+@pytest.mark.parametrize("name", streams.SIDES)
+async def test_the_sides_of_the_streams_run(name: str) -> None:
+    assert await streams.SIDES[name](60) == 60
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
