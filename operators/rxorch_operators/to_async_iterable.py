@@ -34,7 +34,8 @@ def to_async_iterable(
 
     Emits: the elements; ends when the source completes. Errors: the source's error is raised after the
     elements before it. Disposal: `break`, an exception in the body, cancellation, `await aclose()` or losing
-    the last reference end the source. `aclose()` (or `async with`) also waits until its tasks are gone.
+    the last reference end the source. `aclose()`, `async with` and a cancelled wait for the next element also
+    wait until its tasks are gone.
 
     >>> import asyncio, reactivex
     >>> from rxorch_operators import to_async_iterable
@@ -78,6 +79,7 @@ class ObservableIterator(AsyncIterator[T], Generic[T]):
                 await inbox.arrival()
             except asyncio.CancelledError:
                 inbox.dispose()  # as in an async generator; the traceback may hold us for long
+                await settle(inbox.tasks)  # they have been told to end; another cancellation ends the wait
                 raise
         return inbox.take()  # type: ignore[no-any-return]
 
