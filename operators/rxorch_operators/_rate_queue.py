@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -50,30 +50,35 @@ class Ticket:
 
     Args:
         queues: To be passed from the last to the first.
-        cost: What the call takes from each.
+        cost: What the call takes from each: a number, or one for each queue.
         deadline: The clock's seconds after which it must not wait any more; `inf` for none.
         on_granted: Called when it departs. It has left all queues then.
         on_refused: Called with the queue at fault and the seconds that it asks for, when the deadline
             cannot be kept.
     """
 
-    __slots__ = ("_at", "cost", "deadline", "on_granted", "on_refused", "queues", "taken")
+    __slots__ = ("_at", "_costs", "deadline", "on_granted", "on_refused", "queues", "taken")
 
     def __init__(
         self,
         queues: tuple[RateQueue[Any], ...],
-        cost: int,
+        cost: int | Mapping[RateQueue[Any], int],
         deadline: float,
         on_granted: Callable[[], object],
         on_refused: Callable[[RateQueue[Any], float], object],
     ) -> None:
         self.queues = queues
-        self.cost = cost
+        self._costs = cost
         self.deadline = deadline
         self.on_granted = on_granted
         self.on_refused = on_refused
         self.taken = -math.inf
         self._at = len(queues)  # it stands in queues[_at:]
+
+    def cost_in(self, queue: RateQueue[Any]) -> int:
+        """What it takes from a queue."""
+        costs = self._costs
+        return costs[queue] if isinstance(costs, Mapping) else costs
 
     @property
     def queue(self) -> RateQueue[Any]:
@@ -84,7 +89,7 @@ class Ticket:
         """Joins the next queue outwards; may depart or be refused before this returns."""
         self._at -= 1
         queue = self.queues[self._at]
-        wait = queue.meter.peek(now, self.cost, queue.cost_waiting)
+        wait = queue.meter.peek(now, self.cost_in(queue), queue.cost_waiting)
         if now + wait > self.deadline + SLACK:
             self.refuse(queue, wait)
         else:
@@ -100,12 +105,12 @@ class Ticket:
             self.join_next(now)
             return
         for place, queue in enumerate(self.queues):
-            if queue.meter.peek(now, self.cost) > SLACK:
+            if queue.meter.peek(now, self.cost_in(queue)) > SLACK:
                 # An inner limit has closed since. Calls that need only the outer one must not wait for it.
                 self._retreat(place)
                 return
         for queue in self.queues:
-            self.taken = queue.take(now, self.cost)
+            self.taken = queue.take(now, self.cost_in(queue))
         granted = self.on_granted
         moved = self._vacate(0)
         try:
@@ -208,7 +213,7 @@ class RateQueue(ClockUser, Generic[MeterT]):
     def append(self, ticket: Ticket) -> None:
         """Adds a ticket at the tail."""
         self.waiting[ticket] = None
-        self.cost_waiting += ticket.cost
+        self.cost_waiting += ticket.cost_in(self)
         if ticket.deadline < math.inf:
             self._joined += 1  # ties are broken by it: tickets cannot be compared
             heappush(self._deadlines, (ticket.deadline, self._joined, ticket))
@@ -224,7 +229,7 @@ class RateQueue(ClockUser, Generic[MeterT]):
             return False
         was_head = next(iter(waiting)) is ticket
         del waiting[ticket]
-        self.cost_waiting -= ticket.cost
+        self.cost_waiting -= ticket.cost_in(self)
         return was_head
 
     def pump(self) -> None:
@@ -252,7 +257,7 @@ class RateQueue(ClockUser, Generic[MeterT]):
             return False
         assert self._clock is not None
         now = self._clock.now()
-        wait = self.meter.peek(now, head.cost)
+        wait = self.meter.peek(now, head.cost_in(self))
         if wait <= SLACK:
             head.advance(now)
         elif now + wait > head.deadline + SLACK:
@@ -269,11 +274,11 @@ class RateQueue(ClockUser, Generic[MeterT]):
         now = self._clock.now()
         ahead, late = 0, []
         for ticket in self.waiting:
-            wait = self.meter.peek(now, ticket.cost, ahead) if ticket.deadline < math.inf else 0.0
+            wait = self.meter.peek(now, ticket.cost_in(self), ahead) if ticket.deadline < math.inf else 0.0
             if now + wait > ticket.deadline + SLACK:
                 late.append((ticket, wait))
             else:
-                ahead += ticket.cost
+                ahead += ticket.cost_in(self)
         self._refuse(late)
 
     def _expire(self, now: float) -> None:
@@ -283,7 +288,7 @@ class RateQueue(ClockUser, Generic[MeterT]):
         while self._soonest() <= now + _GRAIN:
             entry = heappop(self._deadlines)
             ticket = entry[2]
-            wait = self.meter.peek(now, ticket.cost, self._cost_before(ticket, late))
+            wait = self.meter.peek(now, ticket.cost_in(self), self._cost_before(ticket, late))
             if now + wait > ticket.deadline + SLACK:
                 late[ticket] = wait
             else:
@@ -299,7 +304,7 @@ class RateQueue(ClockUser, Generic[MeterT]):
             if other is ticket:
                 break
             if other not in late:
-                ahead += other.cost
+                ahead += other.cost_in(self)
         return ahead
 
     def _soonest(self) -> float:

@@ -154,37 +154,40 @@ class RateLimitStage(Stage[T]):
         """The options of one subscription that has to wait; only now, since most do not."""
         return self.options
 
+    def costs_of(self, scheduler: DemandScheduler) -> tuple[int, ...]:
+        """What one subscription takes from each limit."""
+        cost = self.options.cost
+        return (cost() if callable(cost) else cost,) * len(self.options.lines)
+
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         options = self.options
         try:
-            cost = options.cost
-            if callable(cost):
-                cost = cost()
+            costs = self.costs_of(scheduler)
             clock, line = options.clock or scheduler.clock, self.innermost
             if line._clock is not clock:
                 clock = line.clock(clock)
             now = clock.now()
             if not self.alone:
-                granted = _take_all(options.lines, now, cost)
-            elif not line.waiting and line.meter.take(now, cost):  # `line.try_take`, without another call
+                granted = _take_all(options.lines, now, costs)
+            elif not line.waiting and line.meter.take(now, costs[0]):  # `line.try_take`, without another call
                 line.granted += 1
                 granted = True
             else:
                 granted = False
-            waiting = None if granted else self._line_up(sink, scheduler, cost, clock)
+            waiting = None if granted else self._line_up(sink, scheduler, costs, clock)
         except Exception as error:
             sink.on_error(error)
             return NOTHING
         return self.source.attach(sink, scheduler) if waiting is None else waiting
 
     def _line_up(
-        self, sink: ObserverBase[Any], scheduler: DemandScheduler, cost: int, clock: Clock
+        self, sink: ObserverBase[Any], scheduler: DemandScheduler, costs: tuple[int, ...], clock: Clock
     ) -> DisposableBase:
         """Joins the first queue; raises if the wait cannot end in time."""
         options = self.options_of(scheduler)
         now = clock.now()
         wait, slowest = -1.0, self.innermost
-        for line in options.lines:
+        for line, cost in zip(options.lines, costs, strict=True):
             line.clock(clock)
             needed = line.meter.peek(now, cost, line.cost_waiting)
             if needed > wait:
@@ -194,25 +197,26 @@ class RateLimitStage(Stage[T]):
             slowest.refused += 1
             raise exceeded(slowest, wait)
         waiting = _Waiting(sink, self.source, scheduler)
-        waiting.line_up(Ticket(options.lines, cost, now + patience, waiting.depart, waiting.give_up), now)
+        own = costs[0] if len(set(costs)) == 1 else dict(zip(options.lines, costs, strict=True))
+        waiting.line_up(Ticket(options.lines, own, now + patience, waiting.depart, waiting.give_up), now)
         if options.on_wait is not None:
             _tell(options.on_wait, wait)
         return waiting
 
 
-def _take_all(lines: tuple[RateQueue[Gcra], ...], now: float, cost: int) -> bool:
+def _take_all(lines: tuple[RateQueue[Gcra], ...], now: float, costs: tuple[int, ...]) -> bool:
     """Takes from all or from none; asking first and taking then would cost twice as much."""
-    taken: list[RateQueue[Gcra]] = []
+    taken: list[tuple[RateQueue[Gcra], int]] = []
     try:
-        for line in lines:
+        for line, cost in zip(lines, costs, strict=True):
             if not line.try_take(now, cost):
                 break
-            taken.append(line)
+            taken.append((line, cost))
         else:
             taken = []
             return True
     finally:  # also when the cost could never pass one of them
-        for line in taken:
+        for line, cost in taken:
             line.give_back(now, cost)
     return False
 

@@ -206,7 +206,7 @@ class RateLimiter:
         meter = line.meter
         limit = meter.limit if rate_limit is None else rate_limit
         window = meter.window if window is None else window
-        costliest = max((ticket.cost for ticket in line.waiting), default=0)
+        costliest = max((ticket.cost_in(line) for ticket in line.waiting), default=0)
         if costliest > Gcra(limit, window, burst).max_cost:
             raise invalid("rate_limit", limit, f"a call that waits costs {costliest}, which could never pass")
         meter.change(line.clock().now(), limit, window, burst)

@@ -111,6 +111,15 @@ def parser_field(value: Any, info: ValidationInfo) -> Any:
     return value
 
 
+def rate_cost(value: Any) -> Any:
+    """A whole number, or a function of the data, or of data and context."""
+    if callable(value):
+        return data_function(value, "rate_cost")
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("rate_cost is a whole number, 0 or more, or a callable of the data")
+    return value
+
+
 def idempotency_key(value: Any) -> Any:
     """``"auto"``, None, a template, or a callable."""
     if callable(value):

@@ -200,6 +200,14 @@ class _Limited(RateLimitStage[Any]):
         call: Call = scheduler.subject
         return self.options.with_waits(call.remaining, call.rate_limited)
 
+    def costs_of(self, scheduler: DemandScheduler) -> tuple[int, ...]:
+        call: Call = scheduler.subject
+        cost, limiters = call.cost, call.runtime.limiters
+        if cost == 1:
+            return (1,) * len(limiters)
+        own = call.runtime.own_limiter  # the others count requests
+        return tuple(cost if limiter is own else 1 for limiter in limiters)
+
 
 class _Renewed(RetryStage[Any]):
     def options_of(self, scheduler: DemandScheduler) -> RetryOptions:

@@ -79,7 +79,7 @@ class Call:
     """The facts of one call; the policies write them, the outcome and the events are read off it."""
 
     __slots__ = (
-        "_attempt_started", "answered", "attempts", "budget", "built", "cached", "changed", "data",
+        "_attempt_started", "answered", "attempts", "budget", "built", "cached", "changed", "cost", "data",
         "deadline", "degraded", "draft", "emitted", "error", "failure", "headers", "hop", "hops", "is_aside",
         "key", "last_event_id", "listening", "lookup", "now", "number", "piecewise", "reconnect",
         "redirected", "renewable", "renewed", "request", "rewrite", "runtime", "seen", "started", "status",
@@ -95,6 +95,7 @@ class Call:
         self.number = next(_numbers)
         self.status = "running"
         self.attempts = 0
+        self.cost = 1
         self.status_code: int | None = None
         self.headers: Mapping[str, str] = {}
         self.budget: RetryBudget | None = None

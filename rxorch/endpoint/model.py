@@ -85,6 +85,9 @@ class APIEndpoint(BaseModel, frozen=True):
         rate_limit: calls in ``rate_limit_window``.
         burst_limit: how many of them may go at once; needs ``rate_limit``.
         rate_limit_window: seconds; None for the window of the client (60 s).
+        rate_cost: units of its own limit that each attempt takes, such as the tokens of a prompt: a whole
+            number, or a callable of the data as it is before ``transform_input``. Of limits that it shares
+            with other endpoints of a client it takes 1.
         response_parser: makes a value of the response; default: by content type.
         transform_input: makes the data of this call: for templates, and for the body when there is none.
         transform_output: makes the result of the parsed and validated value.
@@ -143,6 +146,7 @@ class APIEndpoint(BaseModel, frozen=True):
     rate_limit: _Count | None = None
     burst_limit: _Count | None = None
     rate_limit_window: _Positive | None = None
+    rate_cost: Annotated[int | _OfData, PlainValidator(_checks.rate_cost)] = 1
     response_parser: Annotated[Callable[[Response], Any] | None, PlainValidator(_checks.parser_field)] = None
     transform_input: _DataFunction = None
     transform_output: _DataFunction = None
@@ -201,6 +205,8 @@ class APIEndpoint(BaseModel, frozen=True):
                     yield field, "means nothing without rate_limit"
         elif self.rate_limiter is not None:
             yield "rate_limiter", "stands in the place of rate_limit; give one of the two"
+        if self.rate_cost != 1 and self.rate_limit is None and self.rate_limiter is None:
+            yield "rate_cost", "means nothing without rate_limit or rate_limiter"
 
     def _contradictions_of_streams(self) -> Iterator[_checks.Fault]:
         if self.stream is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -80,6 +81,7 @@ class EndpointRuntime:
         self.own_limiter = self._own_limiter(endpoint, defaults)
         limiters = (defaults.global_limiter, self.own_limiter)  # outermost first
         self.limiters = tuple(limiter for limiter in limiters if limiter is not None)
+        self.rate_cost = _rate_cost(endpoint)
         # Operators that are the same for every call are made once.
         self.attempt_timeout = _time_limit(endpoint)
         self.attempt_bulkhead = None if self.bulkhead is None else bulkhead(self.bulkhead)
@@ -113,9 +115,7 @@ class EndpointRuntime:
             else identity_of(defaults.auth if endpoint.auth is None else endpoint.auth)
         )
         self._check_identity()
-        self.calls_in_flight = 0
-        self.retries = 0
-        self.sends = 0
+        self.calls_in_flight = self.retries = self.sends = 0
 
     def _own_breaker(self, endpoint: APIEndpoint, defaults: CallDefaults) -> CircuitBreaker | None:
         own = endpoint.circuit_breaker
@@ -175,6 +175,8 @@ class EndpointRuntime:
     def prepare(self, call: Call) -> None:
         """Builds the request of a call; raises what is wrong with its input."""
         call.built = call.request = request = self.build(call)
+        if self.rate_cost is not None:
+            call.cost = self._cost(call, self.rate_cost)
         defaults = self.caller.defaults
         if self.retry_policy is not None and defaults.retry_budget:
             call.budget = self._budget or self.caller.budget_of(request.url.host or "")
@@ -182,6 +184,16 @@ class EndpointRuntime:
             generator = defaults.cache_key_generator
             make = partial(cache_key, self.endpoint, request, data=call.data, generator=generator)
             call.key = uncancelled(make)
+
+    def _cost(self, call: Call, of_data: Callable[[Any, Any], Any]) -> int:
+        cost = uncancelled(of_data, call.data, call.trail.context)
+        most = math.inf if self.own_limiter is None else self.own_limiter.line.meter.max_cost
+        if isinstance(cost, bool) or not isinstance(cost, int) or not 0 <= cost <= most:
+            raise ApiValidationError(
+                f"rate_cost: a call costs a whole number from 0 to {most:g}, which is what can pass at once",
+                endpoint=self.endpoint.name,
+            )
+        return cost
 
     def build(self, call: Call) -> Request:
         """The request of a call, before hooks and credentials."""
@@ -340,6 +352,13 @@ def _handler(endpoint: APIEndpoint) -> Callable[[Any, Any], Any] | None:
     if handler is None:
         return None
     return partial(uncancelled, call_with_context(handler, label="error_handler"))
+
+
+def _rate_cost(endpoint: APIEndpoint) -> Callable[[Any, Any], Any] | None:
+    cost = endpoint.rate_cost
+    if cost == 1:
+        return None
+    return call_with_context(cost, label="rate_cost") if callable(cost) else lambda *_: cost
 
 
 def _time_limit(endpoint: APIEndpoint) -> Callable[[Observable[Any]], Observable[Any]] | None:

@@ -103,6 +103,7 @@ _READERS: Final[dict[str, Reader]] = {
     "headers": _headers,
     "params": _params,
     "body": partial(_value_or_expression, expressions.of_value),
+    "rate_cost": partial(_value_or_expression, expressions.of_value),
     "auth": auth_of,
     "retry": partial(_made_of, RetryPolicy),
     "circuit_breaker": partial(_made_of, _breaker),
