@@ -7,10 +7,10 @@ The conventions, for whoever writes a page:
 - ``expression  # -> repr`` is checked too, wherever an expression stands as a statement.
 - The host ``https://api.example.com`` is a real server while a page runs; see ``api.py`` for what it answers.
 - ``<!-- no-run: reason -->`` right above a block leaves it out. The tests bound how many there are.
-- ``<!-- file: name -->`` right above a block, of any language, makes it that file, in an empty folder that is the
-  current one while a page runs.
-- ``<!-- run -->`` right above a ```` ```console ```` block runs its ``$ rxorch ...`` commands there, with what they
-  print below them; ``...`` stands for anything.
+- ``<!-- file: name -->`` right above a block, of any language, makes it that file. While a page runs, the
+  current folder is an empty one.
+- ``<!-- run -->`` right above a ```` ```console ```` block runs its ``$ command`` lines there. What each
+  prints, errors too, stands below it; ``...`` stands for anything.
 """
 
 from __future__ import annotations
@@ -137,6 +137,7 @@ def _printed(command: str, url: str) -> str:
         done = subprocess.run(
             command.replace(HOST, url),
             shell=True,
+            check=False,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
