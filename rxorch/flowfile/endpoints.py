@@ -137,15 +137,19 @@ class EndpointReader:
         for field, place in places.items():
             self._read(field, place, given.get(field, self._defaults.get(field)), fields)
         self._note(given.get("name"), path)
-        if len(tree.problems) > before:
-            return None
+        is_whole = len(tree.problems) == before
         try:
-            return APIEndpoint(**fields)
+            made = APIEndpoint(**fields)
         except ValidationError as error:
             for fault in error.errors():
-                place = places.get(str(fault["loc"][0]), path) if fault["loc"] else path
-                tree.fail((*place, *fault["loc"][1:]), told(fault))
+                name = str(fault["loc"][0]) if fault["loc"] else ""
+                if name in places and name not in fields:
+                    continue  # it could not be read, and that was told already
+                message = told(fault)
+                message = f"{name} is missing" if message == "Field required" else message
+                tree.fail((*places.get(name, path), *fault["loc"][1:]), message)
             return None
+        return made if is_whole else None
 
     def _note(self, name: Any, path: Path) -> None:
         if not isinstance(name, str):

@@ -81,6 +81,26 @@ async def _catalogue(request: web.Request) -> web.Response:
     return web.json_response({"version": 1}, headers={"Cache-Control": "max-age=600"})
 
 
+def _inbox() -> Callable[[Any], Any]:
+    """Open orders, more of them at every second look; the third state is the last."""
+    looks = iter(range(1000))
+    states = ([1, 2], [1, 2, 3], [3, 7])
+
+    def answer(request: web.Request) -> Any:
+        state = min(next(looks) // 2, 2)
+        orders = [{"id": number, "sku": f"tea-{number}"} for number in states[state]]
+        return {"version": state, "closed": state == 2, "orders": orders}
+
+    return answer
+
+
+async def _complete(request: web.Request) -> Any:
+    """As a language model would: says how many tokens question and answer had."""
+    asked = await request.json()
+    words = asked["prompt"].split()
+    return {"text": " ".join(reversed(words)), "usage": {"total_tokens": 2 * len(words)}}
+
+
 def _items(request: web.Request) -> web.Response:
     """Seven items on pages of three: by number, by cursor, and with a link to the next page."""
     start = int(request.query.get("cursor", 3 * (int(request.query.get("page", 1)) - 1)))
@@ -127,5 +147,7 @@ def routes() -> Mapping[str, Any]:
         "PUT /upload": _upload,
         "GET /catalogue": _catalogue,
         "GET /items": _items,
+        "GET /inbox": _inbox(),
+        "POST /completions": _complete,
         "POST /graphql": _graphql,
     }

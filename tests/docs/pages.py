@@ -7,6 +7,10 @@ The conventions, for whoever writes a page:
 - ``expression  # -> repr`` is checked too, wherever an expression stands as a statement.
 - The host ``https://api.example.com`` is a real server while a page runs; see ``api.py`` for what it answers.
 - ``<!-- no-run: reason -->`` right above a block leaves it out. The tests bound how many there are.
+- ``<!-- file: name -->`` right above a block, of any language, makes it that file. While a page runs, the
+  current folder is an empty one.
+- ``<!-- run -->`` right above a ```` ```console ```` block runs its ``$ command`` lines there. What each
+  prints, errors too, stands below it; ``...`` stands for anything.
 """
 
 from __future__ import annotations
@@ -17,19 +21,25 @@ import contextlib
 import doctest
 import inspect
 import io
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.docs.api import HOST
 
-__all__ = ["Block", "Page", "blocks_of", "run_page"]
+__all__ = ["Block", "Page", "blocks_of", "run_commands", "run_page", "steps_of"]
+
+ROOT = Path(__file__).parents[2]
 
 _FENCE = re.compile(
-    r"(?P<skip><!--\s*no-run:(?P<reason>[^>]*?)-->\s*\n+)?"
-    r"(?<=\n)(?P<indent>[ ]*)```python[ ]*\n(?P<code>.*?)\n(?P=indent)```[ ]*(?=\n)"
+    r"(?:<!--\s*(?P<mark>no-run|file|run)(?::\s*(?P<said>[^>]*?))?\s*-->\s*\n+)?"
+    r"(?<=\n)(?P<indent>[ ]*)```(?P<language>\w+)[ ]*\n(?P<code>.*?)\n(?P=indent)```[ ]*(?=\n)"
     r"(?:\n+(?P=indent)```text[ ]*\n(?P<output>.*?)\n?(?P=indent)```[ ]*(?=\n))?",
     re.DOTALL,
 )
@@ -40,13 +50,16 @@ _LOOSELY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 @dataclass(frozen=True)
 class Block:
-    """One python block of a page."""
+    """One block of a page."""
 
     line: int
     code: str
     output: str | None
     reason: str | None
     """Why it is not run; None if it is."""
+    language: str = "python"
+    file: str | None = None
+    """What it is called; None if it is no file."""
 
 
 @dataclass
@@ -60,28 +73,79 @@ class Page:
 
 def blocks_of(text: str) -> Iterator[Block]:
     """The python blocks of a Markdown text."""
+    return (block for block in steps_of(text) if block.language == "python")
+
+
+def steps_of(text: str) -> Iterator[Block]:
+    """The python blocks of a Markdown text, its files, and the commands that are to be run."""
     text = f"\n{text}\n"
     for found in _FENCE.finditer(text):
+        mark, said, language = found["mark"], found["said"], found["language"]
+        if language != "python" and mark is None:
+            continue
         indent = found["indent"]
-        code = re.sub(rf"(?m)^{indent}", "", found["code"])
         yield Block(
             line=text.count("\n", 0, found.start("code")),
-            code=code,
+            code=re.sub(rf"(?m)^{indent}", "", found["code"]),
             output=None if found["output"] is None else re.sub(rf"(?m)^{indent}", "", found["output"]),
-            reason=None if found["skip"] is None else found["reason"].strip(),
+            reason=said or "" if mark == "no-run" else None,
+            language=language,
+            file=said if mark == "file" else None,
         )
 
 
 async def run_page(path: Path, url: str) -> Page:
     """Runs the blocks of a page, with ``url`` in the place of the host that readers see."""
     page, namespace = Page(), {"__name__": "page"}
-    for block in blocks_of(path.read_text(encoding="utf-8")):
+    for block in steps_of(path.read_text(encoding="utf-8")):
         if block.reason is not None:
             continue
-        await run_block(block, path, url, namespace, page)
+        if block.file is not None:
+            Path(block.file).write_text(block.code.replace(HOST, url) + "\n")
+        elif block.language == "console":
+            run_commands(block, path, url, page)
+        else:
+            await run_block(block, path, url, namespace, page)
         if page.failures:
             break  # what comes below stands on it
     return page
+
+
+def run_commands(block: Block, path: Path, url: str, page: Page) -> None:
+    """Runs the commands of a console block, and compares what each prints with what stands below it."""
+    for part in re.split(r"(?m)^\$ ", block.code)[1:]:
+        command, _, wanted = part.partition("\n")
+        while command.endswith("\\"):
+            more, _, wanted = wanted.partition("\n")
+            command = f"{command[:-1]} {more.removeprefix('>').strip()}"
+        page.checked += 1
+        _compare(f"{path.name}:{block.line}: {command}", wanted, _printed(command, url), page)
+
+
+def _printed(command: str, url: str) -> str:
+    """What a command prints, errors too."""
+    with TemporaryDirectory() as folder:
+        script = Path(folder) / "rxorch"
+        script.write_text(f"#!{sys.executable}\nfrom rxorch.cli import main\n\nmain()\n")
+        script.chmod(0o700)
+        environment = {
+            "PATH": f"{folder}:{os.environ['PATH']}",
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'operators'}",
+            "COLUMNS": "100",
+            "LC_ALL": "C.UTF-8",
+        }
+        done = subprocess.run(
+            command.replace(HOST, url),
+            shell=True,
+            check=False,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
+    return done.stdout.replace(url, HOST)
 
 
 async def run_block(block: Block, path: Path, url: str, namespace: dict[str, Any], page: Page) -> None:

@@ -266,7 +266,7 @@ def problems(text: str, **variables: str) -> list[str]:
         ("mode: 1\nmode: 2\n", "2:1: mode: this key stands here twice"),
         ("endpoints: 7\n", "1:12: endpoints: give a list of endpoints and groups"),
         ("endpoints:\n  - 7\n", "2:5: endpoints[0]: give an endpoint"),
-        ("endpoints:\n  - {name: a}\n", "2:5: endpoints[0]: Field required"),
+        ("endpoints:\n  - {name: a}\n", "2:5: endpoints[0]: url is missing"),
         ("max_concurrent: 0\n", "1:17: max_concurrent: greater than or equal to 1"),
         ("mode: fast\n", "1:7: mode: 'sequential'"),
         ("max_concurent: 3\n", "1:16: max_concurent: unknown field; did you mean 'max_concurrent'?"),
@@ -315,6 +315,21 @@ def test_all_of_it_is_told_at_once_in_the_order_of_the_file() -> None:
         ["2:17", "max_concurrent"],
         ["4:48", "endpoints[0].timeout"],
         ["5:12", "endpoints[1].name"],
+    ]
+
+
+def test_what_cannot_be_read_hides_nothing_else_of_its_endpoint() -> None:
+    text = "endpoints:\n  - {condition: '[', timeout: -1, rate: x, name: a, url: 'http://x.test/{a b}'}\n"
+    assert [problem.split(": ")[1] for problem in problems(text)] == [
+        "endpoints[0].condition",
+        "endpoints[0].timeout",
+        "endpoints[0].rate",
+        "endpoints[0].url",
+    ]
+    assert problems("endpoints:\n  - {condition: '['}\n") == [
+        "2:5: endpoints[0]: name is missing",
+        "2:5: endpoints[0]: url is missing",
+        "2:17: endpoints[0].condition: '[' is neither a dotted path nor a valid JMESPath expression",
     ]
 
 
