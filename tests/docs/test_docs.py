@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 import rxorch
 from tests.docs.pages import Block, Page, blocks_of, run_block, run_page
+from tests.support.services import REDIS, needs
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -33,9 +36,24 @@ def ids(path: Path) -> str:
 
 @pytest.mark.parametrize("path", PAGES, ids=ids)
 async def test_the_examples_run_and_show_what_they_say(path: Path, example_api: str) -> None:
-    page = await run_page(path, example_api)
+    async with servers_of(path):
+        page = await run_page(path, example_api)
 
     assert not page.failures, "\n\n".join(page.failures)
+
+
+@asynccontextmanager
+async def servers_of(path: Path) -> AsyncIterator[None]:
+    """What a page needs beside HTTP: that of brokers Redis, which keeps nothing of it."""
+    if path.name != "brokers.md":
+        yield
+        return
+    async with Redis.from_url(needs(REDIS)) as redis:
+        await redis.delete("docs:orders")
+        try:
+            yield
+        finally:
+            await redis.delete("docs:orders")
 
 
 def test_few_examples_are_left_out_and_each_has_a_reason() -> None:
