@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import pickle
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,87 @@ endpoints:
         load_flow(text=text)
 
 
+def test_what_is_merged_gives_way_wherever_it_stands() -> None:
+    config = load_flow(
+        text="""
+x-login: &login {auth: {bearer: not used}, headers: {X-A: a}, timeout: 4}
+x-fast: &fast {<<: *login, timeout: 2, rate: 5/s}
+endpoints:
+  - {<<: *login, name: a, url: "http://x.test/", auth: {bearer: "${T}"}}
+  - name: b
+    url: http://x.test/
+    auth: {bearer: "${T}"}
+    timeout: 3
+    <<: [*fast, {timeout: 9, retry_count: 7}]
+""",
+        variables={"T": "t"},
+    )
+    a, b = config.endpoints
+    assert (a.timeout, b.timeout, b.rate_limit, b.retry_count) == (4.0, 3.0, 5, 7)  # type: ignore[union-attr]
+    assert a.headers == b.headers == {"X-A": "a"}  # type: ignore[union-attr]
+
+
+def test_many_merges_take_no_long_time() -> None:
+    text = "x-base: &base {timeout: 3, headers: {a: b}}\nendpoints:\n" + "".join(
+        f'  - {{<<: *base, name: n{number}, url: "http://x.test/"}}\n' for number in range(1000)
+    )
+    assert len(load_flow(text=text).endpoints) == 1000
+
+
+def test_a_field_replaces_what_the_defaults_say_in_its_place() -> None:
+    config = load_flow(
+        text="""
+defaults: {rate: 5/2s, retry: {max_attempts: 5}, auth: {bearer: "${T}"}}
+endpoints:
+  - {name: a, url: "http://x.test/", rate_limit: 3, retry_count: 0}
+  - {name: b, url: "http://x.test/", rate_limiter: {rate: 1/s}}
+  - {name: c, url: "http://x.test/", rate: 7/s, auth: false}
+""",
+        variables={"T": "t"},
+    )
+    a, b, c = config.endpoints
+    assert (a.rate_limit, a.rate_limit_window, a.max_attempts) == (3, None, 1)  # type: ignore[union-attr]
+    assert (b.rate_limit, b.max_attempts, c.rate_limit) == (None, 5, 7)  # type: ignore[union-attr]
+    assert a.auth is b.auth and c.auth is False  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "secret", ["1e5", "0", "1.10", "true", "null", "12345678901234567890123", "0x1f", "~"]
+)
+@pytest.mark.parametrize("field", ["bearer: ${T}", "basic: {user: ada, password: '${T}'}"])
+async def test_a_secret_is_as_it_is_written(server: Loopback, secret: str, field: str) -> None:
+    text = f"""
+base_url: ${{URL}}
+endpoints:
+  - name: a
+    url: /a/1
+    auth:
+      {field}
+    headers:
+      X-Key: ${{T}}
+    params:
+      token: ${{T}}
+"""
+    answer = (await run(server, text, T=secret))["a"]
+    basic = base64.b64encode(f"ada:{secret}".encode()).decode()
+    assert answer["auth"] in (f"Bearer {secret}", f"Basic {basic}")
+    assert (answer["key"], answer["query"]) == (secret, {"token": secret})
+
+
+async def test_headers_are_texts_and_may_hold_what_an_earlier_call_gave(server: Loopback) -> None:
+    text = """
+mode: hybrid
+base_url: ${URL}
+endpoints:
+  - {name: login, url: "/login/1?version=1.10", response_key: query.version}
+  - name: next
+    url: /next/1
+    depends_on: [login]
+    headers: {Authorization: "Bearer {login}", X-Number: 1.10}
+"""
+    assert (await run(server, text))["next"]["auth"] == "Bearer 1.10"
+
+
 @pytest.mark.parametrize("kind", ["yaml", "python"])
 def test_the_starter_is_a_flow(tmp_path: Path, kind: Any) -> None:
     path = tmp_path / ("flow.yaml" if kind == "yaml" else "flow.py")
@@ -280,8 +362,8 @@ def problems(text: str, **variables: str) -> list[str]:
         (one(", model: User"), "2:46: endpoints[0].model: it is a Python type"),
         (one(", condition: 'a[['"), "2:50: endpoints[0].condition: 'a[[' is neither"),
         (one(", condition: 7"), "2:50: endpoints[0].condition: give a JMESPath"),
-        (one(", retry: {max_attempts: 0}"), "2:39: endpoints[0].retry: max_attempts: give a whole"),
-        (one(", retry: {attempts: 1}"), "2:39: endpoints[0].retry: unknown field 'attempts'"),
+        (one(", retry: {max_attempts: 0}"), "2:61: endpoints[0].retry.max_attempts: give a whole"),
+        (one(", retry: {attempts: 1}"), "2:57: endpoints[0].retry.attempts: unknown field; did you mean 'max_attempts'?"),  # noqa: E501
         (one(", circuit_breaker: 5"), "2:56: endpoints[0].circuit_breaker: give a mapping"),
         (one(", url2: '${NO}'"), "2:45: endpoints[0].url2: the variable NO is not set; set it"),
         (one(", name2: '${NO:?because}'"), "the variable NO is not set: because"),
@@ -296,12 +378,34 @@ def problems(text: str, **variables: str) -> list[str]:
         (one("") + f"  {ENDPOINT}}}\n", "3:12: endpoints[1].name: two endpoints are called 'a'"),
         ("endpoints:\n  - {name: a, url: 'http://x.test/{b.c}'}\n", "2:20: endpoints[0].url: endpoint 'a', url: nothing"),  # noqa: E501
         ("endpoints:\n  - {parallel: [], timeout: 3}\n", "endpoints[0].timeout: an endpoint has no groups"),
-        ("endpoints:\n  - {parallel: [], max_concurrent: 0}\n", "endpoints[0]: max_concurrent must be"),
+        ("endpoints:\n  - {parallel: [], max_concurrent: 0}\n", "2:36: endpoints[0].max_concurrent: max_concurrent must be"),  # noqa: E501
         ("endpoints:\n  - {conditional: {if: x}}\n", "endpoints[0].conditional: give a mapping with if, then"),  # noqa: E501
         ("endpoints:\n  - {conditional: {if: '[', then: 7}}\n", "endpoints[0].conditional.if: '[' is neither"),  # noqa: E501
         ("result_merger: '['\n", "1:16: result_merger: '[' is neither"),
         ("x: !!python/object:os.system 1\n", "the tag 'tag:yaml.org,2002:python/object:os.system' means nothing"),  # noqa: E501
         ("? [1]\n: 2\n", "1:3: ?: a key is a text"),
+        ("x: !!python/object:os.system [1]\n", "1:4: x: the tag 'tag:yaml.org,2002:python/object:os.system' means nothing"),  # noqa: E501
+        ("max_concurrent: !!int many\n", "1:17: max_concurrent: it has the tag of a int"),
+        ("fail_fast: !!bool perhaps\n", "1:12: fail_fast: it has the tag of a bool"),
+        ("a: 1\nb: 'x\0'\n", "2:6: it is no YAML: it has control characters"),
+        ("a: 1\n---\nb: 2\n", "2:1: it is no YAML: expected a single document in the stream, but found another"),  # noqa: E501
+        ("rate: " + "9" * 400 + "/s\n", "1:7: rate: a rate is more than nothing"),
+        ("rate: 5/s\nglobal_rate_limit: 3\n", "1:7: rate: stands in the place of global_rate_limit"),
+        (one(", headers: {X-A: '${TOKEN'}"), "2:54: endpoints[0].headers.X-A: ${...} names a variable"),
+        (one(", headers: {X-A: '${TOKEN:-{id}}'}"), "2:54: endpoints[0].headers.X-A: ${...} names a variable"),  # noqa: E501
+        (one(", auth: {bearer: p$$word}"), "2:54: endpoints[0].auth.bearer: a secret does not stand"),
+        (one(", auth: {bearer: 12345}"), "2:54: endpoints[0].auth.bearer: a secret does not stand"),
+        (one(", <<: [{timeout: 1}, 7]"), "endpoints[0].<<: what is merged is a mapping"),
+        (one(", rate: 5/s, rate_limit: 3"), "2:45: endpoints[0].rate: stands in the place of rate_limit"),
+        (one(", rate_limiter: {rate: x}"), "2:60: endpoints[0].rate_limiter.rate: a rate is a number"),
+        (one(", rate_limiter: {rate: 1/s, window: 3}"), "2:73: endpoints[0].rate_limiter.window: stands in rate"),  # noqa: E501
+        (one(", rate_limiter: {}"), "2:39: endpoints[0].rate_limiter: rate_limit is missing"),
+        (one(", circuit_breaker: {kind: x}"), "2:63: endpoints[0].circuit_breaker.kind: give one of"),
+        (one(", follow_redirects: {hops: 3}"), "2:64: endpoints[0].follow_redirects.hops: unknown field"),
+        (one(", condition: lenght(a)"), "2:50: endpoints[0].condition: JMESPath has no function lenght(); did you mean length()?"),  # noqa: E501
+        ("endpoints:\n  - {name: a, url: /a}\n", "2:20: endpoints[0].url: it begins with a slash, and no base_url"),  # noqa: E501
+        ("endpoints:\n  - {name: a, url: 'http://x.test/?api_key=abc'}\n", "2:20: endpoints[0].url: a secret does not"),  # noqa: E501
+        ("mode: hybrid\nendpoints:\n  - {name: a, url: 'http://x.test/', depends_on: [b]}\n  - {name: b, url: 'http://x.test/', depends_on: [a]}\n", "3:38: endpoints[0].depends_on: depends_on is circular"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_the_place_of_what_is_wrong(text: str, expected: str) -> None:
@@ -331,6 +435,16 @@ def test_what_cannot_be_read_hides_nothing_else_of_its_endpoint() -> None:
         "2:5: endpoints[0]: url is missing",
         "2:17: endpoints[0].condition: '[' is neither a dotted path nor a valid JMESPath expression",
     ]
+
+
+def test_what_comes_of_a_fault_is_not_told_again() -> None:
+    text = "defaults: {timeot: 3}\nendpoints:\n  - {name: a, url: '${NO}/a'}\n  - {name: b, url: '${NO}/b'}\n"
+    assert [problem.split(": ")[1] for problem in problems(text)] == [
+        "defaults.timeot",
+        "endpoints[0].url",
+        "endpoints[1].url",
+    ]
+    assert len(problems_of("\n".join(f"k{n}: 1" for n in range(5000)))) == 100
 
 
 def test_its_error_names_the_file_and_survives_pickling(tmp_path: Path) -> None:
