@@ -42,7 +42,10 @@ def _expression(make: Callable[[Any, str], Any], tree: Tree, path: Path, given: 
 
 def _value_or_expression(make: Callable[[Any, str], Any], tree: Tree, path: Path, given: Any) -> Any:
     if isinstance(given, Mapping) and list(given) == [JMESPATH]:
-        return make(given[JMESPATH], str(path[-1]))
+        try:
+            return make(given[JMESPATH], str(path[-1]))
+        except ApiConfigurationError as error:
+            raise ApiConfigurationError(f"{JMESPATH}: {error.message}") from None
     return given
 
 

@@ -24,6 +24,9 @@ MAX_PROBLEMS: Final = 100
 MAX_NUMBER: Final = 1_000
 
 
+_QUOTED: Final = 20
+"""Characters by which a message is known to quote a text that variables stand in."""
+
 _TAG: Final = "tag:yaml.org,2002:"
 _KINDS: Final[Mapping[str, Callable[[str], Any]]] = {
     "null": lambda text: None,
@@ -70,6 +73,7 @@ class Tree:
         self._told: set[tuple[int, int, str, str]] = set()
         self.literals: set[Path] = set()
         self.texts: dict[Path, str] = {}
+        self._filled: dict[Path, str] = {}
         self._environment = environment
         self._marks: dict[Path, tuple[int, int]] = {(): (1, 1)}
         if len(text) > MAX_BYTES or len(text.encode("utf-8", "replace")) > MAX_BYTES:
@@ -82,6 +86,9 @@ class Tree:
         place = path
         while place not in self._marks:
             place = place[:-1]
+        text = self._filled.get(path)
+        if text and repr(text)[:_QUOTED] in message:
+            message = "it does not fit, with its variables filled in"
         self._note(*self._marks[place], place_of(path), message)
 
     def _note(self, line: int, column: int, place: str, message: str) -> None:
@@ -207,6 +214,8 @@ class Tree:
             return ""
         if kind == "literal":
             self.literals.add(path)
+        else:
+            self._filled[path] = found
         if kind == "reference" and _is_plain(node):
             tag = self._resolver.resolve(_scalar_node(), found, (True, False))
             return self._typed(tag, found, path)
