@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -44,12 +46,15 @@ class Expression:
         if len(text) > MAX_EXPRESSION:
             raise ApiConfigurationError(f"a JMESPath expression has at most {MAX_EXPRESSION} characters")
         try:
-            compiled = parse(text)
+            with warnings.catch_warnings():  # of texts in backticks without quotes, which work all the same
+                warnings.simplefilter("ignore", PendingDeprecationWarning)
+                compiled = parse(text)
         except (JMESPathError, RecursionError, ValueError):
             message = f"{text[:60]!r} is neither a dotted path nor a valid JMESPath expression"
             raise ApiConfigurationError(message) from None
         if _depth(compiled.parsed) > MAX_DEPTH:
             raise ApiConfigurationError(f"a JMESPath expression is nested at most {MAX_DEPTH} deep")
+        _check_functions(compiled.parsed)
         self.text = text
         self._search = compiled.search
 
@@ -79,6 +84,15 @@ class Expression:
         return f"Expression({self.text!r})"
 
 
+def _nodes(node: Any) -> Iterator[Any]:
+    """All nodes of an expression."""
+    rest = [node]
+    while rest:
+        each = rest.pop()
+        yield each
+        rest += [child for child in each.get("children", ()) if isinstance(child, dict)]
+
+
 def _depth(node: Any) -> int:
     deepest, rest = 0, [(node, 1)]
     while rest:
@@ -86,6 +100,26 @@ def _depth(node: Any) -> int:
         deepest = max(deepest, depth)
         rest += [(child, depth + 1) for child in each.get("children", ()) if isinstance(child, dict)]
     return deepest
+
+
+def _check_functions(parsed: Any) -> None:
+    """Refuses functions that there are not, and calls with too few or too many arguments."""
+    from jmespath.functions import Functions
+
+    for node in _nodes(parsed):
+        if node["type"] != "function_expression":
+            continue
+        name, given = node["value"], len(node["children"])
+        known = Functions.FUNCTION_TABLE.get(name)
+        if known is None:
+            meant = next(iter(get_close_matches(name, Functions.FUNCTION_TABLE, n=1)), None)
+            hint = "" if meant is None else f"; did you mean {meant}()?"
+            raise ApiConfigurationError(f"JMESPath has no function {name}(){hint}")
+        wanted = known["signature"]
+        is_open = bool(wanted) and bool(wanted[-1].get("variadic"))
+        if given < len(wanted) or (given > len(wanted) and not is_open):
+            least = "at least " if is_open else ""
+            raise ApiConfigurationError(f"{name}() takes {least}{len(wanted)} arguments, not {given}")
 
 
 @lru_cache(maxsize=512)

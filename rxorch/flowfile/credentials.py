@@ -56,7 +56,7 @@ def _bearer(tree: Tree, path: Path, given: Any) -> Any:
     from rxorch.endpoint.auth import BearerAuth
 
     refuse_literal(tree, path)
-    return BearerAuth(_text(given))
+    return BearerAuth(_text(tree, path, given))
 
 
 def _basic(tree: Tree, path: Path, given: Any) -> Any:
@@ -95,13 +95,17 @@ def _fields(
             )
         if name in _SECRETS:
             refuse_literal(tree, (*path, name))
-    return {name: _text(value) if name in _SECRETS else value for name, value in given.items()}
+    return {
+        name: _text(tree, (*path, name), value) if name in _SECRETS else value
+        for name, value in given.items()
+    }
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool | Mapping | list) or value is None:
+def _text(tree: Tree, path: Path, value: Any) -> str:
+    text = tree.texts.get(path, value)  # a password that looks like a number stays as it is written
+    if not isinstance(text, str):
         raise ApiConfigurationError("a secret is a text")
-    return str(value)
+    return text
 
 
 def _unknown(error: TypeError) -> str:

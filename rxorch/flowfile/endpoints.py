@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from functools import partial
+from inspect import signature
 from typing import Any, Final, TypeAlias
 
 from pydantic import ValidationError
 
 from rxorch.endpoint import APIEndpoint
+from rxorch.endpoint.redirects import RedirectPolicy
 from rxorch.errors import ApiConfigurationError
 from rxorch.flowfile import expressions
 from rxorch.flowfile.credentials import auth_of, refuse_literal
@@ -26,6 +28,8 @@ JMESPATH: Final = "jmespath"
 
 Reader: TypeAlias = Callable[[Tree, Path, Any], Any]
 
+_NOT_DATA: Final = frozenset({"clock"})
+
 _CODE: Final = {
     "response_parser": "it is code; leave it out, or write the flow in Python",
     "model": "it is a Python type; leave it out, or write the flow in Python",
@@ -38,7 +42,10 @@ def _expression(make: Callable[[Any, str], Any], tree: Tree, path: Path, given: 
 
 def _value_or_expression(make: Callable[[Any, str], Any], tree: Tree, path: Path, given: Any) -> Any:
     if isinstance(given, Mapping) and list(given) == [JMESPATH]:
-        return make(given[JMESPATH], str(path[-1]))
+        try:
+            return make(given[JMESPATH], str(path[-1]))
+        except ApiConfigurationError as error:
+            raise ApiConfigurationError(f"{JMESPATH}: {error.message}") from None
     return given
 
 
@@ -48,15 +55,46 @@ def _handler(tree: Tree, path: Path, given: Any) -> Any:
 
 
 def _headers(tree: Tree, path: Path, given: Any) -> Any:
-    for name in given if isinstance(given, Mapping) else ():
-        if is_secret_name(name):
-            refuse_literal(tree, (*path, name))
-    return given
+    if not isinstance(given, Mapping):
+        return given
+    _refuse_secrets(tree, path, given)
+    return {name: _as_written(tree, (*path, name), value) for name, value in given.items()}
 
 
 def _params(tree: Tree, path: Path, given: Any) -> Any:
     made = _value_or_expression(expressions.of_value, tree, path, given)
-    return _headers(tree, path, made)
+    if not isinstance(made, Mapping):
+        return made
+    _refuse_secrets(tree, path, made)
+    return {
+        name: _as_written(tree, (*path, name), value) if is_secret_name(name) else value
+        for name, value in made.items()
+    }
+
+
+def _as_written(tree: Tree, path: Path, value: Any) -> Any:
+    """`1.10` and not 1.1; but null stays what it is where it stands in the file."""
+    return value if value is None and path in tree.literals else tree.texts.get(path, value)
+
+
+def _url(tree: Tree, path: Path, given: Any) -> Any:
+    if path in tree.literals and isinstance(given, str):
+        for part in given.partition("?")[2].split("&"):
+            name, _, value = part.partition("=")
+            if value and "{" not in value and is_secret_name(name):
+                refuse_literal(tree, path)
+    return given
+
+
+def _refuse_secrets(tree: Tree, path: Path, given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        is_filled = value is None or (isinstance(value, str) and "{" in value)
+        if is_secret_name(name) and not is_filled:
+            refuse_literal(tree, (*path, name))
+
+
+def _redirects(tree: Tree, path: Path, given: Any) -> Any:
+    return _made_of(RedirectPolicy, tree, path, given) if isinstance(given, Mapping) else given
 
 
 def _made_of(make: Callable[..., Any], tree: Tree, path: Path, given: Any) -> Any:
@@ -64,10 +102,13 @@ def _made_of(make: Callable[..., Any], tree: Tree, path: Path, given: Any) -> An
         return given
     if not isinstance(given, Mapping):
         raise ApiConfigurationError("give a mapping")
+    _check_names(make, given)
     try:
         return make(**given)
-    except TypeError as error:
-        raise ApiConfigurationError(_argument(error)) from None
+    except ApiConfigurationError:
+        raise
+    except TypeError:
+        raise ApiConfigurationError("a value is of the wrong kind") from None
     except ValueError as error:
         raise ApiConfigurationError(_without_value(str(error))) from None
 
@@ -78,20 +119,34 @@ def _without_value(text: str) -> str:
     return f"{name}: {rest.rpartition(': ')[2]}" if name.isidentifier() else "these values do not fit"
 
 
-def _argument(error: TypeError) -> str:
-    text = str(error)
-    _, found, name = text.partition("unexpected keyword argument ")
-    return f"unknown field {name}" if found else "a field is missing, or of the wrong kind"
+def _check_names(make: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    taken = signature(make).parameters
+    names = frozenset(name for name in taken if name not in _NOT_DATA)
+    for name in given:
+        if name not in names:
+            raise ApiConfigurationError(f"{name}: unknown field{closest(name, names)}")
+    for name, parameter in taken.items():
+        if parameter.default is parameter.empty and name not in given:
+            raise ApiConfigurationError(f"{name} is missing")
 
 
-def _breaker(**fields: Any) -> CircuitBreaker:
-    return CircuitBreaker(policy=CircuitPolicy(**fields))
+def _breaker(tree: Tree, path: Path, given: Any) -> Any:
+    policy = _made_of(CircuitPolicy, tree, path, given)
+    return CircuitBreaker(policy=policy) if isinstance(policy, CircuitPolicy) else policy
 
 
-def _limiter(*, rate: Any = None, **fields: Any) -> RateLimiter:
-    if rate is not None:
-        fields["rate_limit"], fields["window"] = parse_rate(rate)
-    return RateLimiter(**fields)
+def _limiter(tree: Tree, path: Path, given: Any) -> Any:
+    if not isinstance(given, Mapping) or "rate" not in given:
+        return _made_of(RateLimiter, tree, path, given)
+    for name in ("rate_limit", "window"):
+        if name in given:
+            raise ApiConfigurationError(f"{name}: stands in rate already; give one of the two")
+    try:
+        number, window = parse_rate(given["rate"])
+    except ApiConfigurationError as error:
+        raise ApiConfigurationError(f"rate: {error.message}") from None
+    fields = {name: value for name, value in given.items() if name != "rate"}
+    return _made_of(RateLimiter, tree, path, {**fields, "rate_limit": number, "window": window})
 
 
 _READERS: Final[dict[str, Reader]] = {
@@ -106,9 +161,24 @@ _READERS: Final[dict[str, Reader]] = {
     "rate_cost": partial(_value_or_expression, expressions.of_value),
     "auth": auth_of,
     "retry": partial(_made_of, RetryPolicy),
-    "circuit_breaker": partial(_made_of, _breaker),
-    "rate_limiter": partial(_made_of, _limiter),
+    "circuit_breaker": _breaker,
+    "rate_limiter": _limiter,
+    "follow_redirects": _redirects,
+    "url": _url,
 }
+
+_RATE: Final = frozenset({"rate_limit", "rate_limit_window"})
+_REPEATS: Final = frozenset({"retry_count", "retry_delay", "retry_jitter"})
+_LIMITS: Final = frozenset({"rate", *_RATE, "burst_limit"})
+
+_RIVALS: Final[Mapping[str, frozenset[str]]] = {
+    "retry": _REPEATS,
+    **dict.fromkeys(_REPEATS, frozenset({"retry"})),
+    "rate_limiter": _LIMITS,
+    "rate": _RATE | {"rate_limiter"},
+    "rate_limit": frozenset({"rate", "rate_limiter"}),
+}
+"""Fields of the defaults that a field of an endpoint replaces beside the one of its own name."""
 
 ENDPOINT_FIELDS: Final = frozenset(APIEndpoint.model_fields) - _CODE.keys() | {"rate"}
 
@@ -126,14 +196,20 @@ class EndpointReader:
         self._tree = tree
         self._defaults = defaults
         self._base_url = base_url
+        self._default_auth: Any = None
         self.paths: dict[str, Path] = {}
 
     def endpoint(self, path: Path, given: Mapping[str, Any]) -> APIEndpoint | None:
         """An endpoint, None if something is wrong with it."""
         tree, before = self._tree, len(self._tree.problems)
         fields: dict[str, Any] = {}
-        places: dict[str, Path] = {name: ("defaults", name) for name in self._defaults if name not in given}
+        replaced = set(given).union(*(_RIVALS.get(name, ()) for name in given))
+        places: dict[str, Path] = {
+            name: ("defaults", name) for name in self._defaults if name not in replaced
+        }
         places |= {name: (*path, name) for name in given}
+        if "rate" in places and not _RATE.isdisjoint(places):
+            tree.fail(places["rate"], "stands in the place of rate_limit and its window; give one of the two")
         for field, place in places.items():
             self._read(field, place, given.get(field, self._defaults.get(field)), fields)
         self._note(given.get("name"), path)
@@ -169,12 +245,26 @@ class EndpointReader:
                 if name == "rate":
                     fields["rate_limit"], fields["rate_limit_window"] = _whole_rate(given)
                 else:
-                    reader = _READERS.get(name)
-                    fields[name] = given if reader is None else reader(tree, path, given)
+                    fields[name] = self._made(name, path, given)
             except ApiConfigurationError as error:
-                tree.fail(path, error.message)
-        if name == "url" and isinstance(given, str) and given.startswith("/") and self._base_url is not None:
-            fields["url"] = self._base_url.rstrip("/") + given
+                field, colon, rest = error.message.partition(": ")
+                is_inside = colon and isinstance(given, Mapping) and field in given
+                tree.fail((*path, field) if is_inside else path, rest if is_inside else error.message)
+        if name == "url" and isinstance(given, str) and given.startswith("/"):
+            if self._base_url is None:
+                tree.fail(path, "it begins with a slash, and no base_url of the file stands before it")
+            else:
+                fields["url"] = self._base_url.rstrip("/") + given
+
+    def _made(self, name: str, path: Path, given: Any) -> Any:
+        reader = _READERS.get(name)
+        if reader is None:
+            return given
+        if name != "auth" or path[0] != "defaults":
+            return reader(self._tree, path, given)
+        if self._default_auth is None:  # one for all: they share a token, and ask for it once
+            self._default_auth = reader(self._tree, path, given)
+        return self._default_auth
 
 
 def _whole_rate(given: Any) -> tuple[int, float]:

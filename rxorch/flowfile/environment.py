@@ -5,15 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from rxorch.errors import ApiConfigurationError
 
-__all__ = ["Environment"]
+__all__ = ["Environment", "Kind"]
 
 _REFERENCE: Final = re.compile(r"\$(?:\$|\{([^{}]*)\})")
 _NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::(-|\?)(.*))?", re.DOTALL)
 _LARGEST: Final = 64 * 1024
+_FORMS: Final = (
+    "${...} names a variable: ${NAME}, ${NAME:-default}, ${NAME:?message}, or ${file:path}, without braces "
+    "in it; $$ is a dollar sign"
+)
+
+Kind: TypeAlias = Literal["literal", "reference", "mixed"]
+"""A text without references, one that is nothing but a reference, or one that has some."""
 
 
 class Environment:
@@ -28,22 +35,24 @@ class Environment:
         folder: Where relative paths of files begin.
 
     >>> Environment({"HOST": "api.example.com"}).expand("https://${HOST}/${VERSION:-v1}?price=$$5")
-    ('https://api.example.com/v1?price=$5', False)
+    ('https://api.example.com/v1?price=$5', 'mixed')
     """
 
     def __init__(self, variables: Mapping[str, str], folder: Path = Path()) -> None:
         self._variables = variables
         self._folder = folder
 
-    def expand(self, text: str) -> tuple[str, bool]:
-        """The text with its references replaced, and whether it was nothing but one of them.
+    def expand(self, text: str) -> tuple[str, Kind]:
+        """The text with its references replaced, and what it was before.
 
         Raises:
             ApiConfigurationError: A variable or file that is not there, or a reference that is none.
         """
-        found = _REFERENCE.fullmatch(text)
-        is_whole = found is not None and found[1] is not None
-        return _REFERENCE.sub(self._replaced, text), is_whole
+        if "${" in _REFERENCE.sub("", text):
+            raise ApiConfigurationError(_FORMS)
+        references = [found[0] for found in _REFERENCE.finditer(text) if found[1] is not None]
+        kind: Kind = "literal" if not references else "reference" if references == [text] else "mixed"
+        return _REFERENCE.sub(self._replaced, text), kind
 
     def _replaced(self, match: re.Match[str]) -> str:
         reference = match[1]
@@ -53,10 +62,7 @@ class Environment:
             return self._content(reference.removeprefix("file:"))
         parts = _NAME.fullmatch(reference)
         if parts is None:
-            raise ApiConfigurationError(
-                "${...} names a variable: ${NAME}, ${NAME:-default}, ${NAME:?message}, or ${file:path}; "
-                "$$ is a dollar sign"
-            )
+            raise ApiConfigurationError(_FORMS)
         name, kind, rest = parts.groups()
         value = self._variables.get(name)
         if value or (value is not None and kind is None):

@@ -18,7 +18,7 @@ from rxorch.flowfile import expressions
 from rxorch.flowfile.endpoints import ENDPOINT_FIELDS, EndpointReader, closest, told
 from rxorch.flowfile.environment import Environment
 from rxorch.flowfile.rates import parse_rate
-from rxorch.flowfile.tree import Path, Tree
+from rxorch.flowfile.tree import MAX_BYTES, Path, Tree
 
 __all__ = ["load_flow"]
 
@@ -39,7 +39,10 @@ _EXPRESSIONS: Final[dict[str, Callable[[Any, str], Any]]] = {
 }
 _OWN: Final = frozenset({"defaults", "base_url", "rate"})
 _FIELDS: Final = frozenset(APIOrchestrationConfig.model_fields) | _OWN
-_NAMED: Final = re.compile(r"(?:endpoint |two endpoints are called )'([^']+)'(?:, (\w+))?(?:: (depends_on))?")
+_NAMED: Final = re.compile(
+    r"(?:endpoint |two endpoints are called |depends_on is circular: )'([^']+)'"
+    r"(?:, (\w+))?(?:: (depends_on))?"
+)
 
 
 def load_flow(
@@ -87,7 +90,8 @@ def load_flow(
 
 def _content(path: FilePath) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1).decode("utf-8-sig")  # one too many is refused by the tree
     except OSError as error:
         raise ApiConfigurationError(f"{str(path)!r} cannot be read: {error.strerror}") from None
     except ValueError:
@@ -107,7 +111,11 @@ class _Loader:
     def config(self) -> APIOrchestrationConfig:
         tree = self._tree
         fields: dict[str, Any] = {}
+        if "rate" in self._top and "global_rate_limit" in self._top:
+            tree.fail(("rate",), "stands in the place of global_rate_limit; give one of the two")
         for name, given in self._top.items():
+            if name.startswith("x-"):  # a place for anchors, as Compose files have it
+                continue
             if name not in _FIELDS:
                 tree.fail((name,), f"unknown field{closest(name, _FIELDS)}")
                 continue
@@ -147,7 +155,7 @@ class _Loader:
         found = _NAMED.search(message)
         if found is None or found[1] not in self._reader.paths:
             return ("endpoints",)
-        field = found[2] or found[3]
+        field = found[2] or found[3] or ("depends_on" if message.startswith("depends_on") else None)
         return (*self._reader.paths[found[1]], field) if field else self._reader.paths[found[1]]
 
     def _defaults(self) -> Mapping[str, Any]:
@@ -198,7 +206,8 @@ class _Loader:
             if "max_concurrent" in given and kind in _CAPPED
             else {}
         )
-        return self._flow(path, lambda: _GROUPS[kind](*members, **options))
+        place = (*path, "max_concurrent") if options else path
+        return self._flow(place, lambda: _GROUPS[kind](*members, **options))
 
     def _choice(self, path: Path, given: Mapping[str, Any]) -> Flow | None:
         place = (*path, "conditional")

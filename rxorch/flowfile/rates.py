@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
@@ -37,6 +38,6 @@ def parse_rate(text: str) -> tuple[float, float]:
     if found is None or unit is None:
         raise ApiConfigurationError("a rate is a number and a time, such as 100/s, 6000/min or 5/2s")
     number, seconds = float(found[1]), float(found[2] or 1) * unit
-    if number <= 0 or seconds <= 0:
+    if not 0 < number < math.inf or not 0 < seconds < math.inf:
         raise ApiConfigurationError("a rate is more than nothing, in a time that is more than nothing")
     return number, seconds

@@ -7,6 +7,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable
+from inspect import iscoroutinefunction, signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -51,9 +52,12 @@ def _parts(reference: str) -> tuple[str, str | None]:
             "a flow is named by 'module:attribute', 'file.py:attribute' or a YAML file"
         )
     place, colon, attribute = reference.rpartition(":")
+    if colon and place.lower().endswith(_FLOW_FILES):
+        raise ApiConfigurationError(f"{reference!r}: a flow file is one flow; leave out ':{attribute}'")
     if not colon or not all(part.isidentifier() for part in attribute.split(".")):
         place, attribute = reference, ""
-    if not attribute and not place.endswith(".py"):
+    is_module = attribute and all(part.isidentifier() for part in place.split("."))
+    if not place.endswith(".py") and not is_module:
         raise ApiConfigurationError(
             f"{reference!r} names no flow: give 'module:attribute', 'file.py:attribute' or a YAML file"
         )
@@ -73,27 +77,40 @@ def _from_file(path: Path) -> ModuleType:
     if folder not in sys.path:
         sys.path.insert(0, folder)  # as `python file.py` does
     load = spec.loader.exec_module
-    _guarded(lambda: load(module), str(path))
+    try:
+        _guarded(lambda: load(module), str(path))
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 
 def _imported(name: str, reference: str) -> ModuleType:
     try:
         return _guarded(lambda: importlib.import_module(name), name)  # type: ignore[no-any-return]
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+    except _Missing as error:
+        missing = error.module
+        if missing is not None and (name == missing or name.startswith(f"{missing}.")):
             raise ApiConfigurationError(f"{reference!r}: there is no module {name!r}") from None
-        raise ApiConfigurationError(
-            f"{reference!r}: it needs {error.name!r}, which is not installed"
-        ) from error
+        raise
+
+
+class _Missing(ApiConfigurationError):
+    """A module is not there: the one that was asked for, or one that it needs."""
+
+    def __init__(self, message: str, module: str | None) -> None:
+        super().__init__(message)
+        self.module = module
 
 
 def _guarded(function: Callable[[], Any], place: str) -> Any:
     """Runs code of the user's; what it raises is told with its own place."""
     try:
         return function()
-    except ModuleNotFoundError:
-        raise
+    except ModuleNotFoundError as error:
+        raise _Missing(f"{place}: it needs {error.name!r}, which is not installed", error.name) from error
+    except SystemExit as error:
+        raise ApiConfigurationError(f"{place} cannot be loaded: it leaves the program") from error
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = (
@@ -141,8 +158,23 @@ def _only(module: ModuleType, reference: str) -> Any:
     raise ApiConfigurationError(f"{reference!r}: there is no flow in it{_there(module)}")
 
 
+def _check_bare(function: Callable[..., Any], reference: str) -> None:
+    """Refuses what cannot be called without arguments, or would give a coroutine."""
+    if iscoroutinefunction(function):
+        raise ApiConfigurationError(f"{reference!r} is an async function; what makes a flow is a plain one")
+    try:
+        signature(function).bind()
+    except TypeError:
+        raise ApiConfigurationError(
+            f"{reference!r} is a function with arguments; what makes a flow has none"
+        ) from None
+    except ValueError:  # built in, without a signature: calling it will tell
+        pass
+
+
 def _orchestrator(found: Any, reference: str) -> APIOrchestrator:
     if callable(found) and not isinstance(found, _RUNNABLE):
+        _check_bare(found, reference)
         found = _guarded(found, reference)
     if isinstance(found, APIOrchestrator):
         return found

@@ -64,15 +64,33 @@ def test_an_expression_has_bounds(text: str) -> None:
         path_or_expression(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nosuch(items)", r"JMESPath has no function nosuch\(\)$"),
+        ("items[?lenght(id)]", r"no function lenght\(\); did you mean length\(\)\?"),
+        ("{a: [length(a, b)]}", r"length\(\) takes 1 arguments, not 2"),
+        ("merge()", r"merge\(\) takes at least 1 arguments, not 0"),
+        ("map(&nope(@), items)", "no function nope"),
+    ],
+)
+def test_functions_are_checked_before_there_is_data(text: str, message: str) -> None:
+    with pytest.raises(ApiConfigurationError, match=message):
+        path_or_expression(text)
+    assert extractor("merge(a, b, c) && not_null(a)")({"a": {}, "b": {}, "c": {}}) == {}
+
+
+def test_a_text_in_backticks_without_quotes_is_one() -> None:
+    assert extractor("[`on`]")({}) == ["on"]
+
+
 @pytest.mark.parametrize("text", ["items[9]", "nothing[0]", "none || absent", "items[0].absent"])
 def test_nothing_found_is_an_error(text: str) -> None:
     with pytest.raises(ApiValidationError, match="finds nothing in the answer"):
         extractor(text)(ANSWER)
 
 
-@pytest.mark.parametrize(
-    "text", ["length(items[0].id)", "sum(items[*].on)", "nosuch(items)", "abs(secret[0])"]
-)
+@pytest.mark.parametrize("text", ["length(items[0].id)", "sum(items[*].on)", "abs(secret[0])"])
 def test_a_type_that_does_not_fit_is_an_error_that_quotes_nothing(text: str) -> None:
     with pytest.raises(ApiValidationError, match="does not fit the types of the answer") as caught:
         extractor(text, endpoint="user")({**ANSWER, "secret": ["s3cret"]})

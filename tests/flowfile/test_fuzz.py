@@ -119,3 +119,37 @@ def test_any_value_in_any_field(field: str, value: Any) -> None:
     endpoint = {"name": "a", "url": "http://x.test/", field: value}
     harmless(json.dumps({"endpoints": [endpoint]}))
     harmless(json.dumps({"defaults": {field: value}, "endpoints": [{"name": "a", "url": "http://x.test/"}]}))
+
+
+TOP = [
+    "mode", "rate", "global_rate_limit", "base_url", "defaults", "max_concurrent", "total_timeout",
+    "result_merger", "cache_key_generator", "error_threshold", "fail_fast", "endpoints", "x-any",
+]  # fmt: skip
+GROUPS = ["parallel", "sequential", "fanout", "pipeline", "graph", "conditional"]
+
+
+@given(st.sampled_from(TOP), values)
+@settings(max_examples=200, deadline=None)
+def test_any_value_in_any_field_of_the_flow(field: str, value: Any) -> None:
+    harmless(json.dumps({"endpoints": [{"name": "a", "url": "http://x.test/"}], field: value}))
+
+
+@given(st.sampled_from(GROUPS), values, st.sampled_from(["max_concurrent", "if", "then", "name"]), values)
+@settings(max_examples=300, deadline=None)
+def test_any_value_in_any_group(kind: str, value: Any, other: str, more: Any) -> None:
+    endpoint = {"name": "a", "url": "http://x.test/"}
+    harmless(json.dumps({"endpoints": [{kind: value, other: more}]}))
+    harmless(json.dumps({"endpoints": [{kind: [endpoint, value], other: more}]}))
+    harmless(json.dumps({"endpoints": [{kind: {"if": value, "then": endpoint, "else": more}}]}))
+
+
+@given(st.sampled_from(["retry", "circuit_breaker", "rate_limiter", "auth", "follow_redirects"]), st.data())
+@settings(max_examples=300, deadline=None)
+def test_any_value_in_any_field_of_a_policy(policy: str, data: Any) -> None:
+    names = [
+        "max_attempts", "base", "jitter", "kind", "size", "failure_rate", "timeout", "rate", "burst",
+        "window", "rate_limit", "max_wait", "clock", "basic", "api_key", "oauth2", "bearer", "max_hops",
+    ]  # fmt: skip
+    given = data.draw(st.dictionaries(st.sampled_from([*names, "name"]), values, max_size=3))
+    endpoint = {"name": "a", "url": "http://x.test/", policy: given}
+    harmless(json.dumps({"endpoints": [endpoint]}))
