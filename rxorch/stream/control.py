@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from reactivex.abc import ObserverBase
 
@@ -10,7 +10,9 @@ from rxorch.errors import ApiError
 from rxorch.stream.statistics import Tally
 from rxorch_operators.core.stage import Link
 
-__all__ = ["Control", "Gate", "UnderWay"]
+__all__ = ["CLOSED", "Control", "Gate", "UnderWay"]
+
+CLOSED: Final = "the client was closed while this stream was under way"
 
 
 class UnderWay(Protocol):
@@ -95,5 +97,5 @@ class Control:
         """Ends the stream because its client is closed; the runs under way are ended after this."""
         self.abort(
             "the client was closed while this run was under way",
-            ApiError("the client was closed while this stream was under way"),
+            ApiError(CLOSED),
         )

@@ -185,4 +185,8 @@ def _text(key: Any) -> str:
     text = str(key)
     if not 0 < len(text) <= _LONGEST_KEY:
         raise ApiValidationError(f"key: a ledger takes 1 to {_LONGEST_KEY:,} characters, got {len(text):,}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ApiValidationError("key: a ledger takes text, and half a pair of surrogates is none") from None
     return text
