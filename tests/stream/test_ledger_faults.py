@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reactivex.subject import Subject
 
-from rxorch import ApiError, Run
+from rxorch import ApiError, APIOrchestrator, Run, sequential
 from rxorch.ledger import Ledger, LedgerError
 from rxorch.stream import RunStream
-from tests.support.fake_transport import FakeTransport, Hold, turns
+from tests.support.fake_transport import FakeTransport, Hold, api, turns
 from tests.support.streams import Source, idle, streaming, until
 
 
@@ -126,6 +127,44 @@ async def test_other_inputs_leave_the_books_balanced(path: Path) -> None:
         await records(stream, runs)
     assert [type(run.error) for run in sorted(runs, key=lambda run: run.index)] == [LedgerError, ApiError]
     assert balanced(stream)
+
+
+# -- batches -------------------------------------------------------------------------------------------
+
+
+def failing(count: int) -> Iterator[dict[str, int]]:
+    yield from orders(count)
+    raise LookupError("the line was cut")
+
+
+@pytest.mark.parametrize("key", [None, lambda batch: batch[0]["n"]], ids=["place", "key"])
+@pytest.mark.parametrize("way", ["source", "drain"])
+async def test_a_batch_that_was_not_filled_is_left_to_the_next_run(path: Path, key: Any, way: str) -> None:
+    """Its rest would be lost, or take it for another batch."""
+    hold, transport = Hold(), FakeTransport()
+    orchestrator = APIOrchestrator(sequential(api("item")), transport=transport)
+    if way == "source":
+        stream = orchestrator.stream(failing(8), ledger=path, batch=3, key=key)
+        first: list[Run] = []
+        with pytest.raises(LookupError):
+            await records(stream, first)
+    else:
+        transport.script("item", hold)
+        pushed: Subject[dict[str, int]] = Subject()
+        stream = orchestrator.stream(pushed, ledger=path, batch=3, key=key)
+        first = []
+        consuming = asyncio.ensure_future(records(stream, first))
+        await until(lambda: bool(stream._width.links))
+        for each in orders(8):
+            pushed.on_next(each)
+        await until(lambda: hold.waiting == 2)
+        stream.drain()
+        hold.answer({})
+        await consuming
+    assert sorted(len(run.input) for run in first) == [3, 3] and balanced(stream)
+    again = orchestrator.stream(orders(8), ledger=path, batch=3, key=key, resume=True)
+    assert [run.input async for run in again] == [[{"n": 6}, {"n": 7}]]
+    assert again.statistics().skipped == 2
 
 
 # -- while it is opened --------------------------------------------------------------------------------
