@@ -9,7 +9,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from rxorch.errors import ApiValidationError
 
-__all__ = ["input_json", "result_json"]
+__all__ = ["input_json", "plain_json", "result_json"]
 
 _DEEPEST = 50
 
@@ -39,6 +39,22 @@ def result_json(value: Any) -> bytes | None:
         return to_json(value, inf_nan_mode="constants", fallback=_plain)
     except (PydanticSerializationError, ValueError, RecursionError, TypeError):
         return None
+
+
+def plain_json(value: Any) -> bytes:
+    """Mappings of texts and numbers as JSON. Half a pair of surrogates, which UTF-8 lacks, becomes "?"."""
+    try:
+        return to_json(value)
+    except PydanticSerializationError:
+        return to_json(_encodable(value))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -11,11 +11,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from pydantic_core import to_json
-
 from rxorch.errors import ApiConfigurationError
 from rxorch.ledger.errors import LedgerError
-from rxorch.ledger.json_text import input_json, result_json
+from rxorch.ledger.json_text import input_json, plain_json, result_json
 from rxorch.ledger.records import COLUMNS, LedgerCounts, LedgerRecord, record_of
 from rxorch.storage import SqliteFile, SqliteWriter, reader
 
@@ -89,7 +87,7 @@ class Ledger:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
-        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
             raise ApiConfigurationError("ledger: give a Ledger, or the path of its file")
         self.path = Path(path)
         self._file = SqliteFile(self.path, "ledger", APPLICATION_ID, _MIGRATIONS, durable, LedgerError)
@@ -176,10 +174,7 @@ class Ledger:
             if status is None and began_in == session:
                 return Begun.DUPLICATE
             if status is None or (again and status == "failed" and began_in != session):
-                connection.execute(
-                    "UPDATE inputs SET status = NULL, began = ?, session = ? WHERE key = ?",
-                    (time.time(), session, key),
-                )
+                connection.execute(_AGAIN, (time.time(), session, key))
                 return Begun.REPEATED
             return Begun.DONE
 
@@ -200,8 +195,8 @@ class Ledger:
             status,
             result,
             result is not None,
-            None if error is None else to_json(error),
-            to_json(facts["outcomes"]),
+            None if error is None else plain_json(error),
+            plain_json(facts["outcomes"]),
             facts["attempts"],
             facts["duration"],
             time.time(),
@@ -209,7 +204,10 @@ class Ledger:
         )
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute(_FINISH, row)
+            try:
+                connection.execute(_FINISH, row)
+            except (sqlite3.DataError, sqlite3.ProgrammingError):  # a result larger than SQLite takes
+                connection.execute(_FINISH, (status, None, False, *row[3:]))
 
         self._submit(work, then)
 
@@ -267,6 +265,11 @@ class Ledger:
     def __repr__(self) -> str:
         return f"Ledger({str(self.path)!r})"
 
+
+_AGAIN: Final = """
+    UPDATE inputs SET status = NULL, result = NULL, result_kept = 1, error = NULL, outcomes = NULL,
+        attempts = NULL, duration = NULL, ended = NULL, began = ?, session = ? WHERE key = ?
+"""
 
 _FINISH: Final = """
     UPDATE inputs SET status = ?, result = ?, result_kept = ?, error = ?, outcomes = ?, attempts = ?,

@@ -40,6 +40,11 @@ class SqliteFile:
     durable: bool = True
     error: type[StorageError] = StorageError
 
+    @property
+    def real(self) -> str:
+        """The path without symbolic links: by another name it is the same file, with the same lock."""
+        return os.path.realpath(self.path)
+
     def lock(self) -> sqlite3.Connection:
         """Takes the file for this process; the connection that is returned holds it.
 
@@ -48,7 +53,7 @@ class SqliteFile:
         Raises:
             StorageError: Another process has it, or the folder cannot be written.
         """
-        path = Path(f"{self.path}.lock")
+        path = Path(f"{self.real}.lock")
         self._create(path)
         connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
@@ -56,6 +61,8 @@ class SqliteFile:
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             connection.close()
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise self.error(f"the {self.kind} cannot be taken: {str(path)!r}: {error}") from error
             raise self.error(
                 f"another process is at work with the {self.kind} {str(self.path)!r}, or this one is already"
             ) from error
@@ -67,10 +74,10 @@ class SqliteFile:
         Raises:
             StorageError: It is no file of this kind, or of a newer version, or cannot be used.
         """
-        self._create(self.path)
+        self._create(Path(self.real))
         try:
             connection = sqlite3.connect(
-                self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                self.real, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
             raise failure(self, error) from error
@@ -88,8 +95,14 @@ class SqliteFile:
         return connection
 
     def _create(self, path: Path) -> None:
+        # Never one that is there: closing any handle of a file gives up all locks that the process has on it.
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _PRIVATE))
+        except FileExistsError:
+            if path.is_dir():
+                raise self.error(
+                    f"the {self.kind} {str(self.path)!r} cannot be made: it is a folder"
+                ) from None
         except OSError as error:
             raise self.error(
                 f"the {self.kind} {str(self.path)!r} cannot be made: {error.strerror}"
@@ -127,7 +140,7 @@ def reader(file: SqliteFile) -> Iterator[sqlite3.Connection]:
         raise file.error(f"there is no {file.kind} {str(file.path)!r}")
     try:
         connection = sqlite3.connect(
-            f"file:{quote(str(file.path.absolute()))}?mode=ro", uri=True, timeout=_BUSY_SECONDS
+            f"file:{quote(os.fsencode(file.path.absolute()))}?mode=ro", uri=True, timeout=_BUSY_SECONDS
         )
         with contextlib.closing(connection):
             if connection.execute("PRAGMA application_id").fetchone()[0] != file.application_id:

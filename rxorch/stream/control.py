@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from reactivex.abc import ObserverBase
 
@@ -10,7 +10,9 @@ from rxorch.errors import ApiError
 from rxorch.stream.statistics import Tally
 from rxorch_operators.core.stage import Link
 
-__all__ = ["Control", "Gate", "UnderWay"]
+__all__ = ["CLOSED", "Control", "Gate", "UnderWay"]
+
+CLOSED: Final = "the client was closed while this stream was under way"
 
 
 class UnderWay(Protocol):
@@ -23,17 +25,17 @@ class UnderWay(Protocol):
 class Gate(Link):
     """Inputs pass it until it is shut; then the source has ended, for all behind it."""
 
-    __slots__ = ("_control", "_shut")
+    __slots__ = ("_control", "is_shut")
 
     def __init__(self, sink: ObserverBase[Any], control: Control) -> None:
         super().__init__(sink)
         self._control = control
-        self._shut = False
+        self.is_shut = False
 
     def shut(self) -> None:
         """As if the source had ended here."""
-        if not self._shut:
-            self._shut = True
+        if not self.is_shut:
+            self.is_shut = True
             self.release()
             self.sink.on_completed()
 
@@ -54,21 +56,24 @@ class Control:
     Attributes:
         aborted: Why runs were cut off, None while they go on.
         error: With what the stream ends once all runs have; None for a good end.
+        is_short: Whether the source was left, or failed, before its end.
     """
 
-    __slots__ = ("aborted", "began", "error", "gate", "tally", "under_way")
+    __slots__ = ("aborted", "began", "error", "gate", "is_short", "tally", "under_way")
 
     def __init__(self, tally: Tally, began: float) -> None:
         self.tally = tally
         self.began = began
         self.aborted: str | None = None
         self.error: Exception | None = None
+        self.is_short = False
         self.gate: Gate | None = None
         self.under_way: dict[UnderWay, object] = {}  # in the order in which they began
 
     def drain(self) -> None:
         """Reads no more; the runs under way end as they will, and then the stream ends well."""
-        if self.gate is not None:
+        if self.gate is not None and not self.gate.is_shut:
+            self.is_short = True
             self.gate.shut()
 
     def stop(self, error: Exception) -> None:
@@ -95,5 +100,5 @@ class Control:
         """Ends the stream because its client is closed; the runs under way are ended after this."""
         self.abort(
             "the client was closed while this run was under way",
-            ApiError("the client was closed while this stream was under way"),
+            ApiError(CLOSED),
         )

@@ -95,7 +95,7 @@ class Inputs(Stage[Input]):
         if batches is not None:
             size, within = batches if isinstance(batches, tuple) else (batches, None)
             source = batch(size, within)(source)
-            link = _Unpacking(sink, self.options, self.control)
+            link = _Unpacking(sink, self.options, self.control, size)
         return link.connect(as_stage(source), scheduler)
 
 
@@ -152,9 +152,16 @@ class _Kept(_Numbering):
 class _Unpacking(_Numbering):
     """Batches: what could not be read is an input of its own."""
 
-    __slots__ = ()
+    __slots__ = ("_control", "_whole")
+
+    def __init__(self, sink: ObserverBase[Any], options: StreamOptions, control: Control, size: int) -> None:
+        super().__init__(sink, options, control)
+        self._control = control
+        self._whole = size if options.ledger is not None else 0
 
     def on_next(self, value: list[Any]) -> None:
+        if len(value) < self._whole and self._control.is_short:
+            return  # with the rest it is another batch, which is the one that the ledger must know
         good = [each for each in value if not isinstance(each, BadInput)]
         if good:
             super().on_next(good)
@@ -185,4 +192,8 @@ def _text(key: Any) -> str:
     text = str(key)
     if not 0 < len(text) <= _LONGEST_KEY:
         raise ApiValidationError(f"key: a ledger takes 1 to {_LONGEST_KEY:,} characters, got {len(text):,}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ApiValidationError("key: a ledger takes text, and half a pair of surrogates is none") from None
     return text

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from reactivex.abc import DisposableBase, ObserverBase
 
-from rxorch.ledger import Begun, Ledger
+from rxorch.ledger import Begun, Ledger, LedgerError
 from rxorch.sources import BadInput
 from rxorch.stream.inputs import Input
 from rxorch.stream.record import Record, Recording, RecordLink
@@ -92,6 +93,8 @@ class _LedgerLink(RecordLink):
                 again=recording.again,
                 same=recording.by_place and given.error is None,
             )
+        except LedgerError as error:  # somebody has closed it
+            self._stop(error)
         except Exception as error:  # it cannot be kept, so it is not begun either
             self.failed(error)
 
@@ -99,9 +102,10 @@ class _LedgerLink(RecordLink):
         if self._over:
             return
         tally = self._recording.control.tally
-        if error is not None:
-            self._without_record()
-            self._recording.control.abort(_STOPPED, error)
+        if isinstance(error, LedgerError):
+            self._stop(error)
+        elif error is not None:
+            self.failed(error)
         elif state is Begun.DONE or state is Begun.DUPLICATE:
             tally.skipped += 1
             self._without_record()
@@ -132,10 +136,21 @@ class _LedgerLink(RecordLink):
             if error is None:
                 self.give(run)
             else:
-                self._without_record()
+                self.is_cut = True
                 self._recording.control.abort(_STOPPED, error)
+                self.give(replace(run, ok=False, error=error))
 
-        self._recording.ledger.finish(str(run.key), status, _facts(run), kept)
+        try:
+            self._recording.ledger.finish(str(run.key), status, _facts(run), kept)
+        except Exception as error:
+            kept(None, error)
+
+    def _stop(self, error: Exception) -> None:
+        """Ends the stream: what its ledger cannot hold is not begun, and has not ended."""
+        self.end()
+        self._recording.control.abort(_STOPPED, error)
+        self.is_cut = True
+        self.failed(error)
 
     def _without_record(self) -> None:
         self._over = True
@@ -166,4 +181,8 @@ def _facts(run: Run) -> Mapping[str, Any]:
 
 
 def _described(error: BaseException) -> dict[str, str]:
-    return {"type": type(error).__name__, "message": str(error)}
+    try:
+        message = str(error)
+    except Exception:
+        message = ""
+    return {"type": type(error).__name__, "message": message}

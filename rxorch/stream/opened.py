@@ -8,7 +8,11 @@ from typing import Any
 
 from reactivex.abc import DisposableBase, ObserverBase
 
-from rxorch.ledger import Ledger
+from rxorch.endpoint import Caller
+from rxorch.errors import ApiError
+from rxorch.ledger import LedgerError
+from rxorch.stream.control import CLOSED
+from rxorch.stream.options import StreamOptions
 from rxorch.stream.run import Run
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import Link, Stage
@@ -21,14 +25,17 @@ class Opened(Stage[Run]):
 
     Args:
         source: The records.
-        ledger: What is opened at subscription. Its end is awaited before that of the stream is told.
-        resume: Whether it may have records already.
+        options: Of the stream, with its ledger: it is opened at subscription, and its end is awaited before
+            that of the stream is told.
+        caller: By which the runs call. If it is closed while the ledger is opened, nothing is read.
+        opening: Has the subscriptions that wait for their ledger.
     """
 
-    def __init__(self, source: Stage[Run], ledger: Ledger, *, resume: bool) -> None:
+    def __init__(self, source: Stage[Run], options: StreamOptions, caller: Caller, opening: set[Any]) -> None:
         self.source = source
-        self.ledger = ledger
-        self.resume = resume
+        self.options = options
+        self.caller = caller
+        self.opening = opening
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         link = _OpenedLink(sink, self, scheduler)
@@ -37,38 +44,66 @@ class Opened(Stage[Run]):
 
 
 class _OpenedLink(Link):
-    __slots__ = ("_is_open", "_scheduler", "_stage")
+    __slots__ = ("_ended", "_error", "_is_open", "_ledger", "_scheduler", "_siblings", "_stage", "_task")
 
     def __init__(self, sink: ObserverBase[Any], stage: Opened, scheduler: DemandScheduler) -> None:
         super().__init__(sink)
         self._stage = stage
         self._scheduler = scheduler
         self._is_open = False
+        assert stage.options.ledger is not None
+        self._ledger = stage.options.ledger
+        self._siblings = stage.caller.session().streams
+        self._ended = False
+        self._error: Exception | None = None
 
     def open(self) -> None:
         """Begins to open the ledger."""
-        self._in_background(self._opening())
+        self._task = self._in_background(self._opening())
+        self._siblings.add(self)
+        self._stage.opening.add(self)
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def drain(self) -> None:
+        """Ends before the first input is read."""
+        self._ended = True
+
+    def abort(self) -> None:
+        """The same, because the client is closed."""
+        self._ended = True
+        self._error = ApiError(CLOSED)
+
+    def _opened(self) -> None:
+        self._siblings.discard(self)
+        self._stage.opening.discard(self)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         tasks = self._scheduler.tasks  # who closes the stream waits for them
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+        return task
 
     async def _opening(self) -> None:
-        stage = self._stage
+        options = self._stage.options
         try:
-            await stage.ledger.open(resume=stage.resume)
+            if options.again and not self._ledger.path.exists():
+                raise LedgerError(f"there is no ledger {str(self._ledger.path)!r}")
+            await self._ledger.open(resume=options.resume)
         except Exception as error:
             if not self.is_disposed:
                 self.sink.on_error(error)
             return
+        finally:
+            self._opened()
         if self.is_disposed:
-            await stage.ledger.aclose()
+            await self._ledger.aclose()
             return
         self._is_open = True
+        if self._ended:
+            self._close(self._error)
+            return
         try:
-            self.connect(stage.source, self._scheduler)
+            self.connect(self._stage.source, self._scheduler)
         except Exception as error:
             self.on_error(error)
 
@@ -84,7 +119,7 @@ class _OpenedLink(Link):
 
     async def _closing(self, error: Exception | None) -> None:
         try:
-            await self._stage.ledger.aclose()
+            await self._ledger.aclose()
         except Exception as failure:
             error = error or failure
         if self.is_disposed:
@@ -98,10 +133,16 @@ class _OpenedLink(Link):
         if self.is_disposed:
             return
         super().dispose()
-        if not self._is_open:
-            return
-        self._is_open = False
+        waits = self in self._stage.opening
+        self._opened()
         try:
-            self._in_background(self._stage.ledger.aclose())
+            asyncio.get_running_loop()
         except RuntimeError:
-            self._stage.ledger.close()  # without a loop there is nobody to wait for
+            if self._is_open:
+                self._ledger.close()  # without a loop there is nobody to wait for
+            return
+        if waits:
+            self._task.cancel()  # at once: the next stream may want the file
+        elif self._is_open:
+            self._in_background(self._ledger.aclose())
+        self._is_open = False

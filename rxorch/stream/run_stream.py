@@ -66,7 +66,7 @@ class RunStream(Stage[Run], AsyncIterator[Run]):
         if options.ledger is not None:
             from rxorch.stream.opened import Opened  # here and below: with the ledger comes SQLite
 
-            runs = Opened(runs, options.ledger, resume=options.resume)
+            runs = Opened(runs, options, caller, self._width.opening)
         self._runs = InSession(runs, caller)
         self._iterator: ObservableIterator[Run] = to_async_iterable(self._runs)
 
@@ -87,6 +87,8 @@ class RunStream(Stage[Run], AsyncIterator[Run]):
         """Reads no more inputs. The runs in flight end as they will, and then the stream ends."""
         for link in tuple(self._width.links):
             link.control.drain()
+        for waiting in tuple(self._width.opening):
+            waiting.drain()
 
     def statistics(self) -> StreamStatistics:
         """A snapshot of its counts."""
@@ -134,14 +136,19 @@ class _Resizable(Protocol):
     def resize(self, max_concurrent: int) -> None: ...
 
 
+class _Opening(Protocol):
+    def drain(self) -> None: ...
+
+
 class _Width:
     """How many inputs at once, and what has happened: what all subscriptions of a stream share."""
 
-    __slots__ = ("cap", "links", "tally")
+    __slots__ = ("cap", "links", "opening", "tally")
 
     def __init__(self, cap: int) -> None:
         self.cap = cap
         self.links: set[_RunsLink] = set()
+        self.opening: set[_Opening] = set()  # subscriptions that wait for their ledger
         self.tally: Final = Tally()
 
     def resize(self, cap: int) -> None:

@@ -122,6 +122,28 @@ async def test_after_the_process_has_ended(path: Path) -> None:
     assert [record.key for record in Ledger(path).records(finished=False)] == ["c", "d"]
 
 
+async def test_one_that_runs_again_has_nothing_of_its_last_end(path: Path) -> None:
+    async with opened(path) as ledger:
+        await begin(ledger, "a")
+        await finish(ledger, "a", "failed", error={"type": "E", "message": "no"}, result=object(), attempts=3)
+    async with opened(path) as ledger:
+        await begin(ledger, "a", again=True)
+    record = only(path)
+    assert (record.status, record.ended, record.error, record.attempts) == (None, None, None, 0)
+    assert record.result_kept and dict(record.outcomes) == {}
+
+
+async def test_closing_while_it_opens(path: Path) -> None:
+    ledger = Ledger(path)
+    opening = asyncio.ensure_future(ledger.open(resume=False))
+    await asyncio.sleep(0)
+    await ledger.aclose()
+    with pytest.raises(LedgerError, match="is not open"):
+        await opening
+    async with opened(path, resume=False):
+        pass
+
+
 async def test_two_ledgers_are_two_runs(tmp_path: Path) -> None:
     async with opened(tmp_path / "a") as first, opened(tmp_path / "b") as second:
         assert len({first.run_id, second.run_id}) == 2
@@ -223,7 +245,7 @@ def test_what_is_no_ledger(path: Path) -> None:
     connection.close()
     with pytest.raises(LedgerError, match="is no ledger"):
         list(Ledger(path).records())
-    for wrong in ("", 7, None):
+    for wrong in ("", 7, None, "a\0b"):
         with pytest.raises(ApiConfigurationError, match="ledger: give a Ledger, or the path of its file"):
             Ledger(wrong)  # type: ignore[arg-type]
 
@@ -261,7 +283,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 def test_it_does_what_a_dictionary_would(tmp_path_factory: pytest.TempPathFactory, script: Any) -> None:
     path = tmp_path_factory.mktemp("model") / "run.sqlite"
 
