@@ -211,7 +211,8 @@ class APIOrchestrator:
         """Runs the orchestration for each of many inputs, endlessly if they are, in bounded memory.
 
         Args:
-            inputs: Read only as fast as runs are consumed: at most `max_concurrent` + 1 ahead.
+            inputs: Read only as fast as runs are consumed: at most `max_concurrent` + 1 ahead, and as many
+                again with `ordered`.
             max_concurrent: Inputs in flight at once; the config's by default. The config's cap holds inside
                 each. `stream.max_concurrent` may be set while it runs.
             ordered: True gives the runs in the order of the inputs; "key" runs inputs of the same key one

@@ -16,7 +16,7 @@ from rxorch.endpoint.auth import AllAuth, Auth, Bound, TokenAuth
 from rxorch.endpoint.retry_rules import THROTTLED_BASE, retry_policy
 from rxorch_operators import RateLimiter, RetryPolicy
 
-__all__ = ["BUDGET_RATIO", "CallCost", "call_cost", "longest_hint", "own_limiter", "queueing"]
+__all__ = ["BUDGET_RATIO", "CallCost", "call_cost", "longest_hint", "own_limiter", "queueing", "units"]
 
 BUDGET_RATIO: Final = 0.2
 """Repeats per call that the retry budget allows where there are many calls."""
@@ -115,14 +115,28 @@ def longest_hint(endpoint: APIEndpoint) -> float:
     return (retry_policy(endpoint) or RetryPolicy()).max_hint
 
 
-def queueing(requests: float, limiter: RateLimiter) -> float:
+def queueing(units: float, limiter: RateLimiter) -> float:
     """Seconds for which requests can have to wait for a limiter, all those on one path together.
 
-    While somebody waits, the limiter lets one leave every `window / limit` seconds, and the first `burst`
+    While somebody waits, the limiter lets a unit leave every `window / limit` seconds, and the first `burst`
     do not wait. So no path through a run can be held up for longer than all its requests take to leave.
+
+    Args:
+        units: What the requests take together; most take one each.
+        limiter: What they wait for.
     """
     meter = limiter.line.meter
-    return max(0.0, requests - meter.burst) * meter.window / meter.limit
+    return max(0.0, units - meter.burst) * meter.window / meter.limit
+
+
+def units(endpoint: APIEndpoint, limiter: RateLimiter, requests: float) -> float:
+    """What requests of an endpoint take of its own limiter at most.
+
+    What a function would say of their data cannot be known; a call that could never pass is not made.
+    """
+    cost = endpoint.rate_cost
+    most = limiter.line.meter.max_cost if callable(cost) else cost
+    return requests * most if most else 0.0
 
 
 def _attempt_seconds(endpoint: APIEndpoint) -> float:
@@ -167,7 +181,7 @@ def _own_queue(endpoint: APIEndpoint, config: APIOrchestrationConfig, requests: 
         return 0.0
     # A 401 with Retry-After stops the limiter, which the repetition with new credentials waits for.
     stopped = longest_hint(endpoint) if _renews(endpoint.auth or None) else 0.0
-    return queueing(requests, limiter) + stopped
+    return queueing(units(endpoint, limiter, requests), limiter) + stopped
 
 
 def _missing(endpoint: APIEndpoint) -> str:

@@ -131,13 +131,15 @@ def _never_repeated(endpoint: APIEndpoint, cost: CallCost, _: APIOrchestrationCo
 def _paced(endpoint: APIEndpoint, _: CallCost, config: APIOrchestrationConfig) -> Iterator[Finding]:
     limiter = endpoint.rate_limiter or own_limiter(endpoint, config)
     kept = endpoint.cache_ttl or (config.cache_ttl and endpoint.cache_ttl != 0)
-    # An endpoint that may be skipped or answered from memory need not send a request for each input.
-    if limiter is not None and endpoint.condition is None and not kept:
-        yield from _pace(endpoint.name, "rate_limit", limiter)
+    cost = endpoint.rate_cost
+    # An endpoint that may be skipped or answered from memory need not send a request for each input, and what
+    # a function says that they cost may be nothing.
+    if limiter is not None and endpoint.condition is None and not kept and not callable(cost):
+        yield from _pace(endpoint.name, "rate_limit", limiter, cost)
 
 
-def _pace(name: str | None, field: str, limiter: RateLimiter) -> Iterator[Finding]:
-    meter, seconds = limiter.line.meter, queueing(_BATCH, limiter)
+def _pace(name: str | None, field: str, limiter: RateLimiter, cost: int = 1) -> Iterator[Finding]:
+    meter, seconds = limiter.line.meter, queueing(_BATCH * cost, limiter)
     if seconds >= 1.0:
         yield Finding(
             "pace",

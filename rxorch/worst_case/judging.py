@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from rxorch.draw.subject import Drawable, Subject, subject_of
 from rxorch.flow.plan import walk
-from rxorch.worst_case.calls import CallCost, call_cost, longest_hint, queueing
+from rxorch.worst_case.calls import CallCost, call_cost, longest_hint, queueing, units
 from rxorch.worst_case.findings import findings_of
 from rxorch.worst_case.model import WorstCase
 from rxorch.worst_case.paths import Weight, heaviest
@@ -85,6 +85,7 @@ def _shared_queues(subject: Subject, costs: Mapping[str, CallCost], requests: fl
         _, before, pauses = shared.get(id(limiter), (limiter, 0.0, 0.0))
         sent = costs[call.endpoint.name].requests
         # An answer with Retry-After makes all who share the limiter wait.
-        shared[id(limiter)] = (limiter, before + sent, pauses + sent * longest_hint(call.endpoint))
-    for limiter, sent, pauses in shared.values():
-        yield queueing(sent, limiter) + pauses
+        taken = units(call.endpoint, limiter, sent)
+        shared[id(limiter)] = (limiter, before + taken, pauses + sent * longest_hint(call.endpoint))
+    for limiter, taken, pauses in shared.values():
+        yield queueing(taken, limiter) + pauses

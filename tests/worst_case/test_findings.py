@@ -45,6 +45,8 @@ UNSAFE = {"retry_on": [500], "idempotency_key": None}
         (api("a", total_timeout=90.0), None),
         (api("a", rate_limit=100), "pace"),
         (api("a", rate_limit=100_000), None),
+        (api("a", rate_limit=100_000, rate_cost=1_000), "pace"),
+        (api("a", rate_limit=100, rate_cost=lambda data: 1), None),
         (api("a", retry_count=9, circuit_breaker=False), "amplification"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,26 @@ def test_limits_that_calls_share_add_up() -> None:
     policy = RetryPolicy(max_attempts=1, max_hint=0.0)
     case = judged(*apis("abc", timeout=1.0, rate_limiter=shared, retry=policy), mode="parallel")
     assert case.seconds == 1.0 + 20.0
+
+
+@pytest.mark.parametrize("place", ["own", "shared"])
+@pytest.mark.parametrize(
+    ("cost", "queue"),
+    [(1, 0.0), (0, 0.0), (4, 2.0), (lambda data: 1, 3 * 10 - 10), (lambda data, context: 1, 3 * 10 - 10)],
+)
+def test_what_a_call_costs_makes_the_next_ones_wait(place: str, cost: Any, queue: float) -> None:
+    limits: dict[str, Any] = {"rate_limit": 10, "rate_limit_window": 10.0, "burst_limit": 10}
+    if place == "shared":
+        limits = {"rate_limiter": RateLimiter(10, 10.0, burst=10)}
+    policy = RetryPolicy(max_attempts=3, base=0.0, max_hint=0.0, max_elapsed=None)
+    case = judged(api("a", timeout=1.0, retry=policy, rate_cost=cost, **limits))
+    alone = judged(api("a", timeout=1.0, retry=policy))
+    assert case.seconds == pytest.approx(alone.seconds + queue)
+
+
+def test_endless_requests_that_cost_nothing_wait_for_nothing() -> None:
+    case = judged(api("a", stream="sse", rate_cost=0, rate_limiter=RateLimiter(1)), total_timeout=60.0)
+    assert case.seconds == 60.0 and math.isinf(case.needed)
 
 
 def test_an_empty_flow_costs_nothing() -> None:
