@@ -79,7 +79,7 @@ class _Runner:
         stream = self.job.stream()
         progress = StreamProgress(stream, self.job.orchestrator)
         code = await self._streamed(stream, progress)
-        if not self.job.quiet and code != BROKEN_PIPE:
+        if not self.job.quiet and code not in (BROKEN_PIPE, USAGE):
             self._sum_up(stream, loop.time() - self.began)
         if code == OK and stream.statistics().failed:
             return FAILED

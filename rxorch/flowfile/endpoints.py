@@ -219,8 +219,6 @@ class EndpointReader:
         except ValidationError as error:
             for fault in error.errors():
                 name = str(fault["loc"][0]) if fault["loc"] else ""
-                if name in places and name not in fields:
-                    continue  # it could not be read, and that was told already
                 message = told(fault)
                 message = f"{name} is missing" if message == "Field required" else message
                 tree.fail((*places.get(name, path), *fault["loc"][1:]), message)
