@@ -178,7 +178,7 @@ async def test_one_at_a_time(bench: Bench) -> None:
 async def test_what_is_worked_on_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     renewed: asyncio.Queue[None] = asyncio.Queue()
     await bench.put({"slow": True})
-    async with bench.stream() as stream:
+    async with bench.stream(prefetch=1) as stream:
         message = await anext(aiter(stream))
         extend = stream._broker.extend
 
