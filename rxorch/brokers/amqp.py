@@ -60,6 +60,7 @@ class AmqpQueue(Broker):
     """A consumer of a queue, with a channel of its own."""
 
     forgets: ClassVar[bool] = True
+    schemes: ClassVar[tuple[str, ...]] = ("amqp", "amqps")
 
     def __init__(self, given: Any, queue: str, decode: Decode) -> None:
         super().__init__(given, queue)
@@ -94,6 +95,8 @@ class AmqpQueue(Broker):
             raise ApiConfigurationError(f"{self}: the broker refuses user or password") from error
         except errors.ChannelNotFoundEntity as error:
             raise ApiConfigurationError(f"queue: there is no {self}; declare it first") from error
+        except errors.ChannelClosed as error:
+            raise ApiConfigurationError(f"{self}: the broker refuses it ({type(error).__name__})") from error
 
     async def read(self, room: int) -> Sequence[Received]:
         arrived = [await self._arrived.get()]

@@ -24,21 +24,25 @@ class Broker(ABC):
 
     Attributes:
         lost: Errors after which a new connection may help; `OSError` is one.
+        schemes: Of its urls.
         forgets: Whether deliveries end with their connection.
         lease: Seconds after which the broker gives away what it has not heard of; None: never.
     """
 
     lost: tuple[type[Exception], ...] = ()
     forgets: ClassVar[bool] = False
+    schemes: ClassVar[tuple[str, ...]] = ()
     lease: float | None = None
 
     def __init__(self, given: Any, source: str) -> None:
+        if isinstance(given, str) and given.partition("://")[0] not in self.schemes:
+            raise ApiConfigurationError(f"url: give {' or '.join(f'{each}://' for each in self.schemes)}")
         self.url = given if isinstance(given, str) else None
         self._client: Any = None if isinstance(given, str) else given
         self.source = source
 
     def __str__(self) -> str:
-        place = type(self._client).__name__ if self.url is None else redact_url(self.url)
+        place = type(self._client).__name__ if self.url is None else _shown(self.url)
         return f"{self.source!r} at {place}"
 
     @property
@@ -79,6 +83,14 @@ class Broker(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Closes what `open` opened."""
+
+
+def _shown(url: str) -> str:
+    # A password that ought to be encoded may have any of `:/@?#` in it: all before the last @ is hidden.
+    scheme, _, rest = url.partition("://")
+    return redact_url(
+        f"{scheme}://{rest}" if "@" not in rest else f"{scheme}://***@{rest.rpartition('@')[2]}"
+    )
 
 
 def load(module: str, extra: str) -> ModuleType:

@@ -163,7 +163,10 @@ class BrokerStream(AsyncIterable[Received]):
                 state = RetryState(self._retry, _RANDOM)
                 self._take(messages)
         except Exception as error:
-            self._failure = self._explained(error)
+            self._failure = error
+            if not isinstance(error, ApiError):
+                self._failure = self._refused("read", error)
+                self._failure.__cause__ = error
             self._arrived.set()
 
     async def _room(self) -> None:
@@ -201,9 +204,11 @@ class BrokerStream(AsyncIterable[Received]):
                 return await _heeding(self._broker.open(self._prefetch, self))
             except self._broker.lost as error:
                 await self._wait(state, error)
-            except BaseException:
+            except BaseException as error:
                 await self._close()
-                raise
+                if isinstance(error, ApiError) or not isinstance(error, Exception):
+                    raise
+                raise self._refused("opened", error) from None  # its text may quote a part of the url
 
     async def _wait(self, state: RetryState, error: Exception) -> None:
         await self._close()
@@ -232,12 +237,8 @@ class BrokerStream(AsyncIterable[Received]):
         except self._broker.lost:
             pass
 
-    def _explained(self, error: Exception) -> ApiError:
-        if isinstance(error, ApiError):
-            return error
-        explained = ApiError(f"{self!r} cannot be read ({type(error).__name__})")
-        explained.__cause__ = error
-        return explained
+    def _refused(self, what: str, error: Exception) -> ApiError:
+        return ApiError(f"{self!r} cannot be {what} ({type(error).__name__})")
 
 
 async def _heeding(call: Awaitable[T]) -> T:

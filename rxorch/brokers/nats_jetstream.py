@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from rxorch.brokers.broker import Broker, check_text, load
 from rxorch.brokers.broker_stream import BrokerStream, Received, check_options
@@ -63,6 +63,8 @@ def nats_stream(
 
 class NatsJetStream(Broker):
     """A reader of a durable consumer."""
+
+    schemes: ClassVar[tuple[str, ...]] = ("nats", "tls", "ws", "wss")
 
     def __init__(
         self, given: Any, subject: str, durable: str, stream: str | None, ack_wait: float, decode: Decode

@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 from uuid import uuid4
 
 from rxorch.brokers.broker import Broker, check_text, load
@@ -23,10 +23,19 @@ _GLANCE: Final = 1.0
 """Seconds between two looks for entries that others have left."""
 
 _LEAVE: Final = """
-if redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])[1] then return 0 end
-return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+for _ = 1, 100 do
+  local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000, ARGV[2])
+  if #pending == 0 then return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2]) end
+  local claim = {'XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0}
+  for _, entry in ipairs(pending) do claim[#claim + 1] = entry[1] end
+  for _, word in ipairs({'IDLE', ARGV[4], 'JUSTID'}) do claim[#claim + 1] = word end
+  redis.call(unpack(claim))
+end
 """
-"""In one step: a consumer that is deleted takes its pending entries along."""
+"""Gives all pending entries back and deletes the consumer. In one step: deleted, it takes what it has along.
+
+All, not only those we know of: a read that was cut off may have got some.
+"""
 
 
 def redis_stream(
@@ -52,7 +61,7 @@ def redis_stream(
         url_or_client: `redis://`, `rediss://` or `unix://`; or a `redis.asyncio.Redis`, which is not closed.
         stream: Its key.
         group: The consumer group.
-        consumer: Name in the group; one that nobody else has by default.
+        consumer: Name in the group, which nobody else may have; a new one by default.
         prefetch: Messages at most that are read and not yet settled.
         claim_idle: Seconds, above 0. The same for all consumers of a group.
         start: Where a group that is made begins: "0" with what is there, "$" with what comes.
@@ -83,6 +92,8 @@ def redis_stream(
 class RedisStreams(Broker):
     """A consumer of a group."""
 
+    schemes: ClassVar[tuple[str, ...]] = ("redis", "rediss", "unix")
+
     def __init__(
         self,
         given: Any,
@@ -108,17 +119,6 @@ class RedisStreams(Broker):
         self._cursor = "0-0"
         self._glance = -math.inf
         self._settles: Any = None
-        if self.url is not None:
-            self._checked_url(self.url)
-
-    def _checked_url(self, url: str) -> None:
-        try:
-            self._redis.ConnectionPool.from_url(url)
-        except ValueError as error:
-            # Not its text, which may quote the url.
-            raise ApiConfigurationError("url: give redis://, rediss:// or unix://") from error.with_traceback(
-                None
-            )
 
     async def open(self, prefetch: int, settles: Any) -> None:
         self._settles = settles
@@ -191,12 +191,11 @@ class RedisStreams(Broker):
         await self._claim(self._consumer, deliveries, idle=0)
 
     async def leave(self, deliveries: Sequence[Delivery]) -> None:
-        if deliveries:
-            await self._claim(_RETURNED, deliveries, idle=self._idle)
         try:
-            await self.client.eval(_LEAVE, 1, self.source, self._group, self._consumer)
-        except self._errors.ResponseError:
-            pass  # scripts are forbidden: it stays in the list of the group
+            await self.client.eval(_LEAVE, 1, self.source, self._group, self._consumer, _RETURNED, self._idle)
+        except self._errors.ResponseError:  # scripts are forbidden
+            if deliveries:
+                await self._claim(_RETURNED, deliveries, idle=self._idle)
 
     async def _claim(self, consumer: str, deliveries: Sequence[Delivery], idle: int) -> None:
         ids = [delivery.id for delivery in deliveries]

@@ -21,7 +21,7 @@ from rxorch.ledger import Ledger
 from rxorch.orchestrator import APIOrchestrator
 from rxorch.stream import RunStream
 from rxorch.terminal.boards import Board, board_for, shown
-from rxorch.terminal.ink import Ink, count
+from rxorch.terminal.ink import Ink, count, counted
 
 __all__ = ["Job", "carry_out"]
 
@@ -129,7 +129,7 @@ class _Runner:
     def _sum_up(self, stream: RunStream, seconds: float) -> None:
         figures, metrics, ink = stream.statistics(), self.job.orchestrator.get_metrics(), self.ink
         parts = [
-            f"{count(figures.read)} inputs",
+            counted(figures.read, "input"),
             ink(f"{count(figures.ok)} ok", "green"),
             ink(f"{count(figures.failed)} failed", "red") if figures.failed else "0 failed",
         ]
@@ -140,5 +140,5 @@ class _Runner:
         if figures.cancelled:
             parts.append(f"{count(figures.cancelled)} cut off")
         rate = (figures.ok + figures.failed) / seconds if seconds > 0 else 0.0
-        parts.append(f"{count(metrics.total_requests)} requests, {count(metrics.retries)} of them repeats")
+        parts.append(f"{counted(metrics.total_requests, 'request')}, {count(metrics.retries)} of them repeats")
         typer.echo(f"{', '.join(parts)}; {duration(seconds)}, {rate:,.0f}/s", err=True)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-__all__ = ["Ink", "columns", "count", "milliseconds", "share"]
+__all__ = ["Ink", "columns", "count", "counted", "milliseconds", "share"]
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -81,6 +81,16 @@ def columns(rows: Iterable[Sequence[str]], align: str, *, gap: int = 2) -> list[
 def count(number: int) -> str:
     """An integer with separators: ``12,345``."""
     return f"{number:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """An integer and what it counts.
+
+    Example:
+        >>> counted(1, "input"), counted(1200, "input")
+        ('1 input', '1,200 inputs')
+    """
+    return f"{count(number)} {noun}{'s' if number != 1 else ''}"
 
 
 def milliseconds(seconds: float) -> str:

@@ -39,6 +39,7 @@ class Bench(ABC):
 
     def __init__(self) -> None:
         self.name = f"test-{uuid4().hex}"
+        self.lease = LEASE
 
     @abstractmethod
     def options(self) -> dict[str, Any]:
@@ -83,7 +84,7 @@ class RedisBench(Bench):
     function = "redis_stream"
 
     def options(self) -> dict[str, Any]:
-        return {"group": "group", "claim_idle": LEASE}
+        return {"group": "group", "claim_idle": self.lease}
 
     async def open(self) -> None:
         self.redis = Redis.from_url(self.service.url)
@@ -119,7 +120,7 @@ class NatsBench(Bench):
     function = "nats_stream"
 
     def options(self) -> dict[str, Any]:
-        return {"durable": "reader", "ack_wait": LEASE}
+        return {"durable": "reader", "ack_wait": self.lease}
 
     async def open(self) -> None:
         self.nats = await nats.connect(self.service.url)
@@ -159,9 +160,9 @@ class AmqpBench(Bench):
         await self.channel.declare_queue(self.name, durable=True)
 
     async def publish(self, *bodies: bytes) -> None:
-        for body in bodies:
-            message = aio_pika.Message(body, headers={"kind": "test"})
-            await self.channel.default_exchange.publish(message, self.name)
+        publish = self.channel.default_exchange.publish
+        messages = [aio_pika.Message(body, headers={"kind": "test"}) for body in bodies]
+        await asyncio.gather(*[publish(message, self.name) for message in messages])
 
     async def waiting(self) -> int:
         queue = await self.channel.declare_queue(self.name, passive=True)

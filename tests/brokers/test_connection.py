@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from rxorch import ApiConfigurationError, ApiNetworkError
+from rxorch import ApiConfigurationError, ApiError, ApiNetworkError
 from rxorch import operators as rxo
 from rxorch.brokers import Message, amqp_queue, nats_stream, redis_stream
 from tests.brokers.benches import BENCHES, Bench, until
@@ -126,6 +126,47 @@ async def test_what_is_not_there_is_told_at_once(bench: Bench) -> None:
         await stream.__aenter__()
 
 
+@pytest.mark.parametrize("bench", ["amqp"], indirect=True)
+async def test_a_queue_that_is_deleted_ends_the_iteration(bench: Bench) -> None:
+    async with bench.stream() as stream:
+        reading = asyncio.ensure_future(anext(aiter(stream)))
+        await bench.close()
+        with pytest.raises(ApiConfigurationError, match="there is no"):
+            await reading
+    await bench.open()
+
+
+@pytest.mark.parametrize("bench", ["redis"], indirect=True)
+async def test_a_stream_that_is_deleted_ends_the_iteration(bench: Bench) -> None:
+    async with bench.stream() as stream:
+        reading = asyncio.ensure_future(anext(aiter(stream)))
+        await bench.close()
+        with pytest.raises(ApiError, match=r"cannot be read \(ResponseError\)"):
+            await reading
+    await bench.open()
+
+
+@pytest.mark.parametrize("bench", ["amqp"], indirect=True)
+async def test_a_queue_that_another_has_for_itself_is_told_at_once(bench: Bench) -> None:
+    connection = await bench.client()
+    channel = await connection.channel()
+    queue = await channel.declare_queue(f"{bench.name}-own", exclusive=True)
+    with pytest.raises(ApiConfigurationError, match="the broker refuses it"):
+        await amqp_queue(bench.service.url, queue.name).__aenter__()
+    await channel.close()
+
+
+@pytest.mark.parametrize("kind", list(BENCHES))
+async def test_a_password_that_is_not_encoded_is_not_shown(kind: str) -> None:
+    bench = BENCHES[kind]()
+    url = f"{URL(bench.service.url).scheme}://me:hunter22/half@second@127.0.0.1:1/"
+    stream = bench.stream(url, retry=ONCE)
+    with pytest.raises(ApiError) as caught:
+        await stream.__aenter__()
+    told = "".join(traceback.format_exception(caught.value)) + repr(stream)
+    assert "hunter22" not in told and "half" not in told and "***@127.0.0.1:1" in told
+
+
 async def test_opening_can_be_cancelled_at_any_moment(bench: Bench) -> None:
     for turns in range(40):
         opening = asyncio.ensure_future(bench.stream().__aenter__())
@@ -146,7 +187,8 @@ async def test_opening_can_be_cancelled_at_any_moment(bench: Bench) -> None:
         (lambda: redis_stream("redis://h", "s", group="g", prefetch=0), "prefetch: give a whole number"),
         (lambda: redis_stream("redis://h", "s", group="g", claim_idle=0), "claim_idle: give seconds"),
         (lambda: redis_stream("redis://h", "s", group="g", start="1"), "start: give"),  # type: ignore[arg-type]
-        (lambda: redis_stream("http://h", "s", group="g"), "url: give redis://"),
+        (lambda: redis_stream("http://h", "s", group="g"), "url: give redis:// or rediss:// or unix://"),
+        (lambda: nats_stream("me:hunter22@h", "s", durable="d"), "url: give nats:// or tls://"),
         (lambda: nats_stream("nats://h", "", durable="d"), "subject: give a text"),
         (lambda: nats_stream("nats://h", "s", durable="d", ack_wait=True), "ack_wait: give seconds"),
         (lambda: amqp_queue("amqp://h", "q", prefetch=70_000), "prefetch: AMQP takes at most 65,535"),

@@ -18,7 +18,7 @@ from rxorch import ApiConfigurationError, ApiValidationError
 from rxorch.brokers import BadMessage, Message, acknowledged
 from rxorch.brokers.message import Delivery
 from rxorch.sources import BadInput
-from tests.brokers.benches import Bench, until
+from tests.brokers.benches import Bench, RedisBench, until
 from tests.support.fake_transport import FakeTransport
 from tests.support.streams import streaming
 
@@ -79,6 +79,7 @@ async def test_messages_that_come_later_are_delivered(bench: Bench) -> None:
 
 async def test_what_is_not_acked_when_the_stream_is_left_comes_again(bench: Bench) -> None:
     await bench.put(*numbers(5))
+    bench.lease = 600.0  # nobody waits for it
     async with bench.stream(prefetch=4) as stream:
         async for message in stream:
             await message.ack()
@@ -122,6 +123,7 @@ async def test_what_a_killed_reader_had_comes_again(bench: Bench) -> None:
 
 async def test_what_is_rejected_comes_again(bench: Bench) -> None:
     await bench.put({"n": 1})
+    bench.lease = 600.0  # nobody waits for it
     async with bench.stream() as stream:
         messages = aiter(stream)
         assert await (await anext(messages)).reject()
@@ -176,7 +178,7 @@ async def test_one_at_a_time(bench: Bench) -> None:
 async def test_what_is_worked_on_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     renewed: asyncio.Queue[None] = asyncio.Queue()
     await bench.put({"slow": True})
-    async with bench.stream() as stream:
+    async with bench.stream(prefetch=1) as stream:
         message = await anext(aiter(stream))
         extend = stream._broker.extend
 
@@ -297,7 +299,7 @@ async def test_thousands_through_a_stream_of_runs(bench: Bench) -> None:
             assert run.ok and run.input.attempts == 1
             seen[run.input["n"]] += 1
             if len(seen) == count:
-                await run.input.ack()
+                assert await run.input.ack()  # handed out, and not yet settled
                 break
         await runs.aclose()
         await publishing
@@ -330,3 +332,18 @@ async def test_runs_are_settled_as_they_ended(bench: Bench) -> None:
         (1, False): 1, (1, True): 1, (2, False): 1, (2, True): 1, (3, False): 2, ("bad", False): 1,
     }  # fmt: skip
     await nothing_undone(bench)
+
+
+@pytest.mark.parametrize("bench", ["redis"], indirect=True)
+async def test_a_consumer_of_redis_leaves_the_group(bench: Bench) -> None:
+    assert isinstance(bench, RedisBench)
+    await bench.put(*numbers(3))
+    async with bench.stream() as stream:
+        await anext(aiter(stream))
+        assert len(await bench.consumers()) == 1
+    assert await bench.consumers() == ["returned"]
+    async with bench.stream() as stream:
+        messages = aiter(stream)
+        for _ in range(3):
+            await (await anext(messages)).ack()
+    assert await bench.consumers() == ["returned"]
