@@ -42,9 +42,13 @@ def one_input(text: str) -> Iterable[Any]:
         ApiConfigurationError: It is no JSON.
     """
     try:
-        return [json.loads(text)]
+        return [json.loads(text, parse_constant=_no_constant)]
     except ValueError as error:
         raise ApiConfigurationError(f"--data: it is no JSON ({error})") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"there is no {name} in JSON")
 
 
 def key_of(expression: str | None) -> Callable[[Any], Hashable] | None:

@@ -74,9 +74,12 @@ def new(
     """Write a commented flow to begin with."""
     from rxorch.flowfile import starter
 
+    if path.suffix.lower() not in (".yaml", ".yml", ".py"):
+        typer.echo(f"rxorch: {str(path)!r}: a flow is a .yaml, .yml or .py file", err=True)
+        raise typer.Exit(USAGE)
     if path.exists() and not force:
         typer.echo(f"rxorch: {str(path)!r} is there already; give another name, or --force", err=True)
         raise typer.Exit(USAGE)
     with usage_errors():
-        path.write_text(starter("python" if path.suffix == ".py" else "yaml"), encoding="utf-8")
+        path.write_text(starter("python" if path.suffix.lower() == ".py" else "yaml"), encoding="utf-8")
     typer.echo(f"{path} is a flow to begin with. Next: rxorch check {path}")

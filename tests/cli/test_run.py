@@ -160,6 +160,8 @@ async def test_stopping_when_too_many_fail(command: Command) -> None:
         (["run", "shop:none"], "there is no 'none'; there are 'flow'"),
         (["run", "shop.py", "-i", "none.jsonl"], "--input: there is no file 'none.jsonl'"),
         (["run", "shop.py", "-d", "{"], "--data: it is no JSON"),
+        (["run", "shop.py", "-d", "[NaN]"], "--data: it is no JSON (there is no NaN in JSON)"),
+        (["new", "flow.txt"], "a flow is a .yaml, .yml or .py file"),
         (["run", "shop.py", "-d", "1", "-i", "x"], "--data: it is the input"),
         (["run", "shop.py", "-d", "1", "--resume"], "--resume: it needs --ledger"),
         (["run", "shop.py", "-d", "1", "--key", "id"], "--key: it needs --ledger"),
