@@ -36,7 +36,7 @@ _OF_ONE: Final = (
 )
 """Errors of SQLite that are about what is written, and not about the file."""
 
-_alive: dict[str, list[WriterThread]] = {}
+_alive: dict[Path, list[WriterThread]] = {}
 """The threads of this process that have a file, or want it, in the order in which they were made."""
 
 
@@ -61,7 +61,7 @@ class WriterThread(threading.Thread):
         self._file = file
         self._loop = loop
         self._opened = opened
-        self._place = file.real
+        self._place = Path(file.real)
         self._earlier = tuple(_alive.get(self._place, ()))
         self._identity: tuple[int, int] | None = None
         self._guard = threading.RLock()  # the end of a lost writer may come in the middle of anything
@@ -206,9 +206,9 @@ class WriterThread(threading.Thread):
             )
 
 
-def _identity(place: str) -> tuple[int, int] | None:
+def _identity(place: Path) -> tuple[int, int] | None:
     try:
-        found = Path(place).stat()
+        found = place.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino
