@@ -140,5 +140,7 @@ class _Runner:
         if figures.cancelled:
             parts.append(f"{count(figures.cancelled)} cut off")
         rate = (figures.ok + figures.failed) / seconds if seconds > 0 else 0.0
-        parts.append(f"{counted(metrics.total_requests, 'request')}, {count(metrics.retries)} of them repeats")
+        parts.append(
+            f"{counted(metrics.total_requests, 'request')}, {count(metrics.retries)} of them repeats"
+        )
         typer.echo(f"{', '.join(parts)}; {duration(seconds)}, {rate:,.0f}/s", err=True)

@@ -74,7 +74,8 @@ class LedgerCounts:
         parts = [f"{self.ok:,} ok", f"{self.failed:,} failed"]
         if self.unreadable:
             parts.append(f"{self.unreadable:,} unreadable")
-        return f"{self.inputs:,} inputs: {', '.join(parts)}, {self.in_flight:,} in flight"
+        noun = "input" if self.inputs == 1 else "inputs"
+        return f"{self.inputs:,} {noun}: {', '.join(parts)}, {self.in_flight:,} in flight"
 
 
 def record_of(row: tuple[Any, ...]) -> LedgerRecord:

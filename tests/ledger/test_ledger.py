@@ -88,7 +88,7 @@ async def test_what_was_begun_and_how_it_ended(path: Path) -> None:
     record = only(path)
     assert (record.status, record.error, record.outcomes, record.attempts) == ("failed", error, outcomes, 2)
     assert record.ended is not None and record.ended >= record.began > 1.7e9
-    assert str(Ledger(path).counts()) == "1 inputs: 0 ok, 1 failed, 0 in flight"
+    assert str(Ledger(path).counts()) == "1 input: 0 ok, 1 failed, 0 in flight"
 
 
 async def test_after_the_process_has_ended(path: Path) -> None:
@@ -156,7 +156,7 @@ async def test_a_run_is_not_begun_over_another(path: Path) -> None:
         pass
     async with opened(path.with_name("empty"), resume=False):
         pass
-    with pytest.raises(LedgerError, match=r"holds a run already \(1 inputs: .*give resume=True"):
+    with pytest.raises(LedgerError, match=r"holds a run already \(1 input: .*give resume=True"):
         async with opened(path, resume=False):
             pass
     with pytest.raises(LedgerError, match="in use by another stream"):
