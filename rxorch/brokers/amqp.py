@@ -18,6 +18,8 @@ __all__ = ["amqp_queue"]
 _MOST_PREFETCHED: Final = 65_535
 _CONNECTING: Final = 10.0
 """Seconds that a connection may take to be made."""
+_HANDSHAKE: Final = 1.0
+"""Seconds that one which nobody wants any more may take to be made, so that it can be closed."""
 
 
 def amqp_queue(
@@ -80,7 +82,7 @@ class AmqpQueue(Broker):
             if self.url is not None:
                 # Not the one that reconnects: what was delivered on the connection before could not be told
                 # from what the new one delivers.
-                self._client = await self._pika.connect(self.url, timeout=_CONNECTING)
+                self._client = await self._connected()
             self._channel = channel = await self.client.channel()
             arrived: asyncio.Queue[Any] = asyncio.Queue()
             self._arrived = arrived
@@ -97,6 +99,22 @@ class AmqpQueue(Broker):
             raise ApiConfigurationError(f"queue: there is no {self}; declare it first") from error
         except errors.ChannelClosed as error:
             raise ApiConfigurationError(f"{self}: the broker refuses it ({type(error).__name__})") from error
+
+    async def _connected(self) -> Any:
+        """A new connection. Cancelled at the wrong moment, aiormq loses it with its tasks and its socket.
+
+        So the handshake, once begun, is let come to its end, for a second at most.
+        """
+        connecting = asyncio.ensure_future(self._pika.connect(self.url, timeout=_CONNECTING))
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            await asyncio.wait([connecting], timeout=_HANDSHAKE)
+            connecting.cancel()
+            await asyncio.wait([connecting])
+            if not connecting.cancelled() and connecting.exception() is None:
+                await connecting.result().close()
+            raise
 
     async def read(self, room: int) -> Sequence[Received]:
         arrived = [await self._arrived.get()]
