@@ -23,7 +23,13 @@ def main() -> None:
         sys.exit(f"rxorch: the command line needs {error.name}: pip install 'rxorch[cli]'")
     except KeyboardInterrupt:
         sys.exit(130)
-    app(prog_name="rxorch")
+    try:
+        app(prog_name="rxorch")
+    except OSError as error:  # standard output takes no more
+        from rxorch.cli.exits import quiet_pipe
+
+        quiet_pipe()
+        sys.exit(f"rxorch: {error}")
 
 
 def _occupy_closed() -> None:

@@ -104,7 +104,9 @@ class _Report:
         from rxorch.worst_case import worst_case
 
         worst = worst_case(self._orchestrator)
-        typer.echo(f"{count(self.good)} inputs can be run, {count(self.bad)} cannot")
+        typer.echo(
+            f"{count(self.good)} input{'s' if self.good != 1 else ''} can be run, {count(self.bad)} cannot"
+        )
         usual = count(int(self.good * worst.usual_requests))
         most = "without end" if worst.requests == float("inf") else count(int(self.good * worst.requests))
         typer.echo(f"requests: {usual} when all goes well, {most} at worst")

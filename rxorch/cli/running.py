@@ -139,8 +139,10 @@ class _Runner:
             parts.append(f"{count(figures.skipped)} done before{failed}")
         if figures.repeated:
             parts.append(f"{count(figures.repeated)} repeated")
-        if figures.cancelled:
-            parts.append(f"{count(figures.cancelled)} cut off")
+        if (
+            cut_off := figures.read - figures.ok - figures.failed - figures.skipped
+        ):  # or nobody took their end
+            parts.append(f"{count(cut_off)} cut off")
         rate = (figures.ok + figures.failed) / seconds if seconds > 0 else 0.0
         parts.append(
             f"{counted(metrics.total_requests, 'request')}, {count(metrics.retries)} of them repeats"

@@ -250,6 +250,18 @@ async def test_closed_standard_streams(
     assert message in err.decode() and b"Traceback" not in err
 
 
+async def test_a_full_standard_output(server: Loopback, tmp_path: Path) -> None:
+    running = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m rxorch draw shop.py > /dev/full",
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'operators'}"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await running.communicate()
+    assert running.returncode == 1
+    assert err.decode() == "rxorch: [Errno 28] No space left on device\n"
+
+
 async def test_a_dry_run_of_batches(command: Command) -> None:
     done = await command("run", "shop.py", "--dry-run", "--batch", "2", given=inputs(1, b"{", 3))
     assert "the input is a list of 1" in done.err and "0 inputs can be run, 3 cannot" in done.out
@@ -333,6 +345,7 @@ async def test_twice_stops_at_once(server: Loopback, shop: Shop, tmp_path: Path)
     out, err = await running.communicate()
     shop.hold.set()
     assert (running.returncode, out) == (130, b"") and b"Traceback" not in err
+    assert b"3 inputs, 0 ok, 0 failed, 3 cut off" in err
     assert Ledger(tmp_path / "run.sqlite").counts().in_flight == 3
 
 
