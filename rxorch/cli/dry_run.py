@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any, Final
 
 import typer
@@ -24,25 +24,41 @@ _SHOWN: Final = 3
 """Inputs of which the first requests are shown."""
 
 
-def dry_run(orchestrator: APIOrchestrator, inputs: Any, *, key: Callable[[Any], Any] | None) -> int:
+def dry_run(
+    orchestrator: APIOrchestrator, inputs: Any, *, key: Callable[[Any], Any] | None, batch: int | None
+) -> int:
     """Reads the inputs, makes the requests that need nothing but them, and says what there is.
 
     Returns:
         1 if an input cannot be used, else 0.
     """
     report = _Report(orchestrator, key)
-    run_blocking(lambda: _read(inputs, report))
+    run_blocking(lambda: _read(inputs, report, batch))
     report.sum_up()
     return FAILED if report.bad else OK
 
 
-async def _read(inputs: Any, report: _Report) -> None:
+async def _read(inputs: Any, report: _Report, batch: int | None) -> None:
+    if batch is None:
+        async for value in _each(inputs):
+            report.take(value)
+        return
+    several: list[Any] = []
+    async for value in _each(inputs):
+        several.append(value)
+        if len(several) == batch:
+            report.take_batch(several)
+            several = []
+    report.take_batch(several)
+
+
+async def _each(inputs: Any) -> AsyncIterator[Any]:
     if isinstance(inputs, AsyncIterable):
         async for value in inputs:
-            report.take(value)
+            yield value
     else:
         for value in inputs:
-            report.take(value)
+            yield value
 
 
 class _Report:
@@ -53,6 +69,12 @@ class _Report:
         self._shown = 0
         self.good = 0
         self.bad = 0
+
+    def take_batch(self, values: list[Any]) -> None:
+        """Looks at a batch; what could not be read is an input of its own, as in a stream."""
+        good = [each for each in values if not isinstance(each, BadInput)]
+        for value in ([good] if good else []) + [each for each in values if isinstance(each, BadInput)]:
+            self.take(value)
 
     def take(self, value: Any) -> None:
         """Looks at one input."""
@@ -82,7 +104,9 @@ class _Report:
         from rxorch.worst_case import worst_case
 
         worst = worst_case(self._orchestrator)
-        typer.echo(f"{count(self.good)} inputs can be run, {count(self.bad)} cannot")
+        typer.echo(
+            f"{count(self.good)} input{'s' if self.good != 1 else ''} can be run, {count(self.bad)} cannot"
+        )
         usual = count(int(self.good * worst.usual_requests))
         most = "without end" if worst.requests == float("inf") else count(int(self.good * worst.requests))
         typer.echo(f"requests: {usual} when all goes well, {most} at worst")

@@ -8,7 +8,7 @@ import typer
 
 from rxorch.cli.exits import OK, quiet_pipe, usage_errors
 from rxorch.cli.flows import Flow, orchestrator_of
-from rxorch.cli.outputs import Output, OutputForm, export
+from rxorch.cli.outputs import Output, OutputForm, export, refuse_overwriting
 from rxorch.cli.run import MaxConcurrent, OutputPath, Quiet, Rate, Tolerated, limit, share_of
 from rxorch.cli.running import Job, carry_out
 from rxorch.ledger import Ledger
@@ -37,6 +37,7 @@ def retry_failed(
         limit(orchestrator, rate)
         book = Ledger(ledger)
         counts = book.counts()
+        refuse_overwriting(output, (ledger, flow, flow.rpartition(":")[0]))
         tolerated = share_of(tolerated_failures)
         job = Job(
             orchestrator=orchestrator,
@@ -69,6 +70,7 @@ def ledger(
         if output is None:
             typer.echo(str(book.counts()))
             raise typer.Exit(OK)
+        refuse_overwriting(output, (path,))
         try:
             export(book, Output(output, output_format), failed=failed)
         except BrokenPipeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +11,8 @@ import typer
 from rxorch.cli.dry_run import dry_run
 from rxorch.cli.exits import usage_errors
 from rxorch.cli.flows import Flow, orchestrator_of
-from rxorch.cli.inputs import Form, counter_of, inputs_of, key_of, one_input
-from rxorch.cli.outputs import Output, OutputForm
+from rxorch.cli.inputs import Form, counter_of, form_of, inputs_of, key_of, one_input
+from rxorch.cli.outputs import Output, OutputForm, refuse_overwriting
 from rxorch.cli.running import Job, carry_out
 from rxorch.errors import ApiConfigurationError
 from rxorch.ledger import Ledger
@@ -108,7 +109,7 @@ def run(
         _check_together(input, data, ledger, resume=resume, key=key, follow=follow)
         limit(orchestrator, rate)
         path = "-" if input is None else input
-        if data is None and path == "-" and sys.stdin.isatty():
+        if data is None and path == "-" and sys.stdin is not None and sys.stdin.isatty():
             typer.echo("reading inputs from the terminal; Ctrl-D ends them", err=True)
         inputs: Any = one_input(data) if data is not None else inputs_of(path, input_format, follow=follow)
         options: dict[str, Any] = {
@@ -121,8 +122,13 @@ def run(
         }
         book = None if ledger is None else Ledger(ledger)
         if dry:
-            raise typer.Exit(dry_run(orchestrator, inputs, key=options["key"]))
+            raise typer.Exit(dry_run(orchestrator, inputs, key=options["key"], batch=batch))
         orchestrator.stream((), **options)  # refuses what cannot work before any file is made
+        _check_folder(output, path, input_format)
+        refuse_overwriting(
+            output, (None if data is not None else path, ledger, flow, flow.rpartition(":")[0])
+        )
+        _check_ledger(book, resume=resume)
         job = Job(
             orchestrator=orchestrator,
             stream=lambda: orchestrator.stream(inputs, ledger=book, resume=resume, **options),
@@ -145,6 +151,29 @@ def _check_together(
                 raise ApiConfigurationError(f"{name}: it needs --ledger")
     if follow and (input is None or data is not None):
         raise ApiConfigurationError("--follow: give the file to follow by --input")
+
+
+def _check_folder(output: str, path: str, form: Form | None) -> None:
+    """Refuses an output that would be read as one of the inputs."""
+    folder = Path(path)
+    if output == "-" or path == "-" or not folder.is_dir() or form_of(output) != (form or form_of(path)):
+        return
+    if Path(output).resolve().parent == folder.resolve():
+        raise ApiConfigurationError(
+            f"--output: {output!r} is in {path!r}, whose files are read; give another"
+        )
+
+
+def _check_ledger(book: Ledger | None, *, resume: bool) -> None:
+    """Refuses a ledger that holds a run before the output is made anew."""
+    if resume or book is None or not book.path.exists():
+        return
+    counts = book.counts()
+    if counts.inputs:
+        raise ApiConfigurationError(
+            f"--ledger: {str(book.path)!r} holds a run already ({counts}); give --resume to go on with it, "
+            "or another file"
+        )
 
 
 def limit(orchestrator: APIOrchestrator, rate: str | None) -> None:

@@ -72,6 +72,7 @@ class _Runner:
         self.job = job
         self.ink = Ink.of(sys.stderr)
         self.began = 0.0
+        self.failed_before = 0
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -81,7 +82,7 @@ class _Runner:
         code = await self._streamed(stream, progress)
         if not self.job.quiet and code not in (BROKEN_PIPE, USAGE):
             self._sum_up(stream, loop.time() - self.began)
-        if code == OK and stream.statistics().failed:
+        if code == OK and (stream.statistics().failed or self.failed_before):
             return FAILED
         return code
 
@@ -93,7 +94,7 @@ class _Runner:
                 await stack.enter_async_context(self.job.orchestrator)
                 output = await stack.enter_async_context(self.job.output)
                 if self.job.replayed is not None:
-                    await output.replay(self.job.replayed)
+                    self.failed_before = await output.replay(self.job.replayed)
                 stack.callback(self._counting(progress).cancel)
                 await stack.enter_async_context(shown(progress, self._board()))
                 await stack.enter_async_context(stream)
@@ -134,11 +135,14 @@ class _Runner:
             ink(f"{count(figures.failed)} failed", "red") if figures.failed else "0 failed",
         ]
         if figures.skipped:
-            parts.append(f"{count(figures.skipped)} done before")
+            failed = f", {count(self.failed_before)} of them failed" if self.failed_before else ""
+            parts.append(f"{count(figures.skipped)} done before{failed}")
         if figures.repeated:
             parts.append(f"{count(figures.repeated)} repeated")
-        if figures.cancelled:
-            parts.append(f"{count(figures.cancelled)} cut off")
+        if (
+            cut_off := figures.read - figures.ok - figures.failed - figures.skipped
+        ):  # or nobody took their end
+            parts.append(f"{count(cut_off)} cut off")
         rate = (figures.ok + figures.failed) / seconds if seconds > 0 else 0.0
         parts.append(
             f"{counted(metrics.total_requests, 'request')}, {count(metrics.retries)} of them repeats"

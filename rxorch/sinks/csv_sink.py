@@ -70,7 +70,7 @@ class CsvSink(Sink):
             return "true" if value else "false"
         if isinstance(value, int | float):
             return value
-        text = value if isinstance(value, str) else to_json(value).decode()
+        text = value if isinstance(value, str) else to_json(value, inf_nan_mode="null").decode()
         return f"'{text}" if not self._raw and text.startswith(_FORMULA) else text
 
 

@@ -56,8 +56,8 @@ def record_of(run: Run) -> dict[str, Any]:
 
 
 def json_line(record: Mapping[str, Any]) -> bytes:
-    """A record as one line."""
-    return to_json(record) + b"\n"
+    """A record as one line. Numbers that JSON has not, such as infinity, are null."""
+    return to_json(record, inf_nan_mode="null") + b"\n"
 
 
 def _kept(value: Any) -> tuple[Any, bool]:

@@ -188,6 +188,85 @@ async def test_what_is_wrong_is_said_and_nothing_called(
     assert message in done.err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "shop.py", "-i", "in.jsonl", "-o", "in.jsonl"],
+        ["run", "shop.py", "-i", "in.jsonl", "-o", "./again.jsonl"],
+        ["run", "shop.py", "-i", "in.jsonl", "-o", "shop.py"],
+        ["run", "shop:flow", "-i", "in.jsonl", "--ledger", "run.sqlite", "--resume", "-o", "run.sqlite"],
+        ["run", "shop.py", "-i", ".", "-o", "out.jsonl"],
+        ["retry-failed", "shop.py", "--ledger", "run.sqlite", "-o", "run.sqlite"],
+        ["ledger", "run.sqlite", "-o", "run.sqlite"],
+    ],
+    ids=" ".join,
+)
+async def test_an_output_is_not_written_over_what_is_used(
+    command: Command, shop: Shop, tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(inputs(1, 2))
+    (tmp_path / "again.jsonl").symlink_to("in.jsonl")
+    await command("run", "shop.py", "--ledger", "run.sqlite", "-q", given=inputs(1))
+    kept, called = {path.name: path.read_bytes() for path in tmp_path.glob("*.*")}, shop.count
+    done = await command(*arguments)
+    assert (done.code, shop.count) == (2, called) and "rxorch: --output: " in done.err
+    for name in ("in.jsonl", "shop.py", "run.sqlite"):
+        assert (tmp_path / name).read_bytes() == kept[name]
+
+
+async def test_a_ledger_that_is_in_use_leaves_the_output_as_it_is(command: Command, tmp_path: Path) -> None:
+    arguments = ["run", "shop.py", "-o", "out.jsonl", "--ledger", "run.sqlite"]
+    await command(*arguments, given=inputs(1))
+    before = (tmp_path / "out.jsonl").read_bytes()
+    done = await command(*arguments, given=inputs(1))
+    assert done.code == 2 and "give --resume to go on with it" in done.err
+    assert before and (tmp_path / "out.jsonl").read_bytes() == before
+
+
+async def test_what_failed_before_is_no_success(command: Command) -> None:
+    arguments = ["run", "shop.py", "--ledger", "run.sqlite"]
+    assert (await command(*arguments, given=inputs(1, 950))).code == 1
+    done = await command(*arguments, "--resume", given=inputs(1, 950))
+    assert done.code == 1 and "2 done before, 1 of them failed" in done.err
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "message"), [("<&-", 2, "Bad file"), (">&-", 1, "Bad file"), ("2>&-", 0, "")]
+)
+async def test_closed_standard_streams(
+    server: Loopback, tmp_path: Path, closed: str, code: int, message: str
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(inputs(1))
+    given = "-" if closed == "<&-" else "in.jsonl"
+    running = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m rxorch run shop.py -i {given} {closed}",
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'operators'}"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await running.communicate()
+    assert running.returncode == code and len(out.splitlines()) == (code == 0)
+    assert message in err.decode() and b"Traceback" not in err
+
+
+async def test_a_full_standard_output(server: Loopback, tmp_path: Path) -> None:
+    running = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m rxorch draw shop.py > /dev/full",
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'operators'}"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await running.communicate()
+    assert running.returncode == 1
+    assert err.decode() == "rxorch: [Errno 28] No space left on device\n"
+
+
+async def test_a_dry_run_of_batches(command: Command) -> None:
+    done = await command("run", "shop.py", "--dry-run", "--batch", "2", given=inputs(1, b"{", 3))
+    assert "the input is a list of 1" in done.err and "0 inputs can be run, 3 cannot" in done.out
+
+
 async def test_a_dry_run_calls_nothing(command: Command, shop: Shop) -> None:
     done = await command("run", "shop.py", "--dry-run", given=inputs(1, b"{", 3, b'{"no": 1}'))
     assert (done.code, shop.count) == (1, 0)
@@ -266,6 +345,7 @@ async def test_twice_stops_at_once(server: Loopback, shop: Shop, tmp_path: Path)
     out, err = await running.communicate()
     shop.hold.set()
     assert (running.returncode, out) == (130, b"") and b"Traceback" not in err
+    assert b"3 inputs, 0 ok, 0 failed, 3 cut off" in err
     assert Ledger(tmp_path / "run.sqlite").counts().in_flight == 3
 
 

@@ -32,6 +32,15 @@ async def written(sink: Any, *runs: Run) -> None:
             await sink.write(run)
 
 
+async def test_every_line_is_json_for_strict_readers(tmp_path: Path) -> None:
+    run = run_of(input={"id": float("inf")}, result={"a": [float("nan")]})
+    await written(JsonlSink(tmp_path / "out.jsonl"), run)
+    await written(CsvSink(tmp_path / "out.csv", ["result"]), run)
+    (record,) = [record async for record in jsonl(tmp_path / "out.jsonl")]
+    assert (record["input"], record["result"]) == ({"id": None}, {"a": [None]})
+    assert "null" in (tmp_path / "out.csv").read_text()
+
+
 async def test_a_stream_into_a_file_and_back(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     transport = FakeTransport({"item": lambda request: 404 if request.url.path == "/1" else {"n": 1}})
