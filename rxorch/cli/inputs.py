@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterable, Callable, Hashable, Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from rxorch.endpoint.extracting import extractor
-from rxorch.errors import ApiConfigurationError
+from rxorch.errors import ApiConfigurationError, ApiValidationError
 from rxorch.sources import csv, jsonl, lines
 
 __all__ = ["Form", "counter_of", "form_of", "inputs_of", "key_of", "one_input"]
@@ -56,9 +56,17 @@ def key_of(expression: str | None) -> Callable[[Any], Hashable] | None:
     if expression is None:
         return None
     try:
-        return extractor(expression, endpoint="", label="key")
+        find = extractor(expression, endpoint="", label="key")
     except ApiConfigurationError as error:
         raise ApiConfigurationError(f"--key: {error.message}") from None
+
+    def key(value: Any) -> Hashable:
+        try:
+            return cast("Hashable", find(value))
+        except ApiValidationError:  # it speaks of an answer
+            raise ApiValidationError(f"key: {expression!r} finds nothing in the input") from None
+
+    return key
 
 
 def counter_of(path: str, form: Form | None, *, follow: bool) -> Callable[[], int] | None:

@@ -102,7 +102,7 @@ def run(
     """Run a flow for each input, and write a record of each.
 
     The first Ctrl-C lets what is in flight end, the second stops it. Exits with 0 if all inputs went well, 1
-    if some failed, 2 if the command, the flow or a file is wrong, 130 if it was interrupted.
+    if some failed, 2 if the command, the flow or a file is wrong, 130 if it was interrupted (143 by SIGTERM).
     """
     orchestrator = orchestrator_of(flow)
     with usage_errors():

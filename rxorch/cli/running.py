@@ -124,8 +124,7 @@ class _Runner:
         return _Silent() if self.job.quiet else board_for(sys.stderr, self.ink)
 
     def _tell(self, error: BaseException) -> None:
-        message = error.message if isinstance(error, ApiError) else str(error)
-        typer.echo(f"rxorch: {message}", err=True)
+        typer.echo(f"rxorch: {error}", err=True)
 
     def _sum_up(self, stream: RunStream, seconds: float) -> None:
         figures, metrics, ink = stream.statistics(), self.job.orchestrator.get_metrics(), self.ink

@@ -13,7 +13,14 @@ from rxorch.cli.flows import Flow, orchestrator_of
 
 __all__ = ["check", "draw", "new"]
 
-_SUFFIXES = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot"}
+_SUFFIXES = {
+    ".txt": "text",
+    ".svg": "svg",
+    ".mmd": "mermaid",
+    ".mermaid": "mermaid",
+    ".dot": "dot",
+    ".gv": "dot",
+}
 
 
 def check(
@@ -54,7 +61,10 @@ def draw(
 
     picture = flow_picture(orchestrator_of(flow))
     escape_signs()
-    wanted = form or _SUFFIXES.get("" if output is None else output.suffix, "text")
+    wanted = form or ("text" if output is None else _SUFFIXES.get(output.suffix))
+    if wanted is None:
+        typer.echo("rxorch: --output: its name ends in .svg, .mmd, .dot or .txt; or say --format", err=True)
+        raise typer.Exit(USAGE)
     text = {"text": picture.text, "mermaid": picture.mermaid, "dot": picture.dot, "svg": picture.svg}[
         wanted
     ]()

@@ -150,7 +150,7 @@ async def test_stopping_when_too_many_fail(command: Command) -> None:
     assert done.code == 1 and len(done.records) == 4
     assert "4 of 4 inputs failed, more than tolerated_failures=3" in done.err
     done = await command("run", "shop.py", "--on-error", "fail_fast", "--max-concurrent", "1", given=given)
-    assert (done.code, len(done.records)) == (1, 1) and "HTTP 404" in done.err
+    assert (done.code, len(done.records)) == (1, 1) and "HTTP 404 [endpoint 'user'" in done.err
 
 
 @pytest.mark.parametrize(
@@ -265,6 +265,19 @@ async def test_a_full_standard_output(server: Loopback, tmp_path: Path) -> None:
 async def test_a_dry_run_of_batches(command: Command) -> None:
     done = await command("run", "shop.py", "--dry-run", "--batch", "2", given=inputs(1, b"{", 3))
     assert "the input is a list of 1" in done.err and "0 inputs can be run, 3 cannot" in done.out
+
+
+async def test_a_key_that_an_input_lacks(command: Command) -> None:
+    done = await command("run", "shop.py", "--ledger", "x.sqlite", "--key", "order.id", given=inputs(1))
+    assert (done.code, done.records[0]["error"]["message"]) == (
+        1,
+        "key: 'order.id' finds nothing in the input",
+    )
+
+
+async def test_a_picture_of_no_known_form(command: Command) -> None:
+    done = await command("draw", "shop.py", "-o", "x.png")
+    assert (done.code, done.out) == (2, "") and "its name ends in .svg, .mmd, .dot or .txt" in done.err
 
 
 async def test_a_dry_run_calls_nothing(command: Command, shop: Shop) -> None:
