@@ -82,9 +82,21 @@ class RetryStage(Stage[T]):
         return self.options.budget
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        link = (_Retrying if self.options.retry_result is None else _Holding)(sink, self, scheduler)
+        started = (self.options.clock or scheduler.clock).now()
+        budget = self.budget_of(scheduler)
+        if budget is not None:
+            budget.record_call(started)
+        link = self.begun(sink, scheduler, started)
         link.attempt(self.source)
         return link
+
+    def begun(self, sink: ObserverBase[Any], scheduler: DemandScheduler, started: float) -> _Retrying:
+        """The link of a subscription that has begun and whose budget knows of it.
+
+        Who makes the first attempt alone makes the link when it fails, and tells it the error.
+        """
+        link_type = _Retrying if self.options.retry_result is None else _Holding
+        return link_type(sink, self, scheduler, started)
 
 
 class _Retrying(Link):
@@ -92,20 +104,19 @@ class _Retrying(Link):
 
     __slots__ = ("_clock", "_emitted", "_last", "_own_options", "_scheduler", "_stage", "_started", "_state")
 
-    def __init__(self, sink: ObserverBase[Any], stage: RetryStage[Any], scheduler: DemandScheduler) -> None:
+    def __init__(
+        self, sink: ObserverBase[Any], stage: RetryStage[Any], scheduler: DemandScheduler, started: float
+    ) -> None:
         self.sink = sink
         self.upstream = NOTHING
         self._stage = stage
         self._own_options: RetryOptions | None = None
         self._scheduler = scheduler
-        self._clock = clock = stage.options.clock or scheduler.clock
-        self._started = clock.now()
+        self._clock = stage.options.clock or scheduler.clock
+        self._started = started
         self._state: RetryState | None = None  # most subscriptions never fail
         self._emitted = 0
         self._last: Any = None
-        budget = stage.budget_of(scheduler)
-        if budget is not None:
-            budget.record_call(self._started)
 
     @property
     def _options(self) -> RetryOptions:
@@ -254,8 +265,10 @@ class _Holding(_Retrying):
     __slots__ = ("_held",)
     on_only = Link.on_only
 
-    def __init__(self, sink: ObserverBase[Any], stage: RetryStage[Any], scheduler: DemandScheduler) -> None:
-        super().__init__(sink, stage, scheduler)
+    def __init__(
+        self, sink: ObserverBase[Any], stage: RetryStage[Any], scheduler: DemandScheduler, started: float
+    ) -> None:
+        super().__init__(sink, stage, scheduler, started)
         self._held: Any = _MISSING
 
     def on_next(self, value: Any) -> None:

@@ -70,12 +70,14 @@ def circuit_breaker(
     clock = None if scheduler is None else DemandScheduler.of(scheduler).clock
 
     def operator(source: Observable[T]) -> Observable[T]:
-        return _CircuitBreaker(as_stage(source), breaker, classify, clock, judged_at == "first")
+        return CircuitBreakerStage(as_stage(source), breaker, classify, clock, judged_at == "first")
 
     return operator
 
 
-class _CircuitBreaker(Stage[T]):
+class CircuitBreakerStage(Stage[T]):
+    """A source that is subscribed only if the circuit allows it."""
+
     def __init__(
         self,
         source: Stage[T],
@@ -102,8 +104,7 @@ class _CircuitBreaker(Stage[T]):
             return NOTHING
         if permit.change is not None:
             breaker.tell(permit.change)
-        watched = _WatchedToTheFirst if self.at_first else _Watched
-        link = watched(sink, breaker, permit, self.classify or breaker.classify, clock)
+        link = self.watching(sink, permit, clock)
         try:
             return link.connect(self.source, scheduler)
         except BaseException as error:
@@ -112,6 +113,20 @@ class _CircuitBreaker(Stage[T]):
                 raise
             link.on_error(error)
             return link
+
+    def let_in(self, clock: Clock) -> CircuitPermit | None:
+        """A permit of a circuit that is closed and goes by this clock; None: `attach` has to see to it."""
+        breaker = self.breaker
+        if self.clock is not None or not breaker.circuit.is_closed:
+            return None
+        if breaker._clock is not clock and breaker.clock(clock) is not clock:
+            return None
+        return breaker.circuit.try_acquire(clock.now())
+
+    def watching(self, sink: ObserverBase[Any], permit: CircuitPermit, clock: Clock) -> Link:
+        """The link of a subscription that has its permit."""
+        watched = _WatchedToTheFirst if self.at_first else _Watched
+        return watched(sink, self.breaker, permit, self.classify or self.breaker.classify, clock)
 
 
 class _Watched(Link):

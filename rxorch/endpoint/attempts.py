@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint.exchange import Aside, Hop
+from rxorch.endpoint.first_try import FirstTry, is_plain
 from rxorch.endpoint.retry_rules import hint
 from rxorch.endpoint.streaming import ElementStream
 from rxorch_operators import RetryPolicy, TimeoutExceededError
@@ -36,7 +37,11 @@ def attempts_of(runtime: EndpointRuntime) -> Stage[Any]:
     """The attempts of each call, which is the subject of its subscription."""
     attempts = runtime.attempts
     if attempts is None:
-        attempts = runtime.attempts = _repeated(runtime, _attempt(runtime))
+        attempt = _attempt(runtime)
+        attempts = _repeated(runtime, attempt)
+        if is_plain(runtime):
+            attempts = FirstTry(attempts, attempt, runtime.endpoint.timeout)
+        runtime.attempts = attempts
     return attempts
 
 

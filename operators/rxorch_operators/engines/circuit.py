@@ -102,6 +102,11 @@ class Circuit:
         self._opened = 0
         self._refused = 0
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether all calls go through and count."""
+        return self._state is _CLOSED
+
     def try_acquire(self, now: float) -> CircuitPermit | None:
         """Asks for leave to make a call; None if it must not be made.
 
