@@ -87,7 +87,7 @@ class APIOrchestrator:
         )
         self._metrics = IOMetrics()
         if config.metrics_enabled:
-            self.events.subscribe(self._metrics.on_event, kinds=IOMetrics.KINDS)
+            self._caller.count = self._metrics.count
 
     @property
     def events(self) -> EventBus:

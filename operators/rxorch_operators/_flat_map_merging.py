@@ -103,7 +103,8 @@ class Merging(Link, ListenedDemand):
     def inner_completed(self, inner: Inner) -> None:
         """Frees the slot of an inner that is done."""
         self._inners.discard(inner)
-        inner.dispose()  # links refer to each other: undone here, they are freed without the collector
+        if inner.upstream is not DISPOSED:
+            inner.dispose()  # links refer to each other: undone here, they are freed without the collector
         self._active -= 1
         if self._draining:
             return
@@ -171,3 +172,11 @@ class Inner(Link):
 
     def on_completed(self) -> None:
         self._parent.inner_completed(self)
+
+    def on_only(self, value: Any) -> None:
+        if self.upstream is not DISPOSED:
+            parent = self._parent
+            self.upstream = DISPOSED
+            self.sink.on_next(value)
+            if parent.upstream is not DISPOSED:  # else: the sink has had enough
+                parent.inner_completed(self)

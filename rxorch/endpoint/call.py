@@ -34,10 +34,13 @@ if TYPE_CHECKING:
     from rxorch.http.http_cache import Lookup
     from rxorch_operators import GiveUpReason, RetryBudget, RetryEvent
 
-__all__ = ["Call", "CallLink", "DescribedLink", "IdempotencyKeys", "Trail"]
+__all__ = ["Call", "CallCounter", "CallLink", "DescribedLink", "IdempotencyKeys", "Trail"]
 
 IdempotencyKeys: TypeAlias = Callable[[str], str]
 """From the name of an endpoint to the key of its call."""
+
+CallCounter: TypeAlias = Callable[[str, str, float, int, BaseException | None, bool, bool, int], None]
+"""Takes name of the endpoint, status, duration, attempts, error, degraded, cached and sends of a call."""
 
 _numbers: Final = itertools.count(1)
 
@@ -253,13 +256,20 @@ class Call:
     def finish(self, status: str) -> None:
         """Ends the call, once."""
         self.status = status
-        self.runtime.calls_in_flight -= 1
-        bus = self.runtime.bus
-        if bus.active or CallFinished in bus.kinds or self.trail.record is not None:
-            now, trail = self.now(), self.trail
+        runtime, trail = self.runtime, self.trail
+        runtime.calls_in_flight -= 1
+        bus, count = runtime.bus, runtime.caller.count
+        listened = bus.active or trail.record is not None or CallFinished in bus.kinds
+        if count is None and not listened:
+            return
+        now, name = self.now(), runtime.endpoint.name
+        duration, sends = now - self.started, self.sends
+        if count is not None:
+            count(name, status, duration, self.attempts, self.error, self.degraded, self.cached, sends)
+        if listened:
             event = CallFinished(
-                now, trail.run, self.runtime.endpoint.name, status, now - self.started, self.attempts,
-                self.status_code, self.error, self.degraded, self.cached, self.sends, call=self.number,
+                now, trail.run, name, status, duration, self.attempts, self.status_code, self.error,
+                self.degraded, self.cached, sends, call=self.number,
             )  # fmt: skip
             if trail.record is not None:
                 trail.record(event)

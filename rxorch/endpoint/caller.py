@@ -9,7 +9,7 @@ from contextvars import Context
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from rxorch.endpoint.call import LOOSE, Trail
+from rxorch.endpoint.call import LOOSE, CallCounter, Trail
 from rxorch.endpoint.defaults import CallDefaults
 from rxorch.endpoint.factory import EndpointFactory
 from rxorch.endpoint.model import APIEndpoint
@@ -84,6 +84,7 @@ class Caller:
 
     Attributes:
         events: Everything that happens, as an `EventBus`.
+        count: Told the facts of every call that has ended, without a record of it; see `IOMetrics.count`.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Caller:
     ) -> None:
         self.defaults = CallDefaults() if defaults is None else defaults
         self.events = EventBus()
+        self.count: CallCounter | None = None
         self.cache: TtlCache[Any, Any] = TtlCache()
         self._given = transport
         self._make = make_transport or _default_transport

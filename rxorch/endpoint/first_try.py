@@ -1,9 +1,9 @@
 """The first attempt of a call, as one link.
 
-Nearly every call ends with it. One that has no more to pass than its circuit breaker and its time limit, and that
-nobody listens to, needs none of the links of `attempts` as long as nothing fails: what they would do, `FirstTry`
-does alone. At a failure those links are made, are told of it, and go on from there; so there is one place that
-knows what follows a failure.
+Nearly every call ends with it. One that has no more to pass than its circuit breaker and its time limit, and
+that nobody listens to, needs none of the links of `attempts` as long as nothing fails: what they would do,
+`FirstTry` does alone. At a failure those links are made, are told of it, and go on from there; so there is
+one place that knows what follows a failure.
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ _ANY_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 _LABEL_PART: Final = re.compile(r"[A-Za-z0-9-]+")
 _IP_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+_SHORT: Final = 2**63
+"""Whole numbers below it are text without a second thought."""
 _DOTS: Final = frozenset({"", ".", ".."})
 
 
@@ -216,7 +218,8 @@ def _check_host(host: Chain) -> None:
 
 def _segment(value: Any) -> str:
     """Encode a value for a path; the server's decoded segment is the value again."""
-    text = value if type(value) is str else text_of(value)
+    kind = type(value)
+    text = value if kind is str else str(value) if kind is int and 0 <= value < _SHORT else text_of(value)
     if text.isascii() and text.isalnum():
         return text
     # A segment is its literal text and its values: it can only become '.' or '..' through one of these.

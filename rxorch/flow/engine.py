@@ -14,7 +14,7 @@ from rxorch.endpoint import Caller, IdempotencyKeys
 from rxorch.errors import ApiError, ApiTimeoutError
 from rxorch.events import Event
 from rxorch.flow.groups import node_of
-from rxorch.flow.nodes import Flow, Kind
+from rxorch.flow.nodes import Flow
 from rxorch.flow.plan import FlowPlan, compile_flow
 from rxorch.flow.result import OrchestrationResult
 from rxorch.flow.state import Done, Recorder, RunSettings, RunState
@@ -89,7 +89,7 @@ class FlowRun(Stage[OrchestrationResult]):
             self.idempotency,
         )
         link = RunLink(sink, run)
-        link.connect(node_of(self.plan.root, run.input, run, ()), scheduler)
+        link.connect(node_of(self.plan.entry, run.input, run, ()), scheduler)
         link.arm(scheduler.clock)
         return link
 
@@ -173,9 +173,7 @@ class RunLink(Link):
     def on_next(self, value: Done) -> None:
         self._ended()
         run = self._run
-        result = run.result(
-            value.value if run.plan.mode == Kind.PIPELINE.value else run.last(), complete=True
-        )
+        result = run.result(value.value if run.plan.hands_on else run.last(), complete=True)
         self._finish(result, "ok" if result.ok else "failed")
         self.sink.on_next(result)
 

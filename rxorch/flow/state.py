@@ -197,9 +197,11 @@ class RunState:
                 if name not in self.outcomes:
                     reason = "the run ended before its turn"
                     self.outcomes[name] = Outcome(OutcomeStatus.CANCELLED, reason=reason)
-        ordered = {name: self.outcomes[name] for name in self.plan.names if name in self.outcomes}
+        outcomes = self.outcomes
+        if len(outcomes) > 1:
+            outcomes = {name: outcomes[name] for name in self.plan.names if name in outcomes}
         return OrchestrationResult(
-            ordered, value=value, events=self.events, duration=self.now() - self.started, run=self.id
+            outcomes, value=value, events=self.events, duration=self.now() - self.started, run=self.id
         )
 
     def finish(self, status: str, error: BaseException | None = None) -> None:

@@ -154,25 +154,41 @@ class IOMetrics:
 
     def on_event(self, event: Event) -> None:
         """Counts a finished call; made to be subscribed to an `EventBus`. Cancelled calls do not count."""
-        if type(event) is not CallFinished:
-            return
-        account = self._accounts.get(event.endpoint)
+        if type(event) is CallFinished:
+            self.count(
+                event.endpoint, event.status, event.duration, event.attempts, event.error, event.degraded,
+                event.cached, event.sends,
+            )  # fmt: skip
+
+    def count(
+        self,
+        endpoint: str,
+        status: str,
+        duration: float,
+        attempts: int,
+        error: BaseException | None,
+        degraded: bool,
+        cached: bool,
+        sends: int,
+    ) -> None:
+        """Counts a finished call by its facts, which are those of `CallFinished`."""
+        account = self._accounts.get(endpoint)
         if account is None:
-            account = self._account(event.endpoint)
-        account.requests += event.sends
-        if event.attempts > 1:
-            account.retries += event.attempts - 1
-        if event.status == "cancelled":
+            account = self._account(endpoint)
+        account.requests += sends
+        if attempts > 1:
+            account.retries += attempts - 1
+        if status == "cancelled":
             return
         account.calls += 1
-        account.latency.add(event.duration * 1000)
-        if event.cached:
+        account.latency.add(duration * 1000)
+        if cached:
             account.cache_hits += 1
-        if event.degraded:
+        if degraded:
             account.degraded += 1
-        if event.status != "ok":
+        if status != "ok":
             account.errors += 1
-            account.kinds[event.status if event.error is None else type(event.error).__name__] += 1
+            account.kinds[status if error is None else type(error).__name__] += 1
 
     def snapshot(self) -> MetricsSnapshot:
         """The figures now; later records do not change it."""

@@ -6,11 +6,13 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rxorch.events import quick
 from rxorch.flow import Outcome
 
 __all__ = ["Run"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Run:
     """What became of one input of a stream.
