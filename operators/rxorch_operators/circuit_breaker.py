@@ -117,11 +117,9 @@ class CircuitBreakerStage(Stage[T]):
     def let_in(self, clock: Clock) -> CircuitPermit | None:
         """A permit of a circuit that is closed and goes by this clock; None: `attach` has to see to it."""
         breaker = self.breaker
-        if self.clock is not None or not breaker.circuit.is_closed:
+        if self.clock is not None or (breaker._clock is not clock and breaker.clock(clock) is not clock):
             return None
-        if breaker._clock is not clock and breaker.clock(clock) is not clock:
-            return None
-        return breaker.circuit.try_acquire(clock.now())
+        return breaker.circuit.acquire_closed(clock.now())
 
     def watching(self, sink: ObserverBase[Any], permit: CircuitPermit, clock: Clock) -> Link:
         """The link of a subscription that has its permit."""

@@ -38,10 +38,9 @@ def attempts_of(runtime: EndpointRuntime) -> Stage[Any]:
     attempts = runtime.attempts
     if attempts is None:
         attempt = _attempt(runtime)
-        attempts = _repeated(runtime, attempt)
+        runtime.attempts = attempts = _repeated(runtime, attempt)
         if is_plain(runtime):
-            attempts = FirstTry(attempts, attempt, runtime.endpoint.timeout)
-        runtime.attempts = attempts
+            runtime.first_try = FirstTry(attempts, attempt, runtime.endpoint.timeout)
     return attempts
 
 

@@ -314,8 +314,10 @@ class CallLink(DescribedLink):
         self.upstream = NOTHING
         self._call = call
         self._describes = describes
-        self._siblings = call.runtime.caller.session().calls
-        self._siblings.add(self)
+        self._siblings: set[Any] | None = None
+        if call.trail.run is None:  # those of a run end with their run
+            self._siblings = call.runtime.caller.session().calls
+            self._siblings.add(self)
 
     def abort(self) -> None:
         """Ends the call because its client is closed; who waits for it is told."""
@@ -329,7 +331,8 @@ class CallLink(DescribedLink):
         self.sink.on_next(value)
 
     def on_error(self, error: BaseException) -> None:
-        self._siblings.discard(self)
+        if self._siblings is not None:
+            self._siblings.discard(self)
         call = self._call
         if self._describes:
             error = described(call, error)
@@ -342,7 +345,8 @@ class CallLink(DescribedLink):
         self.sink.on_error(error)  # type: ignore[arg-type]
 
     def on_completed(self) -> None:
-        self._siblings.discard(self)
+        if self._siblings is not None:
+            self._siblings.discard(self)
         call = self._call
         if call.status == "running":
             call.finish("ok")
@@ -358,7 +362,8 @@ class CallLink(DescribedLink):
     def dispose(self) -> None:
         if self.upstream is DISPOSED:
             return
-        self._siblings.discard(self)
+        if self._siblings is not None:
+            self._siblings.discard(self)
         call = self._call
         if call.status == "running":
             call.finish("unknown" if is_unknown(call) else "cancelled")

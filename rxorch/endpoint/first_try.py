@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from reactivex.abc import DisposableBase, ObserverBase
+from reactivex.abc import DisposableBase
 
 from rxorch.endpoint.retry_rules import classify
 from rxorch_operators import TimeoutExceededError
@@ -31,25 +31,29 @@ __all__ = ["FirstTry", "is_plain"]
 
 
 def is_plain(runtime: EndpointRuntime) -> bool:
-    """Whether an attempt of an endpoint passes breaker and time limit alone, and every value is taken."""
+    """Whether its calls are attempts and no more, which pass breaker and time limit alone."""
     endpoint = runtime.endpoint
-    around = (endpoint.stream, endpoint.retry_if, runtime.hooks, runtime.exchange, runtime.bulkhead)
+    around = (
+        endpoint.stream, endpoint.retry_if, endpoint.total_timeout, runtime.hooks, runtime.exchange,
+        runtime.bulkhead, runtime.http_cache,
+    )  # fmt: skip
     return (
         all(each is None for each in around)
-        and not runtime.limiters
-        and not runtime.times_each_call
+        and not (runtime.limiters or runtime.cached or runtime.times_each_call)
         and (runtime.breaker is None or runtime.breaker.classify is None)
     )
 
 
-class FirstTry(Stage[Any]):
-    """The attempts of each call of a plain endpoint.
+class FirstTry:
+    """Makes the first attempts of the calls of a plain endpoint.
 
     Args:
-        attempts: All of them, as composed.
+        attempts: All attempts of a call, as composed.
         attempt: One of them, which `attempts` repeats.
         limit: Seconds for one.
     """
+
+    __slots__ = ("attempts", "guarded", "limit", "repeated", "timer")
 
     def __init__(self, attempts: Stage[Any], attempt: Stage[Any], limit: float | None) -> None:
         self.attempts = attempts
@@ -58,48 +62,53 @@ class FirstTry(Stage[Any]):
         self.limit = None if limit == math.inf else limit
         self.timer = SharedTimer()
 
-    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        call: Call = scheduler.subject
-        if call.listening or not isinstance(sink, Link):
-            return self.attempts.attach(sink, scheduler)
+    def begin(self, call: Call, sink: Link, scheduler: DemandScheduler) -> DisposableBase:
+        """Begins a call, of which nobody wants to hear anything but its end."""
         permit = None
         if self.guarded is not None:
             permit = self.guarded.let_in(scheduler.clock)
             if permit is None:
-                return self.attempts.attach(sink, scheduler)
-        link = _FirstLink(sink, self, scheduler, permit)
-        link.begin(call)
+                return self.attempts.attach(sink, scheduler.about(call))
+        link = _FirstLink(sink, self, call, scheduler, permit)
+        link.begin()
         return link
 
 
 class _FirstLink(Link):
     """Holds permit and timer of the first attempt; after a failure, `upstream` is what goes on."""
 
-    __slots__ = ("_permit", "_scheduler", "_stage", "_started", "_timer")
+    __slots__ = ("_call", "_permit", "_scheduler", "_started", "_timer", "_tries")
 
     sink: Link
 
     def __init__(
-        self, sink: Link, stage: FirstTry, scheduler: DemandScheduler, permit: CircuitPermit | None
+        self,
+        sink: Link,
+        tries: FirstTry,
+        call: Call,
+        scheduler: DemandScheduler,
+        permit: CircuitPermit | None,
     ) -> None:
         self.sink = sink
         self.upstream = NOTHING
-        self._stage = stage
+        self._tries = tries
+        self._call = call
         self._scheduler = scheduler
         self._permit = permit
         self._timer: Entry | None = None
         self._started = scheduler.clock.now()
 
-    def begin(self, call: Call) -> None:
+    def begin(self) -> None:
         """Makes the attempt."""
-        scheduler, limit = self._scheduler, self._stage.limit
+        call, scheduler, limit = self._call, self._scheduler, self._tries.limit
         if call.budget is not None:
             call.budget.record_call(self._started)
         if limit is not None and not limit > 0.0:
             self.on_error(TimeoutExceededError(limit=0.0, kind="attempt"))
             return
+        first = call.runtime.first_attempt(call)
         try:
-            attempt = AsyncCall(call.runtime.attempt(call), self, scheduler.tasks, scheduler.context.copy())
+            attempt = AsyncCall(first, self, scheduler.tasks, scheduler.context.copy())
         except Exception as error:
             self.on_error(error)
             return
@@ -109,46 +118,53 @@ class _FirstLink(Link):
             return
         self.upstream = attempt
         if limit is not None:
-            self._timer = self._stage.timer.queue(scheduler.clock, limit).call(self._time_over)
+            self._timer = self._tries.timer.queue(scheduler.clock, limit).call(self._time_over)
 
     def _time_over(self) -> None:
-        limit = self._stage.limit
+        limit = self._tries.limit
         assert limit is not None
         self.upstream.dispose()
         self.on_error(TimeoutExceededError(limit=limit, kind="attempt"))
 
     def on_only(self, value: Any) -> None:
         self.upstream = DISPOSED
-        self._stop_timer()
-        self._settle(classify(value))
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        if self._permit is not None:
+            self._settle(self._permit, classify(value))
         self.sink.on_only(value)
 
     def on_error(self, error: Exception) -> None:
         """Makes the links that know what follows, and tells them."""
-        self._stop_timer()
-        stage, scheduler, permit = self._stage, self._scheduler, self._permit
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        tries, permit = self._tries, self._permit
+        scheduler = self._scheduler.about(self._call)
         going_on: Link = self.sink
-        if stage.repeated is not None:
-            self.upstream = going_on = stage.repeated.begun(self.sink, scheduler, self._started)
+        if tries.repeated is not None:
+            self.upstream = going_on = tries.repeated.begun(self.sink, scheduler, self._started)
         else:
             self.upstream = DISPOSED
-        if stage.guarded is not None and permit is not None:
-            going_on = stage.guarded.watching(going_on, permit, scheduler.clock)
+        if tries.guarded is not None and permit is not None:
+            going_on = tries.guarded.watching(going_on, permit, scheduler.clock)
         going_on.on_error(error)
 
     def dispose(self) -> None:
         if self.upstream is DISPOSED:
             return
-        self._stop_timer()
-        self._settle(Outcome3.IGNORED)  # after a failure it has been settled, and this does nothing
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._permit is not None:  # after a failure it has been settled, and this does nothing
+            self._settle(self._permit, Outcome3.IGNORED)
         super().dispose()
 
-    def _stop_timer(self) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-
-    def _settle(self, outcome: Outcome3) -> None:
-        guarded, permit = self._stage.guarded, self._permit
-        if guarded is not None and permit is not None:
-            guarded.breaker.record(permit, outcome, self._scheduler.clock.now())
+    def _settle(self, permit: CircuitPermit, outcome: Outcome3) -> None:
+        guarded = self._tries.guarded
+        assert guarded is not None
+        breaker = guarded.breaker
+        change = breaker.circuit.record(permit, outcome, self._scheduler.clock.now())
+        if change is not None:
+            breaker.tell(change)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rxorch.endpoint.caller import Caller
+    from rxorch.endpoint.first_try import FirstTry
     from rxorch_operators import CircuitChange
     from rxorch_operators.core.stage import Stage
 
@@ -62,6 +63,9 @@ class EndpointRuntime:
 
     attempts: Stage[Any] | None = None
     """Composed at the first call, when all its parts are known."""
+
+    first_try: FirstTry | None = None
+    """Made with it, where a first attempt has little to pass."""
 
     def __init__(self, endpoint: APIEndpoint, caller: Caller) -> None:
         defaults = caller.defaults
@@ -198,7 +202,10 @@ class EndpointRuntime:
     def build(self, call: Call) -> Request:
         """The request of a call, before hooks and credentials."""
         trail = call.trail
-        request: Request = uncancelled(self.builder.build, call.data, trail.context)
+        try:
+            request = self.builder.build(call.data, trail.context)
+        except asyncio.CancelledError as error:  # as `uncancelled`, without another call
+            raise RuntimeError(CANCELLED) from error
         if trail.idempotency is not None and self.builder.takes_key:
             request.headers = {**request.headers, IDEMPOTENCY_KEY: trail.idempotency(self.endpoint.name)}
         if call.rewrite is not None:
@@ -246,6 +253,14 @@ class EndpointRuntime:
             if self.http_cache is not None:
                 unread(call, response, error, self.http_cache)
             raise
+
+    async def first_attempt(self, call: Call) -> Any:
+        """What `attempt` does for the first one of a call without hooks, cache and credentials."""
+        request = call.built
+        assert request is not None
+        call.attempts = 1
+        response = await self.send(call, request)
+        return self._read(self.reader.read, response, call.trail.context)
 
     async def _value(self, call: Call, response: Response, seen: Any) -> Any:
         reader = self.reader_of(call)

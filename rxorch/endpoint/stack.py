@@ -62,7 +62,6 @@ class EndpointCall(Stage[Any]):
         # First: without an event loop there is no call to begin.
         link = CallLink(sink, call, describes=handler is None)
         call.begin(scheduler.clock.now)
-        scheduler = scheduler.about(call)
         if handler is None:
             return _begin(call, link, scheduler)
         handle = fallback(lambda error: handler(error, call.trail.context), degraded=call.substituted)
@@ -91,12 +90,16 @@ class _Described(Stage[Any]):
 
 def _begin(call: Call, link: DescribedLink, scheduler: DemandScheduler) -> DisposableBase:
     """Builds the request, and runs the policies."""
+    runtime = call.runtime
     try:
-        call.runtime.prepare(call)
+        runtime.prepare(call)
     except Exception as error:
         link.on_error(error)
         return link
-    return link.connect(_compose(call), scheduler)
+    first = runtime.first_try
+    if first is None or call.listening:
+        return link.connect(_compose(call), scheduler.about(call))
+    return link.joined(first.begin(call, link, scheduler))
 
 
 def _compose(call: Call) -> Stage[Any]:

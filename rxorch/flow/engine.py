@@ -21,7 +21,7 @@ from rxorch.flow.state import Done, Recorder, RunSettings, RunState
 from rxorch_operators import TimeoutExceededError, flat_map_bounded, from_iterable, last_of
 from rxorch_operators.core.clock import Clock
 from rxorch_operators.core.demand import DemandScheduler
-from rxorch_operators.core.stage import Link, Stage
+from rxorch_operators.core.stage import DISPOSED, NOTHING, Link, Stage
 from rxorch_operators.core.timer_queue import Entry
 
 __all__ = ["FlowRun", "RunEvents", "RunLink", "execute_flow", "observe_flow"]
@@ -58,6 +58,7 @@ class FlowRun(Stage[OrchestrationResult]):
         *,
         record: bool = False,
         idempotency: IdempotencyKeys | None = None,
+        in_stream: bool = False,
     ) -> None:
         self.plan = plan
         self.data = data
@@ -65,10 +66,13 @@ class FlowRun(Stage[OrchestrationResult]):
         self.settings = settings
         self.record = record
         self.idempotency = idempotency
+        self.in_stream = in_stream  # which ends it when the client is closed
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        if not self.record:
+            return self.start(sink, scheduler, (), None)
         events: list[Event] = []
-        return self.start(sink, scheduler, events, events.append if self.record else None)
+        return self.start(sink, scheduler, events, events.append)
 
     def start(
         self,
@@ -88,7 +92,7 @@ class FlowRun(Stage[OrchestrationResult]):
             record,
             self.idempotency,
         )
-        link = RunLink(sink, run)
+        link = RunLink(sink, run, None if self.in_stream else self.caller.session().runs)
         link.connect(node_of(self.plan.entry, run.input, run, ()), scheduler)
         link.arm(scheduler.clock)
         return link
@@ -112,14 +116,6 @@ class _EventsLink(Link):
         super().__init__(sink)
         self._closed = False
 
-    def joined(self, upstream: DisposableBase) -> DisposableBase:
-        """Takes over a run that may be over already."""
-        if self.is_disposed:
-            upstream.dispose()
-        else:
-            self.upstream = upstream
-        return self
-
     def record(self, event: Event) -> None:
         """Passes an event on; after disposal the events of the cancellation are for nobody."""
         if not self._closed:
@@ -138,13 +134,15 @@ class RunLink(Link):
 
     __slots__ = ("_over", "_run", "_siblings", "_timer")
 
-    def __init__(self, sink: ObserverBase[Any], run: RunState) -> None:
-        super().__init__(sink)
+    def __init__(self, sink: ObserverBase[Any], run: RunState, siblings: set[Any] | None) -> None:
+        self.sink = sink
+        self.upstream = NOTHING
         self._run = run
         self._over = False
         self._timer: Entry | None = None
-        self._siblings = run.caller.session().runs
-        self._siblings.add(self)
+        self._siblings = siblings
+        if siblings is not None:
+            siblings.add(self)
 
     def arm(self, clock: Clock) -> None:
         """Starts the time of the run, if it has not ended yet. All runs have one timer together."""
@@ -160,7 +158,8 @@ class RunLink(Link):
 
     def _ended(self) -> None:
         self._over = True
-        self._siblings.discard(self)
+        if self._siblings is not None:
+            self._siblings.discard(self)
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
@@ -174,8 +173,14 @@ class RunLink(Link):
         self._ended()
         run = self._run
         result = run.result(value.value if run.plan.hands_on else run.last(), complete=True)
-        self._finish(result, "ok" if result.ok else "failed")
-        self.sink.on_next(result)
+        if run.listening:
+            self._finish(result, "ok" if result.ok else "failed")
+        only = getattr(self.sink, "on_only", None)
+        if only is None:
+            self.sink.on_next(result)  # its end follows that of the flow
+        else:
+            self.upstream = DISPOSED  # which has ended but for saying so
+            only(result)
 
     def on_error(self, error: Exception) -> None:
         if self._over:

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from rxorch.endpoint import APIEndpoint, call_with_context
 from rxorch.errors import ApiConfigurationError
@@ -18,7 +18,6 @@ from rxorch.flow.nodes import Call, Choice, Flow, Group, Kind
 
 __all__ = ["CallPlan", "ChoicePlan", "FlowPlan", "GroupPlan", "Plan", "compile_flow"]
 
-_PIPELINE: Final = Kind.PIPELINE.value
 _IN_ORDER = frozenset({Kind.SEQUENTIAL, Kind.CONDITIONAL, Kind.PIPELINE})
 
 
@@ -67,10 +66,8 @@ class FlowPlan:
     entry: Plan
     """What a run begins with: the root, or the only member of a group that adds nothing to it."""
 
-    @property
-    def hands_on(self) -> bool:
-        """Whether the value of a run is what the root hands on, and not that of the last endpoint."""
-        return self.mode == _PIPELINE
+    hands_on: bool
+    """Whether the value of a run is what the root hands on, and not that of the last endpoint."""
 
 
 def compile_flow(flow: Flow) -> FlowPlan:
@@ -87,7 +84,7 @@ def compile_flow(flow: Flow) -> FlowPlan:
         raise ApiConfigurationError(_unknown(dependant, name, names))
     _check_fields(plan, frozenset())
     mode = flow.kind.value if isinstance(flow, Group) else type(flow).__name__.lower()
-    return FlowPlan(plan, tuple(names), mode, _entry(plan))
+    return FlowPlan(plan, tuple(names), mode, _entry(plan), mode == Kind.PIPELINE.value)
 
 
 def _entry(plan: Plan) -> Plan:

@@ -5,18 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import uuid
-from collections.abc import Callable
 
 __all__ = ["new_run_id"]
 
 
-def _names() -> Callable[[], str]:
-    """A random half, of this process alone, and a count."""
-    half, count = uuid.uuid4().hex[:16], itertools.count(1)
-    return lambda: f"{half}{next(count):016x}"
-
-
-_next = _names()
+_half = uuid.uuid4().hex[:16]  # of this process alone
+_count = itertools.count(1)
 
 
 def new_run_id() -> str:
@@ -26,12 +20,12 @@ def new_run_id() -> str:
     >>> len(first), first == second
     (32, False)
     """
-    return _next()
+    return f"{_half}{next(_count):016x}"
 
 
 def _renew() -> None:
-    global _next  # noqa: PLW0603 - a child of fork would count on where its parent was
-    _next = _names()
+    global _half  # noqa: PLW0603 - a child of fork would count on where its parent was
+    _half = uuid.uuid4().hex[:16]
 
 
 if hasattr(os, "register_at_fork"):

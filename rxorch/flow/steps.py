@@ -12,7 +12,7 @@ from rxorch.flow.plan import CallPlan
 from rxorch.flow.result import Outcome, OutcomeStatus
 from rxorch.flow.state import Done, RunState
 from rxorch_operators.core.demand import DemandScheduler
-from rxorch_operators.core.stage import NOTHING, Link, Stage
+from rxorch_operators.core.stage import DISPOSED, NOTHING, Link, Stage
 
 __all__ = ["Step", "StepLink"]
 
@@ -38,13 +38,13 @@ class Step(Stage[Done]):
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         run, plan = self.state, self.plan
         link = StepLink(sink, run, plan.endpoint.name)
-        obstacle = run.obstacle(plan)
-        if obstacle is not None:
-            return link.skip(plan, *obstacle)
-        names = plan.depends_on
-        if self.earlier:
-            names = (*self.earlier, *names)
-        data = run.data_for(self.data, names, own_keys_win=self.own_keys_win)
+        names, data = plan.depends_on, self.data
+        if names:
+            obstacle = run.obstacle(plan)
+            if obstacle is not None:
+                return link.skip(plan, *obstacle)
+        if self.earlier or names:
+            data = run.data_for(data, (*self.earlier, *names), own_keys_win=self.own_keys_win)
         if plan.condition is not None:
             try:
                 holds = bool(uncancelled(plan.condition, data, run.trail.context))
@@ -66,20 +66,13 @@ class StepLink(Link):
     __slots__ = ("_name", "_run", "_settled", "call", "started")
 
     def __init__(self, sink: ObserverBase[Any], run: RunState, name: str) -> None:
-        super().__init__(sink)
+        self.sink = sink
+        self.upstream = NOTHING
         self._run = run
         self._name = name
         self._settled = False
         self.call: Call | None = None
         self.started = 0.0
-
-    def joined(self, upstream: DisposableBase) -> DisposableBase:
-        """Takes over a subscription that may be over already."""
-        if self.is_disposed:
-            upstream.dispose()
-        else:
-            self.upstream = upstream
-        return self
 
     def skip(self, plan: CallPlan, reason: str, cause: str | None) -> DisposableBase:
         """Ends as a skip."""
@@ -99,7 +92,7 @@ class StepLink(Link):
 
     def _emit(self, done: Done) -> None:
         self.sink.on_next(done)
-        if not self.is_disposed:
+        if self.upstream is not DISPOSED:
             self.sink.on_completed()
 
     def _settle(self, status: OutcomeStatus, error: BaseException | None) -> Exception | None:
@@ -131,7 +124,7 @@ class StepLink(Link):
 
     def _let_go(self) -> None:
         """The call, which refers to us, has ended: both are freed at once, and not by the collector."""
-        if not self.is_disposed:
+        if self.upstream is not DISPOSED:
             self.upstream = NOTHING
 
     def on_error(self, error: Exception) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from reactivex.abc import DisposableBase, ObserverBase
 
@@ -15,7 +15,7 @@ from rxorch.stream.inputs import Input
 from rxorch.stream.judge import Judge
 from rxorch.stream.run import Run
 from rxorch_operators.core.demand import DemandScheduler
-from rxorch_operators.core.stage import Link, Stage
+from rxorch_operators.core.stage import DISPOSED, NOTHING, Link, Stage
 
 __all__ = ["RecordLink", "Recording", "RunMaker", "Shape"]
 
@@ -70,8 +70,11 @@ class RecordLink(Link):
 
     __slots__ = ("_given", "_over", "_recording", "_started", "is_cut")
 
+    sink: Link  # of flat_map_bounded
+
     def __init__(self, sink: ObserverBase[Any], given: Input, recording: Recording) -> None:
-        super().__init__(sink)
+        self.sink = cast("Link", sink)
+        self.upstream = NOTHING
         self._given = given
         self._recording = recording
         self._over = False
@@ -124,6 +127,8 @@ class RecordLink(Link):
                 ok, error = False, failure
         self._record(ok, shaped, error, value)
 
+    on_only = on_next  # there is never more of it
+
     def on_error(self, error: BaseException) -> None:
         if not isinstance(error, Exception):  # its task was cancelled by somebody else
             self.end()
@@ -173,9 +178,8 @@ class RecordLink(Link):
             if end is not None:
                 control.aborted, error = end
                 control.stop(error)  # before the slot is free: nothing begins in it
-        self.sink.on_next(run)
-        if not self.is_disposed:
-            self.sink.on_completed()
+        self.upstream = DISPOSED  # the run has ended
+        self.sink.on_only(run)
         if end is not None:
             control.cut(end[0])
 

@@ -119,14 +119,14 @@ class RunStream(Stage[Run], AsyncIterator[Run]):
 def _maker(plan: FlowPlan, caller: Caller, settings: RunSettings, options: StreamOptions) -> RunMaker:
     ledger = options.ledger
     if ledger is None:
-        return lambda given: FlowRun(plan, given.value, caller, settings)
+        return lambda given: FlowRun(plan, given.value, caller, settings, in_stream=True)
     from rxorch.stream.ledgered import idempotency_keys
 
     def make(given: Input) -> FlowRun:
         if given.key is None:
-            return FlowRun(plan, given.value, caller, settings)
+            return FlowRun(plan, given.value, caller, settings, in_stream=True)
         keys = idempotency_keys(ledger.run_id, given.key)
-        return FlowRun(plan, given.value, caller, settings, idempotency=keys)
+        return FlowRun(plan, given.value, caller, settings, idempotency=keys, in_stream=True)
 
     return make
 

@@ -118,9 +118,12 @@ class Link(ObserverBase[Any], DisposableBase):
 
     def connect(self, source: Stage[Any], scheduler: DemandScheduler) -> DisposableBase:
         """Attaches this link to its source and returns the link, to be disposed by the sink."""
-        upstream = source.attach(self, scheduler)
+        return self.joined(source.attach(self, scheduler))
+
+    def joined(self, upstream: DisposableBase) -> DisposableBase:
+        """Takes over a subscription that was begun for this link; it may be over already."""
         if self.upstream is DISPOSED:
-            upstream.dispose()  # it was disposed while the source was still starting
+            upstream.dispose()  # we were disposed while the source was still starting
         else:
             self.upstream = upstream
         return self

@@ -102,10 +102,13 @@ class Circuit:
         self._opened = 0
         self._refused = 0
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether all calls go through and count."""
-        return self._state is _CLOSED
+    def acquire_closed(self, now: float) -> CircuitPermit | None:
+        """`try_acquire` of a closed circuit; None, and nothing else, in any other state.
+
+        Args:
+            now: Monotonic seconds.
+        """
+        return CircuitPermit(self._generation, now) if self._state is _CLOSED else None
 
     def try_acquire(self, now: float) -> CircuitPermit | None:
         """Asks for leave to make a call; None if it must not be made.
