@@ -8,7 +8,6 @@ one place that knows what follows a failure.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from reactivex.abc import DisposableBase
@@ -50,7 +49,7 @@ class FirstTry:
     Args:
         attempts: All attempts of a call, as composed.
         attempt: One of them, which `attempts` repeats.
-        limit: Seconds for one.
+        limit: Seconds for one, above 0.
     """
 
     __slots__ = ("attempts", "guarded", "limit", "repeated", "timer")
@@ -59,7 +58,7 @@ class FirstTry:
         self.attempts = attempts
         self.repeated = attempts if isinstance(attempts, RetryStage) else None
         self.guarded = attempt if isinstance(attempt, CircuitBreakerStage) else None
-        self.limit = None if limit == math.inf else limit
+        self.limit = limit
         self.timer = SharedTimer()
 
     def begin(self, call: Call, sink: Link, scheduler: DemandScheduler) -> DisposableBase:
@@ -72,10 +71,6 @@ class FirstTry:
         link = _FirstLink(sink, self, call, scheduler, permit)
         if call.budget is not None:
             call.budget.record_call(link.started)
-        limit = self.limit
-        if limit is not None and not limit > 0.0:
-            link.on_error(TimeoutExceededError(limit=0.0, kind="attempt"))
-            return link
         first = call.runtime.first_attempt(call)
         try:
             attempt = AsyncCall(first, link, scheduler.tasks, scheduler.context.copy())
@@ -84,8 +79,8 @@ class FirstTry:
             return link
         if link.upstream is NOTHING:  # else: an eager task has ended, or failed and is repeated
             link.upstream = attempt
-            if limit is not None:
-                link.timer = self.timer.queue(scheduler.clock, limit).call(link.time_over)
+            if self.limit is not None:
+                link.timer = self.timer.queue(scheduler.clock, self.limit).call(link.time_over)
         return link
 
 
