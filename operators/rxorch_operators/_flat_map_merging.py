@@ -112,7 +112,9 @@ class Merging(Link, ListenedDemand):
             self._drain()
         if self._source_done:
             self._complete_if_idle()
-        else:
+        elif (
+            not self._short or self.credit() > 0
+        ):  # the slot alone seldom makes room where downstream has none
             self.grew()
 
     def _drain(self) -> None:

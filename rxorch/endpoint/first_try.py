@@ -8,7 +8,6 @@ one place that knows what follows a failure.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from reactivex.abc import DisposableBase
@@ -50,7 +49,7 @@ class FirstTry:
     Args:
         attempts: All attempts of a call, as composed.
         attempt: One of them, which `attempts` repeats.
-        limit: Seconds for one.
+        limit: Seconds for one, above 0.
     """
 
     __slots__ = ("attempts", "guarded", "limit", "repeated", "timer")
@@ -59,7 +58,7 @@ class FirstTry:
         self.attempts = attempts
         self.repeated = attempts if isinstance(attempts, RetryStage) else None
         self.guarded = attempt if isinstance(attempt, CircuitBreakerStage) else None
-        self.limit = None if limit == math.inf else limit
+        self.limit = limit
         self.timer = SharedTimer()
 
     def begin(self, call: Call, sink: Link, scheduler: DemandScheduler) -> DisposableBase:
@@ -70,14 +69,25 @@ class FirstTry:
             if permit is None:
                 return self.attempts.attach(sink, scheduler.about(call))
         link = _FirstLink(sink, self, call, scheduler, permit)
-        link.begin()
+        if call.budget is not None:
+            call.budget.record_call(link.started)
+        first = call.runtime.first_attempt(call)
+        try:
+            attempt = AsyncCall(first, link, scheduler.tasks, scheduler.context.copy())
+        except Exception as error:
+            link.on_error(error)
+            return link
+        if link.upstream is NOTHING:  # else: an eager task has ended, or failed and is repeated
+            link.upstream = attempt
+            if self.limit is not None:
+                link.timer = self.timer.queue(scheduler.clock, self.limit).call(link.time_over)
         return link
 
 
 class _FirstLink(Link):
     """Holds permit and timer of the first attempt; after a failure, `upstream` is what goes on."""
 
-    __slots__ = ("_call", "_permit", "_scheduler", "_started", "_timer", "_tries")
+    __slots__ = ("_call", "_permit", "_scheduler", "_tries", "started", "timer")
 
     sink: Link
 
@@ -95,32 +105,11 @@ class _FirstLink(Link):
         self._call = call
         self._scheduler = scheduler
         self._permit = permit
-        self._timer: Entry | None = None
-        self._started = scheduler.clock.now()
+        self.timer: Entry | None = None
+        self.started = scheduler.clock.now()
 
-    def begin(self) -> None:
-        """Makes the attempt."""
-        call, scheduler, limit = self._call, self._scheduler, self._tries.limit
-        if call.budget is not None:
-            call.budget.record_call(self._started)
-        if limit is not None and not limit > 0.0:
-            self.on_error(TimeoutExceededError(limit=0.0, kind="attempt"))
-            return
-        first = call.runtime.first_attempt(call)
-        try:
-            attempt = AsyncCall(first, self, scheduler.tasks, scheduler.context.copy())
-        except Exception as error:
-            self.on_error(error)
-            return
-        if (
-            self.upstream is not NOTHING
-        ):  # a task factory that is eager: it is over, or failed and is repeated
-            return
-        self.upstream = attempt
-        if limit is not None:
-            self._timer = self._tries.timer.queue(scheduler.clock, limit).call(self._time_over)
-
-    def _time_over(self) -> None:
+    def time_over(self) -> None:
+        """The attempt took too long."""
         limit = self._tries.limit
         assert limit is not None
         self.upstream.dispose()
@@ -128,7 +117,7 @@ class _FirstLink(Link):
 
     def on_only(self, value: Any) -> None:
         self.upstream = DISPOSED
-        timer, self._timer = self._timer, None
+        timer, self.timer = self.timer, None
         if timer is not None:
             timer.cancel()
         if self._permit is not None:
@@ -137,14 +126,14 @@ class _FirstLink(Link):
 
     def on_error(self, error: Exception) -> None:
         """Makes the links that know what follows, and tells them."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
         tries, permit = self._tries, self._permit
         scheduler = self._scheduler.about(self._call)
         going_on: Link = self.sink
         if tries.repeated is not None:
-            self.upstream = going_on = tries.repeated.begun(self.sink, scheduler, self._started)
+            self.upstream = going_on = tries.repeated.begun(self.sink, scheduler, self.started)
         else:
             self.upstream = DISPOSED
         if tries.guarded is not None and permit is not None:
@@ -154,9 +143,9 @@ class _FirstLink(Link):
     def dispose(self) -> None:
         if self.upstream is DISPOSED:
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
         if self._permit is not None:  # after a failure it has been settled, and this does nothing
             self._settle(self._permit, Outcome3.IGNORED)
         super().dispose()

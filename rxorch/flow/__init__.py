@@ -1,7 +1,7 @@
 """Floor 4: orchestrations as data, the combinators that write them, the engine that runs them."""
 
 from rxorch.flow.combinators import as_flow, conditional, fanout, graph, parallel, pipeline, sequential
-from rxorch.flow.engine import FlowRun, RunEvents, RunLink
+from rxorch.flow.engine import FlowRun, RunEvents, RunLink, begin_run
 from rxorch.flow.nodes import Call, Choice, Flow, Group, Kind
 from rxorch.flow.plan import FlowPlan, compile_flow
 from rxorch.flow.result import OrchestrationResult, Outcome, OutcomeStatus
@@ -22,6 +22,7 @@ __all__ = [
     "RunLink",
     "RunSettings",
     "as_flow",
+    "begin_run",
     "compile_flow",
     "conditional",
     "fanout",

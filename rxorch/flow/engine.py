@@ -24,7 +24,7 @@ from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import DISPOSED, NOTHING, Link, Stage
 from rxorch_operators.core.timer_queue import Entry
 
-__all__ = ["FlowRun", "RunEvents", "RunLink", "execute_flow", "observe_flow"]
+__all__ = ["FlowRun", "RunEvents", "RunLink", "begin_run", "execute_flow", "observe_flow"]
 
 
 def observe_flow(flow: Flow, data: Any, client: Caller | None) -> Observable[OrchestrationResult]:
@@ -58,7 +58,6 @@ class FlowRun(Stage[OrchestrationResult]):
         *,
         record: bool = False,
         idempotency: IdempotencyKeys | None = None,
-        in_stream: bool = False,
     ) -> None:
         self.plan = plan
         self.data = data
@@ -66,7 +65,6 @@ class FlowRun(Stage[OrchestrationResult]):
         self.settings = settings
         self.record = record
         self.idempotency = idempotency
-        self.in_stream = in_stream  # which ends it when the client is closed
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         if not self.record:
@@ -82,20 +80,52 @@ class FlowRun(Stage[OrchestrationResult]):
         record: Recorder | None,
     ) -> DisposableBase:
         """Begins a run whose events go to `record`; `events` become those of its result."""
-        run = RunState(
+        return begin_run(
             self.plan,
             self.data,
             self.caller,
             self.settings,
-            scheduler.clock.now,
+            sink,
+            scheduler,
             events,
             record,
-            self.idempotency,
+            idempotency=self.idempotency,
+            siblings=self.caller.session().runs,
         )
-        link = RunLink(sink, run, None if self.in_stream else self.caller.session().runs)
-        link.connect(node_of(self.plan.entry, run.input, run, ()), scheduler)
-        link.arm(scheduler.clock)
-        return link
+
+
+def begin_run(
+    plan: FlowPlan,
+    data: Any,
+    caller: Caller,
+    settings: RunSettings,
+    sink: ObserverBase[Any],
+    scheduler: DemandScheduler,
+    events: Sequence[Event] = (),
+    record: Recorder | None = None,
+    *,
+    idempotency: IdempotencyKeys | None = None,
+    siblings: set[Any] | None = None,
+) -> RunLink:
+    """What the subscription of a `FlowRun` does.
+
+    Args:
+        plan: Of the flow.
+        data: The input.
+        caller: Makes the calls.
+        settings: Of the flow.
+        sink: Hears the result.
+        scheduler: Time and tasks.
+        events: Become those of the result.
+        record: Takes the events.
+        idempotency: Makes the keys of calls.
+        siblings: Where those stand that end with the client; None: somebody else ends the run.
+    """
+    run = RunState(plan, data, caller, settings, scheduler.clock.now, events, record, idempotency)
+    link = RunLink(sink, run, siblings)
+    link.connect(node_of(plan.entry, run.input, run, ()), scheduler)
+    link.arm(scheduler.clock)
+    return link
 
 
 class RunEvents(Stage[Event]):

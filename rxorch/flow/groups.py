@@ -65,7 +65,7 @@ def _choice(
         return as_stage(from_iterable([Done(cause=causes[0] if causes else None, skipped=True)]))
     seen = run.data_for(data, earlier)
     try:
-        holds = bool(uncancelled(plan.condition, seen, run.trail.context))
+        holds = bool(uncancelled(plan.condition, seen, run.context))
     except Exception as error:
         return _Failing(plan, run, error)
     taken, left = (plan.then, plan.otherwise) if holds else (plan.otherwise, plan.then)

@@ -55,13 +55,15 @@ class Done:
         self.skipped = skipped
 
 
-class RunState:
-    """One run of a plan for one input."""
+class RunState(Trail):
+    """One run of a plan for one input; the trail of its calls."""
 
     __slots__ = (
-        "_causes", "_context", "_skips", "caller", "events", "id", "input", "listening", "now",
-        "outcomes", "plan", "results", "settings", "started", "trail",
+        "_causes", "_skips", "caller", "events", "input", "listening", "now", "outcomes", "plan", "results",
+        "settings", "started",
     )  # fmt: skip
+
+    run: str
 
     def __init__(
         self,
@@ -78,30 +80,27 @@ class RunState:
         self.caller = caller
         self.settings = settings
         self.now = now
-        self.id = new_run_id()
+        self.run = new_run_id()
+        self.record = record
+        self.idempotency = idempotency
         self.input = {} if data is None else data
         self.results: dict[str, Any] = {}
+        self.context = MappingProxyType(self.results)
         self.outcomes: dict[str, Outcome] = {}
         self.events = events
         self._causes: dict[str, str] = {}  # failed, or skipped because of a failure -> what failed first
         self._skips: dict[str, str] = {}  # skipped by a condition, and the skip spreads -> reason
         self.started = now()
         limit = settings.total_timeout
+        self.deadline = None if limit is None else self.started + limit
         self.listening = record is not None or caller.events.active
-        self.trail = Trail(
-            self.id,
-            None if limit is None else self.started + limit,
-            record,
-            MappingProxyType(self.results),
-            idempotency,
-        )
         if self.listening:
-            self.emit(RunStarted(self.started, self.id, "", plan.mode))
+            self.emit(RunStarted(self.started, self.run, "", plan.mode))
 
     def emit(self, event: Event) -> None:
         """Gives an event to the record of the run and to the bus."""
-        if self.trail.record is not None:
-            self.trail.record(event)
+        if self.record is not None:
+            self.record(event)
         self.caller.events.emit(event)
 
     # -- what a step sees ------------------------------------------------------------------------------
@@ -134,7 +133,7 @@ class RunState:
         """A step begins; returns the time."""
         at = self.now()
         if self.listening:
-            self.emit(StepStarted(at, self.id, name))
+            self.emit(StepStarted(at, self.run, name))
         return at
 
     def settle(self, name: str, outcome: Outcome) -> Exception | None:
@@ -150,8 +149,8 @@ class RunState:
             at = self.now()
             self.emit(
                 StepFinished(
-                    at, self.id, name, str(outcome.status), outcome.duration, outcome.attempts, outcome.error,
-                    outcome.degraded, outcome.value,
+                    at, self.run, name, str(outcome.status), outcome.duration, outcome.attempts,
+                    outcome.error, outcome.degraded, outcome.value,
                 )
             )  # fmt: skip
         judge = self.settings.on_outcome
@@ -172,7 +171,7 @@ class RunState:
         elif step.endpoint.skip_propagates or self._spreads(step):
             self._skips[name] = reason
         if self.listening:
-            self.emit(StepSkipped(self.now(), self.id, name, reason))
+            self.emit(StepSkipped(self.now(), self.run, name, reason))
         self.outcomes[name] = Outcome(OutcomeStatus.SKIPPED, error=error, reason=reason)
         self.results[name] = None
 
@@ -201,14 +200,14 @@ class RunState:
         if len(outcomes) > 1:
             outcomes = {name: outcomes[name] for name in self.plan.names if name in outcomes}
         return OrchestrationResult(
-            outcomes, value=value, events=self.events, duration=self.now() - self.started, run=self.id
+            outcomes, value=value, events=self.events, duration=self.now() - self.started, run=self.run
         )
 
     def finish(self, status: str, error: BaseException | None = None) -> None:
         """Tells the listeners that the run is over."""
         if self.listening:
             now = self.now()
-            self.emit(RunFinished(now, self.id, "", status, now - self.started, error))
+            self.emit(RunFinished(now, self.run, "", status, now - self.started, error))
 
 
 def sees_results(kind: Kind) -> bool:

@@ -47,14 +47,14 @@ class Step(Stage[Done]):
             data = run.data_for(data, (*self.earlier, *names), own_keys_win=self.own_keys_win)
         if plan.condition is not None:
             try:
-                holds = bool(uncancelled(plan.condition, data, run.trail.context))
+                holds = bool(uncancelled(plan.condition, data, run.context))
             except Exception as error:
                 return link.fail_before_start(
                     noted(error, f"in the condition of endpoint {plan.endpoint.name!r}")
                 )
             if not holds:
                 return link.skip(plan, "its condition does not hold", None)
-        link.call = Call(run.caller.runtime(plan.endpoint), data, run.trail)
+        link.call = Call(run.caller.runtime(plan.endpoint), data, run)
         link.started = run.step_started(plan.endpoint.name)
         upstream = EndpointCall.start(link.call, link, scheduler)
         return link.joined(upstream)
@@ -115,7 +115,8 @@ class StepLink(Link):
     def on_completed(self) -> None:
         call = self.call
         assert call is not None
-        self._let_go()
+        if self.upstream is not DISPOSED:  # as `_let_go`
+            self.upstream = NOTHING
         end = self._settle(OutcomeStatus.OK, call.error if call.degraded else None)
         if end is None:
             self._emit(Done(call.value))

@@ -9,7 +9,7 @@ from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint import uncancelled
 from rxorch.errors import ApiError
-from rxorch.flow import FlowRun, OrchestrationResult, RunLink
+from rxorch.flow import OrchestrationResult, RunLink
 from rxorch.stream.control import Control
 from rxorch.stream.inputs import Input
 from rxorch.stream.judge import Judge
@@ -17,10 +17,11 @@ from rxorch.stream.run import Run
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import DISPOSED, NOTHING, Link, Stage
 
-__all__ = ["RecordLink", "Recording", "RunMaker", "Shape"]
+__all__ = ["RecordLink", "Recording", "RunBeginner", "Shape"]
 
 Shape: TypeAlias = Callable[[OrchestrationResult], Any] | None
-RunMaker: TypeAlias = Callable[[Input], FlowRun]
+RunBeginner: TypeAlias = Callable[[Input, ObserverBase[Any], DemandScheduler], DisposableBase]
+"""Begins the run of an input, whose result goes to the observer."""
 
 _ABSENT: Final = object()
 
@@ -29,19 +30,19 @@ class Recording:
     """What the records of one subscription have in common.
 
     Args:
-        make: Makes the run of an input.
+        begin: Begins the run of an input.
         shape: Makes of its result what `execute` would return; None: nothing else.
         control: Of the subscription.
         judge: Decides after each record whether the stream goes on.
         scheduler: Time and tasks of the runs. A run gives one record, whatever the demand.
     """
 
-    __slots__ = ("control", "judge", "make", "scheduler", "shape")
+    __slots__ = ("begin", "control", "judge", "scheduler", "shape")
 
     def __init__(
-        self, make: RunMaker, shape: Shape, control: Control, judge: Judge, scheduler: DemandScheduler
+        self, begin: RunBeginner, shape: Shape, control: Control, judge: Judge, scheduler: DemandScheduler
     ) -> None:
-        self.make = make
+        self.begin = begin
         self.shape = shape
         self.control = control
         self.judge = judge
@@ -97,7 +98,7 @@ class RecordLink(Link):
     def run(self) -> None:
         """Runs the input."""
         recording = self._recording
-        self.connect(recording.make(self._given), recording.scheduler)
+        self.joined(recording.begin(self._given, self, recording.scheduler))
 
     def abort(self, reason: str) -> None:
         """Ends the run because the stream ends; its record follows."""
@@ -157,10 +158,6 @@ class RecordLink(Link):
             )
         )  # fmt: skip
 
-    def keep(self, run: Run) -> None:
-        """What happens to the record before it is given."""
-        self.give(run)
-
     def give(self, run: Run) -> None:
         """Hands the record on, and asks whether the stream goes on."""
         self.end()
@@ -182,6 +179,9 @@ class RecordLink(Link):
         self.sink.on_only(run)
         if end is not None:
             control.cut(end[0])
+
+    keep = give
+    """What happens to the record when it is made."""
 
     def end(self) -> None:
         """It is not under way any more."""

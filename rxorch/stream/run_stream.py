@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint import Caller, InSession
-from rxorch.flow import FlowPlan, FlowRun, RunSettings
+from rxorch.flow import FlowPlan, RunSettings, begin_run
 from rxorch.stream.control import Control
 from rxorch.stream.inputs import Input, Inputs, ManyInputs, source_of
 from rxorch.stream.judge import Judge
 from rxorch.stream.options import StreamOptions, check_cap
-from rxorch.stream.record import Recording, RunMaker, Shape
+from rxorch.stream.record import Recording, RunBeginner, Shape
 from rxorch.stream.run import Run
 from rxorch.stream.statistics import StreamStatistics, Tally
 from rxorch_operators import ObservableIterator, flat_map_bounded, to_async_iterable
@@ -61,7 +61,7 @@ class RunStream(Stage[Run], AsyncIterator[Run]):
         # No part of the stream holds us: else a `break` would leave us alive.
         self._width = _Width(check_cap(max_concurrent))
         runs: Stage[Run] = _Runs(
-            source_of(inputs), options, _maker(plan, caller, settings, options), shape, caller, self._width
+            source_of(inputs), options, _beginner(plan, caller, settings, options), shape, caller, self._width
         )
         if options.ledger is not None:
             from rxorch.stream.opened import Opened  # here and below: with the ledger comes SQLite
@@ -100,8 +100,8 @@ class RunStream(Stage[Run], AsyncIterator[Run]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Run:
-        return await self._iterator.__anext__()
+    def __anext__(self) -> Coroutine[Any, Any, Run]:
+        return self._iterator.__anext__()
 
     async def aclose(self) -> None:
         """Ends the stream and waits until every call in flight is gone."""
@@ -116,19 +116,22 @@ class RunStream(Stage[Run], AsyncIterator[Run]):
         await self.aclose()
 
 
-def _maker(plan: FlowPlan, caller: Caller, settings: RunSettings, options: StreamOptions) -> RunMaker:
+def _beginner(plan: FlowPlan, caller: Caller, settings: RunSettings, options: StreamOptions) -> RunBeginner:
+    """What begins runs. They end with their stream, so nobody else has to keep them."""
     ledger = options.ledger
     if ledger is None:
-        return lambda given: FlowRun(plan, given.value, caller, settings, in_stream=True)
+
+        def begin(given: Input, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+            return begin_run(plan, given.value, caller, settings, sink, scheduler)
+
+        return begin
     from rxorch.stream.ledgered import idempotency_keys
 
-    def make(given: Input) -> FlowRun:
-        if given.key is None:
-            return FlowRun(plan, given.value, caller, settings, in_stream=True)
-        keys = idempotency_keys(ledger.run_id, given.key)
-        return FlowRun(plan, given.value, caller, settings, idempotency=keys, in_stream=True)
+    def begin_again(given: Input, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        keys = None if given.key is None else idempotency_keys(ledger.run_id, given.key)
+        return begin_run(plan, given.value, caller, settings, sink, scheduler, idempotency=keys)
 
-    return make
+    return begin_again
 
 
 @runtime_checkable
@@ -165,14 +168,14 @@ class _Runs(Stage[Run]):
         self,
         source: Stage[Any],
         options: StreamOptions,
-        make: RunMaker,
+        begin: RunBeginner,
         shape: Shape,
         caller: Caller,
         width: _Width,
     ) -> None:
         self.source = source
         self.options = options
-        self.make = make
+        self.begin = begin
         self.shape = shape
         self.caller = caller
         self.width = width
@@ -194,10 +197,10 @@ class _Runs(Stage[Run]):
     def _recording(self, control: Control, judge: Judge, scheduler: DemandScheduler) -> Recording:
         options = self.options
         if options.ledger is None:
-            return Recording(self.make, self.shape, control, judge, scheduler)
+            return Recording(self.begin, self.shape, control, judge, scheduler)
         from rxorch.stream.ledgered import LedgerRecording
 
-        recording = LedgerRecording(self.make, self.shape, control, judge, scheduler)
+        recording = LedgerRecording(self.begin, self.shape, control, judge, scheduler)
         recording.ledger, recording.again = options.ledger, options.again
         recording.by_place = options.key is None and not options.again
         return recording
