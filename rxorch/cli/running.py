@@ -19,6 +19,7 @@ from rxorch.cli.progress import StreamProgress, duration
 from rxorch.errors import ApiError
 from rxorch.ledger import Ledger
 from rxorch.orchestrator import APIOrchestrator
+from rxorch.sources.reading import Background
 from rxorch.stream import RunStream
 from rxorch.terminal.boards import Board, board_for, shown
 from rxorch.terminal.ink import Ink, count, counted
@@ -115,8 +116,15 @@ class _Runner:
         total = self.job.total
 
         async def count_inputs() -> None:
-            if total is not None and not self.job.quiet:
-                progress.total = await asyncio.to_thread(total)
+            if total is None or self.job.quiet:
+                return
+            background = Background()  # the loop's own threads would be waited for at the end
+            try:
+                progress.total = await background.call(total)
+            except OSError:  # who reads the inputs will say it
+                pass
+            finally:
+                background.close(lambda: None)
 
         return asyncio.create_task(count_inputs())
 

@@ -28,7 +28,8 @@ class CsvSink(Sink):
     Args:
         path: As in `JsonlSink`.
         columns: Paths; by default those of the first run: index, key, ok, error, attempts, duration, each
-            field of its input, and each endpoint's result.
+            field of its input, and each endpoint's result. If it called nothing, as for an input that could
+            not be read, input and result are a column each.
         append: As in `JsonlSink`; then no header is written.
         raw: Write text that begins like a formula (`=`, `+`, `-`, `@`, tab, carriage return) as it is. Else
             an apostrophe goes before it, for a spreadsheet would carry it out.
@@ -79,7 +80,7 @@ def _columns_of(record: Mapping[str, Any]) -> list[str]:
     columns[columns.index("error")] = "error.type"
     columns.insert(columns.index("error.type") + 1, "error.message")
     for part in ("input", "result"):
-        value = record[part]
+        value = record[part] if record["outcomes"] else None  # else its fields say nothing of the others'
         columns += [f"{part}.{name}" for name in value] if isinstance(value, Mapping) and value else [part]
     return columns
 

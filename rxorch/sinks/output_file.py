@@ -54,11 +54,18 @@ class OutputFile:
         """
         self._background = Background()
         try:
-            self._file = await self._background.call(self._opened)
+            await self._background.call(self._open)
         except BaseException:
-            self._background.close(lambda: None)
+            self._background.close(self._close)  # cancelled meanwhile, it is open all the same
             self._background = None
             raise
+
+    def _open(self) -> None:
+        self._file = self._opened()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def _opened(self) -> IO[bytes]:
         path = self.path
@@ -102,7 +109,7 @@ class OutputFile:
             self._timer.cancel()
             self._timer = None
         if self._writing is not None:
-            await self._writing
+            await asyncio.shield(self._writing)  # who is cancelled here must not cancel what it waits for
         self._start(self._flushed())
         assert self._writing is not None
         await asyncio.shield(self._writing)
@@ -123,14 +130,13 @@ class OutputFile:
         """Writes what was taken, and closes the file."""
         if self._background is None:
             return
-        background, file = self._background, self._file
-        assert file is not None
+        background = self._background
         try:
             await self.flush()
         finally:
             self._background = None
             try:
-                await background.call(file.close)
+                await background.call(self._close)
             finally:
                 background.close(lambda: None)
 

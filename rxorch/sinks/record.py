@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
-from rxorch.sources import BadInput
 from rxorch.stream import Run
+from rxorch.stream.plain import described, place_of
 
 __all__ = ["json_line", "record_of"]
 
@@ -30,21 +31,16 @@ def record_of(run: Run) -> dict[str, Any]:
     >>> record["ok"], record["input"], record["result"], record["duration"]
     (True, {'id': 7}, {}, 0.5)
     """
-    given = run.input
     record: dict[str, Any] = {
         "index": run.index,
         "key": run.key if isinstance(run.key, str | int | None) else str(run.key),
         "ok": run.ok,
-        "input": {"source": given.source, "line": given.line}
-        if isinstance(given, BadInput)
-        else _kept(given)[0],
+        "input": _kept(place_of(run.input))[0],
     }
     record["result"], is_kept = _kept(run.result)
     if not is_kept:
         record["result_kept"] = False
-    record["error"] = (
-        None if run.error is None else {"type": type(run.error).__name__, "message": str(run.error)}
-    )
+    record["error"] = described(run.error)
     record["outcomes"] = {
         name: {"status": str(outcome.status), "attempts": outcome.attempts, "duration": outcome.duration}
         for name, outcome in run.outcomes.items()
@@ -57,7 +53,10 @@ def record_of(run: Run) -> dict[str, Any]:
 
 def json_line(record: Mapping[str, Any]) -> bytes:
     """A record as one line. Numbers that JSON has not, such as infinity, are null."""
-    return to_json(record, inf_nan_mode="null") + b"\n"
+    try:
+        return to_json(record, inf_nan_mode="null") + b"\n"
+    except PydanticSerializationError:  # half a pair of surrogates, which UTF-8 lacks and JSON can escape
+        return json.dumps(to_jsonable_python(record, inf_nan_mode="null")).encode() + b"\n"
 
 
 def _kept(value: Any) -> tuple[Any, bool]:

@@ -10,8 +10,8 @@ from typing import Any, Final
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.ledger import Begun, Ledger, LedgerError
-from rxorch.sources import BadInput
 from rxorch.stream.inputs import Input
+from rxorch.stream.plain import described, place_of
 from rxorch.stream.record import Record, Recording, RecordLink
 from rxorch.stream.run import Run
 from rxorch_operators.core.demand import DemandScheduler
@@ -88,7 +88,7 @@ class _LedgerLink(RecordLink):
             recording.ledger.begin(
                 str(given.key),
                 given.index,
-                _kept(given.value),
+                place_of(given.value),
                 self._begun,
                 again=recording.again,
                 same=recording.by_place and given.error is None,
@@ -158,31 +158,19 @@ class _LedgerLink(RecordLink):
         self.sink.on_completed()
 
 
-def _kept(value: Any) -> Any:
-    return {"source": value.source, "line": value.line} if isinstance(value, BadInput) else value
-
-
 def _facts(run: Run) -> Mapping[str, Any]:
     return {
         "result": run.result,
-        "error": None if run.error is None else _described(run.error),
+        "error": described(run.error),
         "outcomes": {
             name: {
                 "status": str(outcome.status),
                 "attempts": outcome.attempts,
                 "duration": outcome.duration,
-                "error": None if outcome.error is None else _described(outcome.error),
+                "error": described(outcome.error),
             }
             for name, outcome in run.outcomes.items()
         },
         "attempts": run.attempts,
         "duration": run.duration,
     }
-
-
-def _described(error: BaseException) -> dict[str, str]:
-    try:
-        message = str(error)
-    except Exception:
-        message = ""
-    return {"type": type(error).__name__, "message": message}

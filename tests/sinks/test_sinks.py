@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import gzip
 import json
+import math
 import subprocess
 import sys
+import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rxorch import ApiConfigurationError, ApiValidationError, Run
+from rxorch import ApiConfigurationError, ApiValidationError, Outcome, OutcomeStatus, Run
 from rxorch.sinks import CsvSink, JsonlSink, record_of, write_all
 from rxorch.sources import BadInput, jsonl
 from tests.support.fake_transport import FakeTransport
 from tests.support.streams import Source, streaming
 
 ROOT = Path(__file__).parents[2]
+OUTCOME = Outcome(OutcomeStatus.OK, attempts=1)
 
 
 def run_of(index: int = 0, **fields: Any) -> Run:
-    return Run(**{"index": index, "input": {"id": index}, "ok": True, "result": {"a": 1}, **fields})
+    outcomes = {} if "input" in fields and isinstance(fields["input"], BadInput) else {"a": OUTCOME}
+    given = {"index": index, "input": {"id": index}, "ok": True, "result": {"a": 1}, "outcomes": outcomes}
+    return Run(**given | fields)
 
 
 async def written(sink: Any, *runs: Run) -> None:
@@ -109,6 +115,56 @@ async def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
         JsonlSink("")
 
 
+async def test_text_that_utf_8_lacks_and_an_error_without_words(tmp_path: Path) -> None:
+    class Speechless(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    path = tmp_path / "out.jsonl"
+    runs = [run_of(result={"name": "half \ud800", "n": math.inf}), run_of(1, ok=False, error=Speechless())]
+    await written(JsonlSink(path), *runs)
+    one, two = (json.loads(line) for line in path.read_text().splitlines())
+    assert one["result"] == {"name": "half \ud800", "n": None}
+    assert two["error"] == {"type": "Speechless", "message": ""}
+
+
+async def test_who_is_cancelled_while_it_is_written_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sink = tmp_path / "out.jsonl", JsonlSink(tmp_path / "out.jsonl")
+    goes_on, begun = threading.Event(), threading.Event()
+    put = sink._file._put
+
+    def slowly(data: bytes) -> None:
+        begun.set()
+        goes_on.wait()
+        put(data)
+
+    monkeypatch.setattr(sink._file, "_put", slowly)
+
+    async def write() -> None:
+        async with sink:
+            await sink.write(run_of())
+            timer = sink._file._timer
+            assert timer is not None
+            timer.cancel()
+            sink._file._flush_soon()
+            await asyncio.to_thread(begun.wait)
+            for index in range(1, 3):
+                await sink.write(run_of(index, input="x" * 40_000))  # the second has to wait for the first
+
+    writing = asyncio.ensure_future(write())
+    await asyncio.to_thread(begun.wait)
+    while sink._file._size < 64 * 1024:
+        await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.sleep(0)
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert [json.loads(line)["index"] for line in path.read_text().splitlines()] == [0, 1, 2]
+
+
 # -- CSV -----------------------------------------------------------------------------------------------
 
 
@@ -123,12 +179,20 @@ async def test_the_columns_are_those_of_the_first_run(tmp_path: Path) -> None:
     second = run_of(1, ok=False, error=ApiValidationError("bad"), result={"user": None, "more": 1})
     one, two = await rows(tmp_path / "out.csv", first, second)
     assert one == {
-        "index": "0", "key": "", "ok": "true", "error.type": "", "error.message": "", "attempts": "0",
+        "index": "0", "key": "", "ok": "true", "error.type": "", "error.message": "", "attempts": "1",
         "duration": "0.5", "input.id": "0", "result.user": '{"name":"Ada"}',
     }  # fmt: skip
     assert (two["ok"], two["error.type"], two["error.message"], two["result.user"]) == (
         "false", "ApiValidationError", "bad", "",
     )  # fmt: skip
+
+
+async def test_a_first_input_that_could_not_be_read_hides_no_column(tmp_path: Path) -> None:
+    bad = BadInput("in.csv", 2, ApiValidationError("in.csv, line 2: it has 1 field"))
+    first = run_of(input=bad, ok=False, error=bad.error, result={})
+    one, two = await rows(tmp_path / "out.csv", first, run_of(1, result={"user": 7}))
+    assert json.loads(one["input"]) == {"source": "in.csv", "line": 2}
+    assert (json.loads(two["input"]), json.loads(two["result"])) == ({"id": 1}, {"user": 7})
 
 
 async def test_columns_of_ones_own_and_a_header_once(tmp_path: Path) -> None:
