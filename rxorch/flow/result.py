@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from rxorch.events import Event, quick
+from rxorch.events import Event
+from rxorch.quick import quick
 
 __all__ = ["OrchestrationResult", "Outcome", "OutcomeStatus"]
 

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rxorch.events import quick
 from rxorch.flow import Outcome
+from rxorch.quick import quick
 
 __all__ = ["Run"]
 

@@ -231,7 +231,6 @@ async def test_following_a_file(path: Path) -> None:
     found = [await anext(source) for _ in range(3)]
     assert found[:2] == [7, 8] and found[2].line == 2
     os.truncate(path, 0)
-    await asyncio.sleep(0.02)
     with path.open("a") as file:
         file.write("9\n")
     assert await anext(source) == 9
