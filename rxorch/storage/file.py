@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from rxorch.storage.errors import StorageError
 
 __all__ = ["SqliteFile", "failure", "reader"]
 
-_BUSY_SECONDS: Final = 5.0
 _PRIVATE: Final = 0o600
 
 
@@ -31,6 +31,9 @@ class SqliteFile:
         durable: Whether a commit waits until the disk has it (`synchronous=FULL`). Without it a commit
             survives a crash of the process, and not always one of the machine.
         error: The class of its errors.
+        shared: Whether several processes may write it at once. Then nobody takes a lock for longer than a
+            transaction, and there is no file of the lock.
+        busy_seconds: How long to wait for others who write it.
     """
 
     path: Path
@@ -39,6 +42,8 @@ class SqliteFile:
     migrations: Sequence[str]
     durable: bool = True
     error: type[StorageError] = StorageError
+    shared: bool = False
+    busy_seconds: float = 5.0
 
     @property
     def real(self) -> str:
@@ -71,21 +76,26 @@ class SqliteFile:
     def connect(self) -> sqlite3.Connection:
         """A connection to write with; the file is made, or brought to the newest version.
 
+        Others may do the same at the same time.
+
         Raises:
             StorageError: It is no file of this kind, or of a newer version, or cannot be used.
         """
         self._create(Path(self.real))
         try:
             connection = sqlite3.connect(
-                self.real, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                self.real, timeout=self.busy_seconds, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
             raise failure(self, error) from error
         try:
+            connection.execute("BEGIN")  # what is read is of one moment, whoever makes the file just now
             version = self._version(connection)
-            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("COMMIT")
+            self._use_wal(connection)
             connection.execute(f"PRAGMA synchronous={'FULL' if self.durable else 'NORMAL'}")
-            self._migrate(connection, version)
+            if version < len(self.migrations):
+                self._migrate(connection)
         except sqlite3.Error as error:
             connection.close()
             raise failure(self, error) from error
@@ -93,6 +103,19 @@ class SqliteFile:
             connection.close()
             raise
         return connection
+
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        # SQLite does not wait by itself here, where two who wait for each other would never end.
+        until = time.monotonic() + self.busy_seconds
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                    raise
+            connection.execute("BEGIN IMMEDIATE")  # waits for who is at it
+            connection.execute("ROLLBACK")
 
     def _create(self, path: Path) -> None:
         # Never one that is there: closing any handle of a file gives up all locks that the process has on it.
@@ -121,12 +144,25 @@ class SqliteFile:
             )
         return version
 
-    def _migrate(self, connection: sqlite3.Connection, version: int) -> None:
-        for number, script in enumerate(self.migrations[version:], version + 1):
-            connection.executescript(
-                f"BEGIN IMMEDIATE;\n{script};\nPRAGMA application_id={self.application_id};\n"
-                f"PRAGMA user_version={number};\nCOMMIT;"
-            )
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        version = self._version(connection)  # another may have done it while this one waited
+        for script in self.migrations[version:]:
+            for statement in _statements(script):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id={self.application_id}")
+        connection.execute(f"PRAGMA user_version={len(self.migrations)}")
+        connection.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    # `executescript` would end the transaction first.
+    statement = ""
+    for piece in script.split(";"):
+        statement += f"{piece};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 @contextlib.contextmanager
@@ -140,7 +176,7 @@ def reader(file: SqliteFile) -> Iterator[sqlite3.Connection]:
         raise file.error(f"there is no {file.kind} {str(file.path)!r}")
     try:
         connection = sqlite3.connect(
-            f"file:{quote(os.fsencode(file.path.absolute()))}?mode=ro", uri=True, timeout=_BUSY_SECONDS
+            f"file:{quote(os.fsencode(file.path.absolute()))}?mode=ro", uri=True, timeout=file.busy_seconds
         )
         with contextlib.closing(connection):
             if connection.execute("PRAGMA application_id").fetchone()[0] != file.application_id:
@@ -161,5 +197,13 @@ def failure(file: SqliteFile, error: sqlite3.Error) -> StorageError:
     if "locked" in text or "busy" in text:
         return file.error(
             f"{place} cannot be written: another program holds it locked; let go of it, and resume"
+        )
+    if "readonly" in text:
+        return file.error(
+            f"{place} cannot be written: it, or its folder, is read-only; make it writable, and resume"
+        )
+    if "disk I/O" in text:
+        return file.error(
+            f"{place} cannot be used: {text}; see to the disk and the limits of the process, and resume"
         )
     return file.error(f"{place} cannot be used: {text}")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -26,6 +27,9 @@ _Results: TypeAlias = list[tuple[Then, Any, Exception | None]]
 
 _GROUP: Final = 1_000
 """Works in one transaction at most."""
+
+_LOOK_AGAIN: Final = 0.002
+"""Seconds. SQLite itself would look ever more seldom, and miss the moments between the commits of others."""
 
 _OF_ONE: Final = (
     sqlite3.IntegrityError,
@@ -66,6 +70,7 @@ class WriterThread(threading.Thread):
         self._identity: tuple[int, int] | None = None
         self._guard = threading.RLock()  # the end of a lost writer may come in the middle of anything
         self._is_over = False
+        self._pause = threading.Event()  # never set
         self._refusal: StorageError | None = None
         self._waiting: list[Callable[[], None]] = []
 
@@ -129,7 +134,8 @@ class WriterThread(threading.Thread):
             self._write(connection)
             for each in (connection, lock):
                 with contextlib.suppress(sqlite3.Error):  # what was committed stays in the file, or beside it
-                    each.close()
+                    if each is not None:
+                        each.close()
         self._earlier = ()
         self._leave()
         with self._guard:
@@ -137,16 +143,19 @@ class WriterThread(threading.Thread):
         for call in self._waiting:
             call()
 
-    def _take(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    def _take(self) -> tuple[sqlite3.Connection | None, sqlite3.Connection]:
         file = self._file
         for earlier in self._earlier:
             if earlier.ending:
                 earlier.join()
-        lock = file.lock()
+        lock = None if file.shared else file.lock()
         try:
             connection = file.connect()
+            if file.shared:
+                connection.execute("PRAGMA busy_timeout=0")  # `_begin` waits
         except BaseException:
-            lock.close()
+            if lock is not None:
+                lock.close()
             raise
         self._identity = _identity(self._place)
         return lock, connection
@@ -186,23 +195,51 @@ class WriterThread(threading.Thread):
         try:
             self._check_place()
             try:
-                return _transaction(connection, works, _together)
+                return self._transaction(connection, works, _together)
             except BaseException as failed:
                 if _is_of_file(failed):
                     raise
-            return _transaction(connection, works, _apart)
+            return self._transaction(connection, works, _apart)
         except sqlite3.Error as failed:
             error = failure(self._file, failed)
         except BaseException as failed:
             error = failed if isinstance(failed, StorageError) else self._cannot(failed)
         return [(then, None, error) for _, then in works]
 
+    def _transaction(
+        self,
+        connection: sqlite3.Connection,
+        works: list[tuple[Work, Then]],
+        do: Callable[[sqlite3.Connection, list[tuple[Work, Then]]], _Results],
+    ) -> _Results:
+        try:
+            self._begin(connection)
+            done = do(connection, works)
+            connection.execute("COMMIT")
+        except BaseException:
+            _roll_back(connection)
+            raise
+        return done
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        until = time.monotonic() + self._file.busy_seconds
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not (self._file.shared and is_busy and time.monotonic() < until):
+                    raise
+            self._pause.wait(_LOOK_AGAIN)
+
     def _check_place(self) -> None:
         # SQLite would go on to write what no name leads to, and all of it would be lost in the end.
         if _identity(self._place) != self._identity:
             file = self._file
             raise file.error(
-                f"the {file.kind} {str(file.path)!r} was removed or replaced while it was written"
+                f"the {file.kind} {str(file.path)!r} was removed or replaced while it was written; "
+                "put it back, or open it again"
             )
 
 
@@ -212,21 +249,6 @@ def _identity(place: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _transaction(
-    connection: sqlite3.Connection,
-    works: list[tuple[Work, Then]],
-    do: Callable[[sqlite3.Connection, list[tuple[Work, Then]]], _Results],
-) -> _Results:
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        done = do(connection, works)
-        connection.execute("COMMIT")
-    except BaseException:
-        _roll_back(connection)
-        raise
-    return done
 
 
 def _together(connection: sqlite3.Connection, works: list[tuple[Work, Then]]) -> _Results:

@@ -1,0 +1,278 @@
+"""What is done with the tables of a journal, each within one transaction of its writer.
+
+A function takes the connection first. What it finds missing it says with what it returns: an error would have
+all be written again that shares the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from sqlite3 import Connection
+from typing import Any, Final, TypeAlias
+
+from rxorch.ledger.json_text import plain_json
+from rxorch.saga import audit
+from rxorch.saga import sqlite_schema as sql
+from rxorch.saga.records import AuditEvent, Claim, Heard, Lease, NewRun, RunRecord, SagaState, StepRecord
+from rxorch.saga.sqlite_rows import STATES, Row, event_of, run_of, signal_of, step_of, step_row
+
+__all__ = [
+    "OVER",
+    "StepRows",
+    "acknowledge",
+    "cancel",
+    "claim",
+    "create",
+    "find",
+    "history",
+    "outbox",
+    "release",
+    "renew",
+    "reopen",
+    "runs",
+    "signal",
+    "step_rows",
+    "steps",
+    "unclaimed",
+    "write",
+]
+
+StepRows: TypeAlias = tuple[StepRecord, Row, str, bytes]
+"""A step, its row, and the kind and the data of its event."""
+
+OVER: Final = "over"
+"""What `write` says of a run that is over, and cannot be brought to another state."""
+
+_NOTHING: Final = b"{}"
+
+
+def step_rows(step: StepRecord) -> StepRows:
+    """What is to be written of a step, made before it is its turn."""
+    kind, data = audit.step_event(step)
+    return step, step_row(step), kind, plain_json(data)
+
+
+# -- runs ----------------------------------------------------------------------------------------------
+
+
+def create(connection: Connection, new: NewRun, owner: str, until: float, now: float) -> tuple[Claim, bool]:
+    """Begins a run, or finds it."""
+    found = connection.execute(sql.RUN, (new.run_id,)).fetchone()
+    if found is not None:
+        return _claim(connection, found), False
+    values = (new.run_id, new.saga, new.fingerprint, new.trace_id, new.input_json, now, owner, until)
+    number = connection.execute(sql.BEGIN, values).lastrowid
+    connection.execute(sql.EVENT, (number, now, audit.STARTED, b'{"generation":1}'))
+    run = RunRecord(
+        new.run_id,
+        new.saga,
+        new.fingerprint,
+        SagaState.RUNNING,
+        new.input_json,
+        None,
+        None,
+        new.trace_id,
+        now,
+        now,
+        1,
+        owner,
+        until,
+    )
+    return Claim(Lease(new.run_id, owner, 1), run, (), ()), True
+
+
+def find(connection: Connection, run_id: str) -> RunRecord | None:
+    """A run."""
+    found = connection.execute(sql.RUN, (run_id,)).fetchone()
+    return None if found is None else run_of(found)
+
+
+def runs(
+    connection: Connection, saga: str | None, states: Collection[str] | None, limit: int, after: str | None
+) -> list[RunRecord] | None:
+    """A page of runs; None if there is no run `after`."""
+    number = 0 if after is None else _number(connection, after)
+    if number is None:
+        return None
+    wanted = (number, saga, saga, limit)
+    if states is None:
+        found = connection.execute(sql.RUNS, wanted).fetchall()
+    else:  # a state at a time, so that an index finds the few dead letters among all that are over
+        found = [row for state in states for row in connection.execute(sql.RUNS_OF_STATE, (state, *wanted))]
+        found.sort(key=lambda row: row[-1])
+    return [run_of(row) for row in found[:limit]]
+
+
+def steps(connection: Connection, run_id: str) -> list[StepRecord]:
+    """The steps of a run."""
+    return [step_of(row) for row in connection.execute(sql.STEPS, (_number(connection, run_id),))]
+
+
+def history(connection: Connection, run_id: str, after: int) -> list[AuditEvent]:
+    """The events of a run."""
+    return [event_of(row) for row in connection.execute(sql.HISTORY, (_number(connection, run_id), after))]
+
+
+# -- leases --------------------------------------------------------------------------------------------
+
+
+def unclaimed(connection: Connection, saga: str, now: float, limit: int) -> list[str]:
+    """Ids of runs that anybody may claim."""
+    return [run_id for (run_id,) in connection.execute(sql.UNCLAIMED, (saga, now, limit))]
+
+
+def claim(connection: Connection, run_id: str, owner: str, until: float, now: float) -> Claim | bool:
+    """Takes a lease. False: it is not to be had; True: there is no such run."""
+    if connection.execute(sql.CLAIM, (owner, until, run_id, owner, now)).rowcount == 0:
+        return _number(connection, run_id) is None
+    connection.execute(sql.RESUMED, (now, audit.RESUMED, run_id))
+    return _claim(connection, connection.execute(sql.RUN, (run_id,)).fetchone())
+
+
+def renew(connection: Connection, lease: Lease, until: float) -> Heard | None:
+    """Prolongs a lease; None if it is lost."""
+    found = connection.execute(sql.FENCE, (lease.run_id, lease.generation)).fetchone()
+    if found is None:
+        return None
+    number, state, signals, _ = found
+    connection.execute(sql.RENEW, (lease.owner, until, number))
+    return Heard(STATES[state], signals)
+
+
+def release(connection: Connection, lease: Lease) -> None:
+    """Gives up a lease, if it is the newest."""
+    connection.execute(sql.RELEASE, (lease.run_id, lease.generation))
+
+
+# -- what who drives a run writes ----------------------------------------------------------------------
+
+
+def write(
+    connection: Connection,
+    run_id: str,
+    generation: int,
+    now: float,
+    rows: Sequence[StepRows],
+    state: SagaState | None = None,
+    event: tuple[str, bytes] | None = None,
+    error: bytes | None = None,
+    result: bytes | None = None,
+) -> Heard | str | None:
+    """Writes steps and the change of their run; None if the lease is lost."""
+    found = connection.execute(sql.FENCE, (run_id, generation)).fetchone()
+    if found is None:
+        return None
+    number, was, signals, was_reopened = found
+    is_change = state is not None and state.value != was
+    if is_change and STATES[was].is_over:
+        return OVER
+    for step, row, kind, data in rows:
+        if was_reopened:
+            row, kind, data = _counted(connection, number, generation, step)
+        connection.execute(sql.STEP, (number, *row))
+        connection.execute(sql.EVENT, (number, now, kind, data))
+    if error is not None:
+        connection.execute(sql.ERROR, (error, number))
+    if result is not None:
+        connection.execute(sql.RESULT, (result, number))
+    if state is None or event is None or not is_change:
+        return Heard(STATES[was], signals)
+    if state.is_over:
+        failed_so = state is SagaState.FAILED and was == SagaState.COMPENSATING.value
+        connection.execute(sql.OVER, (state.value, int(failed_so), number))
+    else:
+        connection.execute(sql.STATE, (state.value, number))
+    connection.execute(sql.EVENT, (number, now, *event))
+    return Heard(state, signals)
+
+
+def _counted(
+    connection: Connection, number: int, generation: int, step: StepRecord
+) -> tuple[Row, str, bytes]:
+    """A step of a run that was reopened: who found it as if it had never begun counts its attempts anew."""
+    place = (number, step.step, 1 if step.undo else 0)
+    found = connection.execute(sql.ATTEMPTS_BEFORE, place).fetchone()
+    if found is not None:
+        attempts, counts_anew = found
+        if counts_anew is None:
+            connection.execute(sql.COUNTED_ANEW, (generation, *place))
+        if counts_anew in (None, generation):
+            step = replace(step, attempt=attempts + step.attempt)
+    _, row, kind, data = step_rows(step)
+    return row, kind, data
+
+
+# -- what others write ---------------------------------------------------------------------------------
+
+
+def cancel(connection: Connection, run_id: str, data: bytes, now: float) -> RunRecord | None:
+    """Asks for a run to be undone; None if there is none."""
+    is_change = connection.execute(sql.REQUEST_CANCEL, (run_id,)).rowcount > 0
+    return _changed(connection, run_id, (audit.CANCEL_REQUESTED, data) if is_change else None, now)
+
+
+def signal(
+    connection: Connection, run_id: str, name: str, value: bytes, data: bytes, now: float
+) -> bool | None:
+    """Keeps what a run is told. False: not the first of its name; None: there is no such run."""
+    number = _number(connection, run_id)
+    if number is None:
+        return None
+    if connection.execute(sql.SIGNAL, (name, value, now, number)).rowcount == 0:
+        return False
+    connection.execute(sql.SIGNALLED, (number,))
+    connection.execute(sql.EVENT, (number, now, audit.SIGNAL_RECEIVED, data))
+    return True
+
+
+def reopen(connection: Connection, run_id: str, now: float) -> tuple[RunRecord, bool] | None:
+    """Has a dead letter tried again; tells whether it was one. None: there is no such run."""
+    is_change = connection.execute(sql.REOPEN, (run_id,)).rowcount > 0
+    if is_change:
+        number = _number(connection, run_id)
+        connection.execute(sql.REMEMBER_ATTEMPTS, (number,))
+        connection.execute(sql.FORGET_FAILED, (number,))
+    run = _changed(connection, run_id, (audit.REOPENED, _NOTHING) if is_change else None, now)
+    return None if run is None else (run, is_change)
+
+
+# -- outbox --------------------------------------------------------------------------------------------
+
+
+def outbox(connection: Connection, limit: int) -> list[AuditEvent]:
+    """Events that were not acknowledged."""
+    return [event_of(row) for row in connection.execute(sql.OUTBOX, (limit,))]
+
+
+def acknowledge(connection: Connection, numbers: Sequence[int]) -> None:
+    """Takes events out of the outbox."""
+    connection.executemany(sql.ACKNOWLEDGE, [(number,) for number in numbers])
+
+
+# -- inside --------------------------------------------------------------------------------------------
+
+
+def _number(connection: Connection, run_id: str) -> int | None:
+    found = connection.execute(sql.RUN_OF, (run_id,)).fetchone()
+    return None if found is None else found[0]
+
+
+def _changed(
+    connection: Connection, run_id: str, event: tuple[str, bytes] | None, now: float
+) -> RunRecord | None:
+    """A run, after the event that tells of its change."""
+    if event is not None:
+        connection.execute(sql.EVENT, (_number(connection, run_id), now, *event))
+    return find(connection, run_id)
+
+
+def _claim(connection: Connection, found: Any) -> Claim:
+    run = run_of(found)
+    number = (found[-1],)
+    return Claim(
+        Lease(run.run_id, run.owner or "", run.generation),
+        run,
+        tuple([step_of(row) for row in connection.execute(sql.STEPS, number)]),
+        tuple([signal_of(row) for row in connection.execute(sql.SIGNALS, number)]),
+    )
