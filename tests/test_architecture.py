@@ -22,9 +22,17 @@ ENGINES = sorted((FLOOR_0 / "engines").glob("*.py"))
 """Floor 0 modules that are pure: the time and the chance come in as arguments."""
 
 WALL_CLOCK = [
-    ROOT / "rxorch" / name for name in ("endpoint/http_caching.py", "endpoint/reading.py", "ledger/ledger.py")
+    ROOT / "rxorch" / name
+    for name in (
+        "endpoint/http_caching.py",
+        "endpoint/reading.py",
+        "ledger/ledger.py",
+        "saga/memory_journal.py",
+        "saga/sqlite_journal.py",
+    )
 ]
-"""Retry-After may be a date, and only the time of the day tells how far off it is; a ledger tells people."""
+"""Retry-After may be a date, and only the time of the day tells how far off it is; a ledger tells people;
+processes that share a journal share no other clock."""
 
 Rule = Callable[[ast.Module], Iterator[str]]
 

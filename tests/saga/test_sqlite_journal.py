@@ -427,6 +427,16 @@ def test_one_whose_loop_ended_can_be_opened_on_the_next(path: Path) -> None:
     asyncio.run(second())
 
 
+async def test_opening_one_that_is_open_disturbs_nobody(journal: SqliteJournal) -> None:
+    lease = await begin(journal)
+    opening = asyncio.ensure_future(journal.open())
+    for n in range(1, 20):
+        await asyncio.sleep(0)
+        journal.post(lease, step(attempt=n))
+    await opening
+    assert (await journal.steps("order-1"))[0].attempt == 19
+
+
 async def test_an_opening_that_is_cancelled_leaves_nothing(path: Path) -> None:
     journal = SqliteJournal(path)
     opening = asyncio.ensure_future(journal.open())
