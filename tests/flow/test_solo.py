@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from rxorch import APIOrchestrator, Run
 from rxorch.errors import ApiNetworkError
 from rxorch.flow import SoloRun
+from rxorch.stream import RunStream
 from rxorch_operators.testing import virtual_time
 from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, orchestrate, turns
 
@@ -93,7 +94,7 @@ async def test_what_comes_of_a_run_is_the_same_with_a_listener_and_without(
     assert alone == await what_comes_of(script(), listener=True, **fields)
 
 
-async def after_one(script: Any, **fields: Any) -> tuple[APIOrchestrator, FakeTransport, AsyncIterator[Run]]:
+async def after_one(script: Any, **fields: Any) -> tuple[APIOrchestrator, FakeTransport, RunStream]:
     """A stream whose next runs are made in one link: its endpoint has been called."""
     transport = FakeTransport({"api": script})
     orchestrator = orchestrate(api("api", **fields), transport=transport)
@@ -116,7 +117,7 @@ async def test_the_second_run_of_a_stream_is_made_in_one_link_and_an_ordinary_on
         assert (hold.waiting, solo_runs() - before) == (1, made), fields
         hold.answer({})
         assert (await taken).ok
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         await orchestrator.aclose()
 
 
@@ -154,6 +155,6 @@ async def test_runs_that_end_well_leave_nothing_for_the_collector() -> None:
         left = gc.collect()
     finally:
         gc.enable()
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     await orchestrator.aclose()
     assert left < 50
