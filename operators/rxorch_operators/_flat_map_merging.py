@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from reactivex.abc import DisposableBase, ObserverBase
@@ -35,8 +36,8 @@ class Merging(Link, ListenedDemand):
     """Hears the source and runs the inners of one subscription, and is the demand of its source."""
 
     __slots__ = (
-        "_active", "_downstream", "_draining", "_inners", "_listeners", "_max_concurrent", "_project",
-        "_queue", "_scheduler", "_short", "_source_done",
+        "_active", "_downstream", "_draining", "_inner", "_inners", "_listeners", "_max_concurrent",
+        "_project", "_queue", "_scheduler", "_short", "_source_done",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +45,9 @@ class Merging(Link, ListenedDemand):
     ) -> None:
         super().__init__(sink)
         self._project = project
+        self._inner: Callable[[Any, ObserverBase[Any], Merging], Inner] | None = getattr(
+            project, "inner", None
+        )
         self._max_concurrent = max_concurrent
         self._scheduler = scheduler
         self._active = 0
@@ -70,7 +74,7 @@ class Merging(Link, ListenedDemand):
     def _on_downstream_room(self) -> None:
         if self._short:
             self._short = False
-            if not self._source_done and self.credit() > 0:
+            if not self._source_done:
                 self.grew()
 
     def resize(self, max_concurrent: int) -> None:
@@ -91,10 +95,14 @@ class Merging(Link, ListenedDemand):
 
     def _start(self, value: Any) -> None:
         self._active += 1
-        inner = Inner(self.sink, self)
+        make = self._inner
+        inner = Inner(self.sink, self) if make is None else make(value, self.sink, self)
         self._inners.add(inner)
         try:
-            attach_inner(inner, self._project(value), self._scheduler)
+            if make is None:
+                attach_inner(inner, self._project(value), self._scheduler)
+            else:
+                inner.begin()
         except (Exception, asyncio.CancelledError) as error:
             if self.is_disposed:
                 raise
@@ -164,21 +172,40 @@ class Inner(Link):
 
     __slots__ = ("_parent",)
 
-    def __init__(self, sink: ObserverBase[Any], parent: Merging) -> None:
+    _parent: Merging | None
+    """Who runs it; None only for what a projection with `inner` has made and somebody else runs."""
+
+    def begin(self) -> None:
+        """Starts what a projection with `inner` has made."""
+
+    def __init__(self, sink: ObserverBase[Any], parent: Merging | None) -> None:
         self.sink = sink
         self.upstream = NOTHING
         self._parent = parent
 
     def on_error(self, error: Exception) -> None:
-        self._parent.fail(error)
+        if self._parent is None:
+            self.sink.on_error(error)
+        else:
+            self._parent.fail(error)
 
     def on_completed(self) -> None:
-        self._parent.inner_completed(self)
+        if self._parent is None:
+            self.sink.on_completed()
+        else:
+            self._parent.inner_completed(self)
 
     def on_only(self, value: Any) -> None:
         if self.upstream is not DISPOSED:
-            parent = self._parent
             self.upstream = DISPOSED
-            self.sink.on_next(value)
-            if parent.upstream is not DISPOSED:  # else: the sink has had enough
-                parent.inner_completed(self)
+            self.give_only(value)
+
+    def give_only(self, value: Any) -> None:
+        """Hands on the only element, and ends."""
+        parent = self._parent
+        if parent is None:
+            self.sink.on_only(value)  # type: ignore[attr-defined]  # of `flat_map_bounded`
+            return
+        self.sink.on_next(value)
+        if parent.upstream is not DISPOSED:  # else: the sink has had enough
+            parent.inner_completed(self)

@@ -114,12 +114,12 @@ class CircuitBreakerStage(Stage[T]):
             link.on_error(error)
             return link
 
-    def let_in(self, clock: Clock) -> CircuitPermit | None:
-        """A permit of a circuit that is closed and goes by this clock; None: `attach` has to see to it."""
+    def let_in(self, clock: Clock) -> int | None:
+        """The generation of a circuit that is closed and goes by this clock; None: `attach` sees to it."""
         breaker = self.breaker
         if self.clock is not None or (breaker._clock is not clock and breaker.clock(clock) is not clock):
             return None
-        return breaker.circuit.acquire_closed(clock.now())
+        return breaker.circuit.enter_closed()
 
     def watching(self, sink: ObserverBase[Any], permit: CircuitPermit, clock: Clock) -> Link:
         """The link of a subscription that has its permit."""

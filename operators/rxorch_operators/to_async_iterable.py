@@ -81,7 +81,8 @@ class ObservableIterator(AsyncIterator[T], Generic[T]):
                 inbox.dispose()  # as in an async generator; the traceback may hold us for long
                 await settle(inbox.tasks)  # they have been told to end; another cancellation ends the wait
                 raise
-        return inbox.take()  # type: ignore[no-any-return]
+        inbox.in_hand = True  # it counts as waiting until the loop body has done with it
+        return inbox.items.popleft()  # type: ignore[no-any-return]
 
     async def aclose(self) -> None:
         """Disposes the subscription and waits until the tasks it had running have ended."""

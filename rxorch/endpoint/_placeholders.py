@@ -95,7 +95,8 @@ class Source:
         """Return the text with ``write(value)`` in the place of each placeholder."""
         text, rest = template
         for field, after in rest:
-            value = field.find(data)
+            key = field.only
+            value = data.get(key, MISSING) if key is not None and type(data) is dict else field.find(data)
             if value is MISSING:
                 value = self.find(field, data, context)
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from reactivex.abc import ObserverBase
@@ -43,6 +44,7 @@ CallCounter: TypeAlias = Callable[[str, str, float, int, BaseException | None, b
 """Takes name of the endpoint, status, duration, attempts, error, degraded, cached and sends of a call."""
 
 _numbers: Final = itertools.count(1)
+_NO_HEADERS: Final = MappingProxyType[str, str]({})
 
 
 class Trail:
@@ -100,7 +102,7 @@ class Call:
         self.attempts = 0
         self.cost = 1
         self.status_code: int | None = None
-        self.headers: Mapping[str, str] = {}
+        self.headers: Mapping[str, str] = _NO_HEADERS
         self.budget: RetryBudget | None = None
         self.value: Any = None
         self.error: BaseException | None = None
@@ -165,6 +167,14 @@ class Call:
         if self.trail.record is not None:
             self.trail.record(event)
         self.runtime.bus.emit(event)
+
+    def departed(self) -> Request:
+        """The first attempt goes out, and nobody listens. Returns its request."""
+        request = self.built
+        assert request is not None
+        self.attempts = 1
+        self.tried.append(request)
+        return request
 
     def attempt_started(self) -> None:
         """An attempt goes out."""
@@ -253,8 +263,8 @@ class Call:
             error.elapsed = self.duration
         return error
 
-    def finish(self, status: str) -> None:
-        """Ends the call, once."""
+    def finish(self, status: str, now: float | None = None) -> None:
+        """Ends the call, once; `now` is what the clock says, for who knows it."""
         self.status = status
         runtime, trail = self.runtime, self.trail
         runtime.calls_in_flight -= 1
@@ -262,8 +272,10 @@ class Call:
         listened = bus.active or trail.record is not None or CallFinished in bus.kinds
         if count is None and not listened:
             return
-        now, name = self.now(), runtime.endpoint.name
-        duration, sends = now - self.started, self.sends
+        if now is None:
+            now = self.now()
+        name, duration, tried = runtime.endpoint.name, now - self.started, self.tried
+        sends = int(tried[0].sent) if len(tried) == 1 else self.sends
         if count is not None:
             count(name, status, duration, self.attempts, self.error, self.degraded, self.cached, sends)
         if listened:

@@ -8,25 +8,27 @@ one place that knows what follows a failure.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from reactivex.abc import DisposableBase
 
 from rxorch.endpoint.retry_rules import classify
+from rxorch.errors import ApiResponseTooLargeError
 from rxorch_operators import TimeoutExceededError
 from rxorch_operators._retrying import RetryStage
 from rxorch_operators.circuit_breaker import CircuitBreakerStage
-from rxorch_operators.core.async_call import AsyncCall
+from rxorch_operators.core.async_call import ENDS_THE_TASK, NEEDS_A_LOOP
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import DISPOSED, NOTHING, Link, Stage
-from rxorch_operators.core.timer_queue import Entry, SharedTimer
+from rxorch_operators.core.timer_queue import SharedTimer, TimerQueue
 from rxorch_operators.engines.circuit import CircuitPermit, Outcome3
 
 if TYPE_CHECKING:
     from rxorch.endpoint.call import Call
     from rxorch.endpoint.runtime import EndpointRuntime
 
-__all__ = ["FirstTry", "is_plain"]
+__all__ = ["FirstLink", "FirstTry", "is_plain"]
 
 
 def is_plain(runtime: EndpointRuntime) -> bool:
@@ -63,31 +65,43 @@ class FirstTry:
 
     def begin(self, call: Call, sink: Link, scheduler: DemandScheduler) -> DisposableBase:
         """Begins a call, of which nobody wants to hear anything but its end."""
-        permit = None
+        generation = None
         if self.guarded is not None:
-            permit = self.guarded.let_in(scheduler.clock)
-            if permit is None:
+            generation = self.guarded.let_in(scheduler.clock)
+            if generation is None:
                 return self.attempts.attach(sink, scheduler.about(call))
-        link = _FirstLink(sink, self, call, scheduler, permit)
+        link = FirstLink(sink, self, call, scheduler, generation, scheduler.clock.now())
         if call.budget is not None:
             call.budget.record_call(link.started)
-        first = call.runtime.first_attempt(call)
         try:
-            attempt = AsyncCall(first, link, scheduler.tasks, scheduler.context.copy())
-        except Exception as error:
-            link.on_error(error)
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            link.on_error(RuntimeError(NEEDS_A_LOOP))
             return link
-        if link.upstream is NOTHING:  # else: an eager task has ended, or failed and is repeated
-            link.upstream = attempt
+        task = loop.create_task(link.send(), context=scheduler.context.copy())
+        if not link.is_sent:  # else: an eager task has ended, or failed and is repeated
+            link.task = task
+            scheduler.tasks.add(task)
             if self.limit is not None:
-                link.timer = self.timer.queue(scheduler.clock, self.limit).call(link.time_over)
+                link.timers = timers = self.timer.queue(scheduler.clock, self.limit)
+                timers.wake(link, link.started)
         return link
 
 
-class _FirstLink(Link):
-    """Holds permit and timer of the first attempt; after a failure, `upstream` is what goes on."""
+class FirstLink(Link):
+    """The first attempt: its task, permit and timer. After a failure, `upstream` is what goes on.
 
-    __slots__ = ("_call", "_permit", "_scheduler", "_tries", "started", "timer")
+    Attributes:
+        started: When it began, in seconds of the clock.
+        task: Sends the request; None before and after.
+        timers: Where it waits for the end of its time.
+        has_begun: Whether the task has made its first step.
+        is_sent: Whether an answer or an error has come, or nobody waits for one.
+    """
+
+    __slots__ = (
+        "_call", "_generation", "_scheduler", "_tries", "has_begun", "is_sent", "started", "task", "timers",
+    )  # fmt: skip
 
     sink: Link
 
@@ -97,63 +111,119 @@ class _FirstLink(Link):
         tries: FirstTry,
         call: Call,
         scheduler: DemandScheduler,
-        permit: CircuitPermit | None,
+        generation: int | None,
+        started: float,
     ) -> None:
         self.sink = sink
         self.upstream = NOTHING
         self._tries = tries
         self._call = call
         self._scheduler = scheduler
-        self._permit = permit
-        self.timer: Entry | None = None
-        self.started = scheduler.clock.now()
+        self._generation = generation
+        self.has_begun = False
+        self.is_sent = False
+        self.task: asyncio.Task[None] | None = None
+        self.timers: TimerQueue | None = None
+        self.started = started
+
+    async def send(self) -> None:
+        """What `EndpointRuntime.attempt` does, for a call without hooks, cache and credentials.
+
+        The result is delivered from inside the task, as by `AsyncCall`.
+        """
+        self.has_begun = True
+        call = self._call
+        runtime, request = call.runtime, call.departed()
+        try:
+            try:
+                response = await runtime.caller.transport.send(request)
+            finally:
+                runtime.sends += request.sent
+            value = runtime.answered(call, response)
+        except GeneratorExit:  # thrown away with its loop: nobody is there any more
+            raise
+        except BaseException as error:
+            self.failed(error)
+            if isinstance(error, ENDS_THE_TASK):
+                raise
+        else:
+            self.arrived(value)
+        finally:
+            del self  # an error keeps this frame in its traceback, and through us it would keep itself
+
+    def _unwound(self) -> bool:
+        """The task is done but for the delivery; returns whether somebody waits for it."""
+        task, self.task = self.task, None
+        self._scheduler.tasks.discard(asyncio.current_task() if task is None else task)
+        waited_for = not self.is_sent
+        self.is_sent = True
+        return waited_for
+
+    def failed(self, error: BaseException) -> None:
+        """The task has met an error, or its cancellation: whoever waits must hear of it."""
+        if isinstance(error, ApiResponseTooLargeError):
+            self._call.answered = 1  # and refused by us
+        if self._unwound():
+            self.on_error(error)  # type: ignore[arg-type]
+
+    def _give_up(self) -> None:
+        """Cancels the task, if it has not ended."""
+        self.is_sent = True
+        task, self.task = self.task, None
+        if task is not None:
+            task.cancel()
+            if not self.has_begun:  # a task cancelled before its first step never runs its code
+                self._scheduler.tasks.discard(task)
 
     def time_over(self) -> None:
         """The attempt took too long."""
         limit = self._tries.limit
         assert limit is not None
-        self.upstream.dispose()
+        self._give_up()
         self.on_error(TimeoutExceededError(limit=limit, kind="attempt"))
 
-    def on_only(self, value: Any) -> None:
+    def arrived(self, value: Any) -> None:
+        """The task has got a value."""
+        if not self._unwound():
+            return
         self.upstream = DISPOSED
-        timer, self.timer = self.timer, None
-        if timer is not None:
-            timer.cancel()
-        if self._permit is not None:
-            self._settle(self._permit, classify(value))
+        if self.timers is not None:
+            self.timers.drop(self)
+        if self._generation is not None:
+            self._settle(self._generation, classify(value))
         self.sink.on_only(value)
 
     def on_error(self, error: Exception) -> None:
         """Makes the links that know what follows, and tells them."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-        tries, permit = self._tries, self._permit
+        if self.timers is not None:
+            self.timers.drop(self)
+        tries, generation = self._tries, self._generation
+        self._generation = None  # what follows gives it back
         scheduler = self._scheduler.about(self._call)
         going_on: Link = self.sink
         if tries.repeated is not None:
             self.upstream = going_on = tries.repeated.begun(self.sink, scheduler, self.started)
         else:
             self.upstream = DISPOSED
-        if tries.guarded is not None and permit is not None:
+        if tries.guarded is not None and generation is not None:
+            permit = CircuitPermit(generation, self.started)
             going_on = tries.guarded.watching(going_on, permit, scheduler.clock)
         going_on.on_error(error)
 
     def dispose(self) -> None:
         if self.upstream is DISPOSED:
             return
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-        if self._permit is not None:  # after a failure it has been settled, and this does nothing
-            self._settle(self._permit, Outcome3.IGNORED)
+        self._give_up()
+        if self.timers is not None:
+            self.timers.drop(self)
+        if self._generation is not None:
+            self._settle(self._generation, Outcome3.IGNORED)
         super().dispose()
 
-    def _settle(self, permit: CircuitPermit, outcome: Outcome3) -> None:
+    def _settle(self, generation: int, outcome: Outcome3) -> None:
         guarded = self._tries.guarded
         assert guarded is not None
         breaker = guarded.breaker
-        change = breaker.circuit.record(permit, outcome, self._scheduler.clock.now())
+        change = breaker.circuit.record_closed(generation, self.started, outcome, self._scheduler.clock.now())
         if change is not None:
             breaker.tell(change)

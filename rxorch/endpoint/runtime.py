@@ -254,13 +254,16 @@ class EndpointRuntime:
                 unread(call, response, error, self.http_cache)
             raise
 
-    async def first_attempt(self, call: Call) -> Any:
-        """What `attempt` does for the first one of a call without hooks, cache and credentials."""
-        request = call.built
-        assert request is not None
-        call.attempts = 1
-        response = await self.send(call, request)
-        return self._read(self.reader.read, response, call.trail.context)
+    def answered(self, call: Call, response: Response) -> Any:
+        """The value of the answer to the first attempt of a call without hooks, cache and credentials."""
+        call.answered = 1
+        call.status_code = response.status
+        call.headers = response.headers
+        try:
+            return self.reader.read(response, call.trail.context)
+        except BaseException as error:
+            self._unread(error)
+            raise
 
     async def _value(self, call: Call, response: Response, seen: Any) -> Any:
         reader = self.reader_of(call)
@@ -337,14 +340,21 @@ class EndpointRuntime:
     def _read(self, step: Callable[..., Any], *args: Any) -> Any:
         try:
             return step(*args)
-        except asyncio.CancelledError as error:  # as `uncancelled`, without another call
-            raise RuntimeError(CANCELLED) from error
-        except ApiHttpError as error:
-            self._slow_down(error.retry_after)
+        except BaseException as error:
+            self._unread(error)
             raise
-        except ValidationError as error:  # of a model that the parser makes itself: it would quote the answer
+
+    def _unread(self, error: BaseException) -> None:
+        """Raises what an error means that a parser or another callable of the endpoint raised."""
+        if isinstance(error, asyncio.CancelledError):  # as `uncancelled`, without another call
+            raise RuntimeError(CANCELLED) from error
+        if isinstance(error, ApiHttpError):
+            self._slow_down(error.retry_after)
+        elif isinstance(
+            error, ValidationError
+        ):  # of a model that the parser makes: it would quote the answer
             raise ApiValidationError.from_pydantic(error, endpoint=self.endpoint.name) from None
-        except StopIteration as error:
+        elif isinstance(error, StopIteration):
             raise noted(error, f"in a callable of endpoint {self.endpoint.name!r}") from error
 
     def _slow_down(self, retry_after: float | None) -> None:

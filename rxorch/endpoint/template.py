@@ -219,7 +219,9 @@ def _check_host(host: Chain) -> None:
 def _segment(value: Any) -> str:
     """Encode a value for a path; the server's decoded segment is the value again."""
     kind = type(value)
-    text = value if kind is str else str(value) if kind is int and 0 <= value < _SHORT else text_of(value)
+    if kind is int and 0 <= value < _SHORT:
+        return str(value)
+    text = value if kind is str else text_of(value)
     if text.isascii() and text.isalnum():
         return text
     # A segment is its literal text and its values: it can only become '.' or '..' through one of these.

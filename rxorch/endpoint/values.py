@@ -81,6 +81,10 @@ class DottedPath:
     Args:
         text: keys and indexes with dots between them.
 
+    Attributes:
+        keys: the keys.
+        only: the key, where there is one only; else None.
+
     Raises:
         ApiConfigurationError: an empty path, an empty key (``a..b``), or more than 32 keys.
 
@@ -91,11 +95,12 @@ class DottedPath:
         MISSING
     """
 
-    __slots__ = ("keys", "text")
+    __slots__ = ("keys", "only", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.keys = tuple(text.split("."))
+        self.only = None if "." in text else text
         if not all(self.keys):
             raise ApiConfigurationError("a path is keys with dots between them, such as data.items.0.id")
         if len(self.keys) > MAX_KEYS:

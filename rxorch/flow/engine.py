@@ -19,10 +19,9 @@ from rxorch.flow.plan import FlowPlan, compile_flow
 from rxorch.flow.result import OrchestrationResult
 from rxorch.flow.state import Done, Recorder, RunSettings, RunState
 from rxorch_operators import TimeoutExceededError, flat_map_bounded, from_iterable, last_of
-from rxorch_operators.core.clock import Clock
+from rxorch_operators.core.clock import Clock, Handle
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import DISPOSED, NOTHING, Link, Stage
-from rxorch_operators.core.timer_queue import Entry
 
 __all__ = ["FlowRun", "RunEvents", "RunLink", "begin_run", "execute_flow", "observe_flow"]
 
@@ -160,16 +159,20 @@ class _EventsLink(Link):
 
 
 class RunLink(Link):
-    """Turns the end of the flow into the result of the run, and ends it when its time is over."""
+    """Turns the end of the flow into the result of the run, and ends it when its time is over.
 
-    __slots__ = ("_over", "_run", "_siblings", "_timer")
+    Attributes:
+        timer: Ends it when its time is over.
+    """
+
+    __slots__ = ("_over", "_run", "_siblings", "timer")
 
     def __init__(self, sink: ObserverBase[Any], run: RunState, siblings: set[Any] | None) -> None:
         self.sink = sink
         self.upstream = NOTHING
         self._run = run
         self._over = False
-        self._timer: Entry | None = None
+        self.timer: Handle | None = None
         self._siblings = siblings
         if siblings is not None:
             siblings.add(self)
@@ -178,9 +181,10 @@ class RunLink(Link):
         """Starts the time of the run, if it has not ended yet. All runs have one timer together."""
         limit = self._run.settings.total_timeout
         if limit is not None and not self._over:
-            self._timer = self._run.settings.timer.queue(clock, limit).call(self._time_over)
+            self.timer = self._run.settings.timer.queue(clock, limit).call(self.time_over)
 
-    def _time_over(self) -> None:
+    def time_over(self) -> None:
+        """The run took too long."""
         limit = self._run.settings.total_timeout
         assert limit is not None
         super().dispose()
@@ -190,7 +194,7 @@ class RunLink(Link):
         self._over = True
         if self._siblings is not None:
             self._siblings.discard(self)
-        timer, self._timer = self._timer, None
+        timer, self.timer = self.timer, None
         if timer is not None:
             timer.cancel()
 

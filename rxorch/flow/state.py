@@ -56,7 +56,7 @@ class Done:
 
 
 class RunState(Trail):
-    """One run of a plan for one input; the trail of its calls."""
+    """One run of a plan for one input; the trail of its calls. `since` is when it began, if that is past."""
 
     __slots__ = (
         "_causes", "_skips", "caller", "events", "input", "listening", "now", "outcomes", "plan", "results",
@@ -75,6 +75,7 @@ class RunState(Trail):
         events: Sequence[Event],
         record: Recorder | None,
         idempotency: IdempotencyKeys | None = None,
+        since: float | None = None,
     ) -> None:
         self.plan = plan
         self.caller = caller
@@ -90,10 +91,11 @@ class RunState(Trail):
         self.events = events
         self._causes: dict[str, str] = {}  # failed, or skipped because of a failure -> what failed first
         self._skips: dict[str, str] = {}  # skipped by a condition, and the skip spreads -> reason
-        self.started = now()
+        self.started = now() if since is None else since
         limit = settings.total_timeout
         self.deadline = None if limit is None else self.started + limit
-        self.listening = record is not None or caller.events.active
+        # Whose beginning nobody has heard, of that nobody hears the end.
+        self.listening = since is None and (record is not None or caller.events.active)
         if self.listening:
             self.emit(RunStarted(self.started, self.run, "", plan.mode))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
-from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 from rxorch.errors import ApiConfigurationError
 from rxorch.sources.reading import Background
@@ -41,9 +41,9 @@ class OutputFile:
         self._file: IO[bytes] | None = None
         self._background: Background | None = None
         self._pieces: list[bytes] = []
-        self._size = 0
+        self._unwritten = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._writing: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
         self.is_empty = True
 
     async def open(self) -> None:
@@ -52,20 +52,15 @@ class OutputFile:
         Raises:
             OSError: It cannot be made.
         """
-        self._background = Background()
+        background = Background()
+        opened: list[IO[bytes]] = []
         try:
-            await self._background.call(self._open)
+            await background.call(lambda: opened.append(self._opened()))
         except BaseException:
-            self._background.close(self._close)  # cancelled meanwhile, it is open all the same
-            self._background = None
+            # Who is cancelled here has it opened all the same, sooner or later.
+            background.close(lambda: [file.close() for file in opened])
             raise
-
-    def _open(self) -> None:
-        self._file = self._opened()
-
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._background, self._file, self._failure = background, opened[0], None
 
     def _opened(self) -> IO[bytes]:
         path = self.path
@@ -76,69 +71,82 @@ class OutputFile:
         if not self._append or not path.exists():
             return path.open("wb", buffering=0)
         file = path.open("r+b", buffering=0)
-        _to_the_last_line(file)
-        self.is_empty = file.tell() == 0
+        try:
+            _to_the_last_line(file)
+            self.is_empty = file.tell() == 0
+        except BaseException:
+            file.close()
+            raise
         return file
 
     async def write(self, piece: bytes) -> None:
         """Takes a piece. It is written within a quarter of a second, and not in parts.
 
         Raises:
-            OSError: What was taken before could not be written.
+            OSError: What was taken before could not be written; nothing more is.
+            ApiConfigurationError: The file is not open.
         """
+        if self._background is None:
+            raise ApiConfigurationError(f"path: {self._name} is not open; write inside `async with`")
+        if self._failure is not None:
+            raise self._failure
         self._pieces.append(piece)
-        self._size += len(piece)
+        self._unwritten += len(piece)
         self.is_empty = False
-        if self._writing is not None and self._writing.done():
-            self._writing.result()
-        if self._size >= _ENOUGH:
-            await self.flush()
+        if self._unwritten >= _ENOUGH:
+            # Shielded, so that what goes on counts as unwritten when who waits for it is cancelled.
+            await asyncio.shield(self._start(self._background))
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_SOON, self._flush_soon)
+            self._timer = asyncio.get_running_loop().call_later(_SOON, self._start, self._background)
 
-    def _flush_soon(self) -> None:
-        self._timer = None
-        self._start(self._flushed())
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._writing = asyncio.get_running_loop().create_task(work)
-
-    async def flush(self) -> None:
-        """Writes what was taken."""
+    def _start(self, background: Background) -> asyncio.Future[None]:
+        """Has what was taken written, behind what is being written."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._writing is not None:
-            await asyncio.shield(self._writing)  # who is cancelled here must not cancel what it waits for
-        self._start(self._flushed())
-        assert self._writing is not None
-        await asyncio.shield(self._writing)
+        data, self._pieces = b"".join(self._pieces), []
+        writing = background.call(self._put, data)
+        writing.add_done_callback(partial(self._on_written, len(data)))
+        return writing
 
-    async def _flushed(self) -> None:
-        pieces, self._pieces, self._size = self._pieces, [], 0
-        if pieces and self._background is not None:
-            await self._background.call(self._put, b"".join(pieces))
+    def _on_written(self, size: int, writing: asyncio.Future[None]) -> None:
+        self._unwritten -= size
+        if not writing.cancelled():
+            writing.exception()  # seen: whoever writes or closes is told
 
     def _put(self, data: bytes) -> None:
         assert self._file is not None
+        if self._failure is not None:
+            raise self._failure  # a part of a piece may be in the file, and nothing is to go behind it
         view = memoryview(data)
-        while view:
-            written = self._file.write(view)
-            view = view[written or 0 :]
+        try:
+            while view:
+                written = self._file.write(view)
+                view = view[written or 0 :]
+        except Exception as error:
+            self._failure = error
+            raise
 
     async def close(self) -> None:
-        """Writes what was taken, and closes the file."""
-        if self._background is None:
+        """Writes what was taken, and closes the file; all of it also if this is cancelled.
+
+        Raises:
+            OSError: What was taken could not be written.
+        """
+        background, file = self._background, self._file
+        if background is None or file is None:
             return
-        background = self._background
+        self._background = None
+        written, closed = self._start(background), background.call(file.close)
+        background.close(lambda: None)
         try:
-            await self.flush()
+            await written
         finally:
-            self._background = None
-            try:
-                await background.call(self._close)
-            finally:
-                background.close(lambda: None)
+            await closed
+
+    @property
+    def _name(self) -> str:
+        return "standard output" if self.path is None else repr(str(self.path))
 
 
 def _to_the_last_line(file: IO[bytes]) -> None:

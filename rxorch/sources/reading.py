@@ -34,12 +34,15 @@ class Background:
         thread = threading.Thread(target=_work, args=(self._queue,), name="rxorch-read", daemon=True)
         thread.start()
 
-    async def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Calls it there, and waits. Who is cancelled meanwhile gets no result; the call ends by itself."""
+    def call(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Calls it there, behind what was called before, whether anybody waits for the result or not.
+
+        Who is cancelled while waiting gets no result; the call ends by itself.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
         self._queue.put((function, args, loop, done))
-        return await done
+        return done
 
     def close(self, last: Callable[[], object]) -> None:
         """Ends the thread when it has nothing to do any more; `last` is called there."""

@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from reactivex.abc import DisposableBase, ObserverBase
+from reactivex.abc import ObserverBase
 
 from rxorch.ledger import Begun, Ledger, LedgerError
 from rxorch.stream.inputs import Input
 from rxorch.stream.plain import described, place_of
-from rxorch.stream.record import Record, Recording, RecordLink
+from rxorch.stream.record import Recording, RecordLink
 from rxorch.stream.run import Run
-from rxorch_operators.core.demand import DemandScheduler
-from rxorch_operators.core.stage import Stage
+from rxorch_operators._flat_map_merging import Inner, Merging
 
 __all__ = ["LedgerRecording", "idempotency_keys"]
 
@@ -54,20 +53,10 @@ class LedgerRecording(Recording):
     again: bool
     by_place: bool
 
-    def record(self, given: Input) -> Stage[Run]:
-        """The record of an input as an observable; none of one that the ledger has already."""
-        return Record(given, self) if given.key is None else _LedgerRecord(given, self)
-
-
-class _LedgerRecord(Stage[Run]):
-    def __init__(self, given: Input, recording: LedgerRecording) -> None:
-        self.given = given
-        self.recording = recording
-
-    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        link = _LedgerLink(sink, self.given, self.recording)
-        link.begin()
-        return link
+    def inner(self, given: Input, sink: ObserverBase[Any], parent: Merging | None) -> RecordLink:
+        """The link of an input; without a key it is in no ledger."""
+        link = RecordLink if given.key is None else _LedgerLink
+        return link(given, self, sink, parent)
 
 
 class _LedgerLink(RecordLink):
@@ -118,11 +107,12 @@ class _LedgerLink(RecordLink):
         if self._given.error is not None:
             self.failed(self._given.error)
             return
+        recording, given = self._recording, self._given
+        keys = idempotency_keys(recording.ledger.run_id, given.key)
         try:
-            self.run()
+            self.joined(recording.beginner.begin(given.value, self, recording.scheduler, keys))
         except Exception as error:  # nobody above us hears it: the ledger has called
-            self.end()
-            self.sink.on_error(error)
+            self.broken(error)
 
     def keep(self, run: Run) -> None:
         if self.is_cut or not self._is_begun:
@@ -155,7 +145,7 @@ class _LedgerLink(RecordLink):
     def _without_record(self) -> None:
         self._over = True
         self.end()
-        self.sink.on_completed()
+        Inner.on_completed(self)  # ours waits for the record
 
 
 def _facts(run: Run) -> Mapping[str, Any]:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint import uncancelled
 from rxorch.errors import ApiError
-from rxorch.flow import OrchestrationResult, RunLink
+from rxorch.flow import OrchestrationResult, RunBeginner, RunLink, SoloRun
 from rxorch.stream.control import Control
 from rxorch.stream.inputs import Input
 from rxorch.stream.judge import Judge
 from rxorch.stream.run import Run
+from rxorch_operators._flat_map_merging import Inner, Merging
 from rxorch_operators.core.demand import DemandScheduler
-from rxorch_operators.core.stage import DISPOSED, NOTHING, Link, Stage
+from rxorch_operators.core.stage import DISPOSED, NOTHING, Stage
 
-__all__ = ["RecordLink", "Recording", "RunBeginner", "Shape"]
+__all__ = ["RecordLink", "Recording", "Shape"]
 
 Shape: TypeAlias = Callable[[OrchestrationResult], Any] | None
-RunBeginner: TypeAlias = Callable[[Input, ObserverBase[Any], DemandScheduler], DisposableBase]
-"""Begins the run of an input, whose result goes to the observer."""
 
 _ABSENT: Final = object()
 
@@ -30,27 +29,31 @@ class Recording:
     """What the records of one subscription have in common.
 
     Args:
-        begin: Begins the run of an input.
+        beginner: Begins the run of an input.
         shape: Makes of its result what `execute` would return; None: nothing else.
         control: Of the subscription.
         judge: Decides after each record whether the stream goes on.
         scheduler: Time and tasks of the runs. A run gives one record, whatever the demand.
     """
 
-    __slots__ = ("begin", "control", "judge", "scheduler", "shape")
+    __slots__ = ("beginner", "control", "judge", "scheduler", "shape")
 
     def __init__(
-        self, begin: RunBeginner, shape: Shape, control: Control, judge: Judge, scheduler: DemandScheduler
+        self, beginner: RunBeginner, shape: Shape, control: Control, judge: Judge, scheduler: DemandScheduler
     ) -> None:
-        self.begin = begin
+        self.beginner = beginner
         self.shape = shape
         self.control = control
         self.judge = judge
         self.scheduler = scheduler
 
-    def record(self, given: Input) -> Stage[Run]:
+    def __call__(self, given: Input) -> Stage[Run]:
         """The record of an input as an observable."""
         return Record(given, self)
+
+    def inner(self, given: Input, sink: ObserverBase[Any], parent: Merging | None) -> RecordLink:
+        """The same as a link, for a `flat_map_bounded` that runs it, or for nobody."""
+        return RecordLink(given, self, sink, parent)
 
 
 class Record(Stage[Run]):
@@ -61,21 +64,22 @@ class Record(Stage[Run]):
         self.recording = recording
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        link = RecordLink(sink, self.given, self.recording)
+        link = self.recording.inner(self.given, sink, None)
         link.begin()
         return link
 
 
-class RecordLink(Link):
+class RecordLink(Inner):
     """Makes one record of a run, whichever way it ends."""
 
     __slots__ = ("_given", "_over", "_recording", "_started", "is_cut")
 
-    sink: Link  # of flat_map_bounded
-
-    def __init__(self, sink: ObserverBase[Any], given: Input, recording: Recording) -> None:
-        self.sink = cast("Link", sink)
+    def __init__(
+        self, given: Input, recording: Recording, sink: ObserverBase[Any], parent: Merging | None
+    ) -> None:
+        self.sink = sink
         self.upstream = NOTHING
+        self._parent = parent
         self._given = given
         self._recording = recording
         self._over = False
@@ -87,18 +91,14 @@ class RecordLink(Link):
 
     def begin(self) -> None:
         """Runs the input, if it can be run."""
-        reason = self._recording.control.aborted
+        recording, given = self._recording, self._given
+        reason = recording.control.aborted
         if reason is not None:
             self.abort(reason)
-        elif self._given.error is not None:
-            self.failed(self._given.error)
+        elif given.error is not None:
+            self.failed(given.error)
         else:
-            self.run()
-
-    def run(self) -> None:
-        """Runs the input."""
-        recording = self._recording
-        self.joined(recording.begin(self._given, self, recording.scheduler))
+            self.joined(recording.beginner.begin(given.value, self, recording.scheduler))
 
     def abort(self, reason: str) -> None:
         """Ends the run because the stream ends; its record follows."""
@@ -106,7 +106,7 @@ class RecordLink(Link):
             return
         self.is_cut = True
         run = self.upstream
-        if isinstance(run, RunLink):
+        if isinstance(run, RunLink | SoloRun):
             run.abort(reason)
         else:
             self.failed(ApiError(reason))
@@ -132,8 +132,7 @@ class RecordLink(Link):
 
     def on_error(self, error: BaseException) -> None:
         if not isinstance(error, Exception):  # its task was cancelled by somebody else
-            self.end()
-            self.sink.on_error(error)  # type: ignore[arg-type]
+            self.broken(error)
             return
         if self._over:
             return
@@ -176,9 +175,14 @@ class RecordLink(Link):
                 control.aborted, error = end
                 control.stop(error)  # before the slot is free: nothing begins in it
         self.upstream = DISPOSED  # the run has ended
-        self.sink.on_only(run)
+        self.give_only(run)
         if end is not None:
             control.cut(end[0])
+
+    def broken(self, error: BaseException) -> None:
+        """Ends the whole stream, without a record."""
+        self.end()
+        super().on_error(error)  # type: ignore[arg-type]
 
     keep = give
     """What happens to the record when it is made."""

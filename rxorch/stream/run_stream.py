@@ -9,12 +9,12 @@ from typing import Any, Final, Protocol, Self, runtime_checkable
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint import Caller, InSession
-from rxorch.flow import FlowPlan, RunSettings, begin_run
+from rxorch.flow import FlowPlan, RunBeginner, RunSettings
 from rxorch.stream.control import Control
 from rxorch.stream.inputs import Input, Inputs, ManyInputs, source_of
 from rxorch.stream.judge import Judge
 from rxorch.stream.options import StreamOptions, check_cap
-from rxorch.stream.record import Recording, RunBeginner, Shape
+from rxorch.stream.record import Recording, Shape
 from rxorch.stream.run import Run
 from rxorch.stream.statistics import StreamStatistics, Tally
 from rxorch_operators import ObservableIterator, flat_map_bounded, to_async_iterable
@@ -61,7 +61,7 @@ class RunStream(Stage[Run], AsyncIterator[Run]):
         # No part of the stream holds us: else a `break` would leave us alive.
         self._width = _Width(check_cap(max_concurrent))
         runs: Stage[Run] = _Runs(
-            source_of(inputs), options, _beginner(plan, caller, settings, options), shape, caller, self._width
+            source_of(inputs), options, RunBeginner(plan, caller, settings), shape, caller, self._width
         )
         if options.ledger is not None:
             from rxorch.stream.opened import Opened  # here and below: with the ledger comes SQLite
@@ -116,24 +116,6 @@ class RunStream(Stage[Run], AsyncIterator[Run]):
         await self.aclose()
 
 
-def _beginner(plan: FlowPlan, caller: Caller, settings: RunSettings, options: StreamOptions) -> RunBeginner:
-    """What begins runs. They end with their stream, so nobody else has to keep them."""
-    ledger = options.ledger
-    if ledger is None:
-
-        def begin(given: Input, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-            return begin_run(plan, given.value, caller, settings, sink, scheduler)
-
-        return begin
-    from rxorch.stream.ledgered import idempotency_keys
-
-    def begin_again(given: Input, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        keys = None if given.key is None else idempotency_keys(ledger.run_id, given.key)
-        return begin_run(plan, given.value, caller, settings, sink, scheduler, idempotency=keys)
-
-    return begin_again
-
-
 @runtime_checkable
 class _Resizable(Protocol):
     def resize(self, max_concurrent: int) -> None: ...
@@ -168,14 +150,14 @@ class _Runs(Stage[Run]):
         self,
         source: Stage[Any],
         options: StreamOptions,
-        begin: RunBeginner,
+        beginner: RunBeginner,
         shape: Shape,
         caller: Caller,
         width: _Width,
     ) -> None:
         self.source = source
         self.options = options
-        self.begin = begin
+        self.beginner = beginner
         self.shape = shape
         self.caller = caller
         self.width = width
@@ -186,7 +168,7 @@ class _Runs(Stage[Run]):
         judge = Judge(options)
         recording = self._recording(control, judge, scheduler.with_demand(UNBOUNDED))
         runs = flat_map_bounded(
-            recording.record,
+            recording,
             max_concurrent=self.width.cap,
             ordered=options.ordered is True,
             key=_lane if options.ordered == "key" else None,
@@ -197,10 +179,10 @@ class _Runs(Stage[Run]):
     def _recording(self, control: Control, judge: Judge, scheduler: DemandScheduler) -> Recording:
         options = self.options
         if options.ledger is None:
-            return Recording(self.begin, self.shape, control, judge, scheduler)
+            return Recording(self.beginner, self.shape, control, judge, scheduler)
         from rxorch.stream.ledgered import LedgerRecording
 
-        recording = LedgerRecording(self.begin, self.shape, control, judge, scheduler)
+        recording = LedgerRecording(self.beginner, self.shape, control, judge, scheduler)
         recording.ledger, recording.again = options.ledger, options.again
         recording.by_place = options.key is None and not options.again
         return recording

@@ -16,12 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from multidict import CIMultiDict, CIMultiDictProxy
+
 from rxorch import APIEndpoint, APIOrchestrationConfig, APIOrchestrator
 from rxorch.http.request import Request
 from rxorch.http.response import Response
 
 MAX_CONCURRENT = 100
 SAMPLE_EVERY = 500
+HEADERS = CIMultiDictProxy(CIMultiDict({"Content-Type": "application/json"}))
 
 
 class EchoTransport:
@@ -36,12 +39,13 @@ class EchoTransport:
         request.sent = True
         self.sends += 1
         self.in_flight += 1
-        self.peak = max(self.peak, self.in_flight)
+        if self.in_flight > self.peak:
+            self.peak = self.in_flight
         try:
             await asyncio.sleep(0)
         finally:
             self.in_flight -= 1
-        return Response(200, b'{"fine": true}', {"Content-Type": "application/json"}, url=request.url)
+        return Response(200, b'{"fine": true}', HEADERS, url=request.url)
 
     async def aclose(self) -> None:
         """Nothing to close."""

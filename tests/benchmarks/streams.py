@@ -25,8 +25,8 @@ from rxorch import ApiClient, APIEndpoint, APIOrchestrator
 from rxorch import operators as rxo
 from tests.acceptance.stream_memory import EchoTransport
 
-INPUTS: Final = 5_000
-ROUNDS: Final = 5
+INPUTS: Final = 3_000
+ROUNDS: Final = 12
 CAP: Final = 50
 
 Side: TypeAlias = Callable[[int], Awaitable[int]]

@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from reactivex.abc import DisposableBase, ObserverBase
 
-__all__ = ["NOBODY", "AsyncCall"]
+__all__ = ["ENDS_THE_TASK", "NEEDS_A_LOOP", "NOBODY", "AsyncCall"]
 
-_ENDS_THE_TASK: Final = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
+ENDS_THE_TASK: Final = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
 """What a task has to end with; another `BaseException` is told to the sink and that is all."""
+
+NEEDS_A_LOOP: Final = "an async function needs a running event loop: subscribe inside a coroutine"
 
 
 class AsyncCall(DisposableBase):
@@ -44,8 +46,7 @@ class AsyncCall(DisposableBase):
             loop = asyncio.get_running_loop()
         except RuntimeError:
             self._close_unstarted()
-            message = "an async function needs a running event loop: subscribe inside a coroutine"
-            raise RuntimeError(message) from None
+            raise RuntimeError(NEEDS_A_LOOP) from None
         task = loop.create_task(self._deliver(awaitable), context=context)
         if not task.done():  # an eager task factory runs it at once, up to its first wait or to its end
             self._task = task
@@ -61,7 +62,7 @@ class AsyncCall(DisposableBase):
             raise
         except BaseException as error:  # a cancellation, or an exit: whoever waits must hear of it
             self._end().on_error(error)  # type: ignore[arg-type]
-            if isinstance(error, _ENDS_THE_TASK):
+            if isinstance(error, ENDS_THE_TASK):
                 raise
         else:
             sink = self._end()

@@ -77,11 +77,6 @@ class Inbox(ObserverBase[Any], DisposableBase):
         else:
             self._upstream = upstream
 
-    def take(self) -> Any:
-        """The oldest element. It counts as waiting until the loop body has done with it."""
-        self.in_hand = True
-        return self.items.popleft()
-
     def put_away(self) -> None:
         """The loop body asks for more: there is room for another."""
         self.in_hand = False
@@ -105,7 +100,9 @@ class Inbox(ObserverBase[Any], DisposableBase):
     def on_next(self, value: Any) -> None:
         if not self.done:
             self.items.append(value)
-            self._wake()
+            waiter = self._waiter
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
 
     def on_error(self, error: Exception) -> None:
         if not self.done:

@@ -2,14 +2,13 @@
 
 A timer of the loop costs a heap insertion with comparisons in Python, and every call of an endpoint has a
 time limit that it nearly always cancels. Waits of one length end in the order in which they began, so a queue
-needs no heap: only its first entry has a timer.
+needs no heap: only its first entry has a timer. A dict keeps that order, and forgets one anywhere in it.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from .clock import Clock, Handle, LoopClock
 
@@ -19,44 +18,37 @@ _EARLY: Final = 1e-6
 _LEAST: Final = 1e-3
 """Least delay after a timer that fired too early: event loops that round to milliseconds would spin."""
 
-_SPARSE: Final = 64
-"""Ended entries that may lie between living ones before the queue is swept."""
+
+class Waiter(Protocol):
+    """Who waits."""
+
+    def time_over(self) -> object:
+        """Its time has come."""
 
 
 class Entry:
-    """One wait; `cancel()` ends it."""
+    """One wait for a function; `cancel()` ends it."""
 
-    __slots__ = ("_queue", "at", "callback")
+    __slots__ = ("_queue", "time_over")
 
-    def __init__(self, queue: TimerQueue, at: float, callback: Callable[[], object]) -> None:
+    def __init__(self, queue: TimerQueue, callback: Callable[[], object]) -> None:
         self._queue = queue
-        self.at = at
-        self.callback: Callable[[], object] | None = callback
+        self.time_over = callback
 
     def cancel(self) -> None:
         """Ends the wait; harmless after its time."""
-        if self.callback is not None:
-            self.callback = None
-            queue = self._queue
-            queue.living -= 1
-            if not queue.living:
-                queue.rest()
+        self._queue.drop(self)
 
 
 class TimerQueue:
-    """Calls functions after a fixed time, in order. Holds no timer while nobody waits.
+    """Calls functions after a fixed time, in order. Holds no timer while nobody waits."""
 
-    Attributes:
-        living: Entries whose time has not come and that were not cancelled.
-    """
-
-    __slots__ = ("_clock", "_delay", "_entries", "_firing", "_handle", "living")
+    __slots__ = ("_clock", "_delay", "_firing", "_handle", "_until")
 
     def __init__(self, clock: Clock, delay: float) -> None:
         self._clock = clock
         self._delay = delay
-        self._entries: deque[Entry] = deque()
-        self.living = 0
+        self._until: dict[Waiter, float] = {}
         self._firing = False
         self._handle: Handle | None = None
 
@@ -67,23 +59,26 @@ class TimerQueue:
 
     def call(self, callback: Callable[[], object]) -> Entry:
         """Calls `callback` once after the delay."""
-        entry = Entry(self, self._clock.now() + self._delay, callback)
-        entries = self._entries
-        while entries and entries[0].callback is None:
-            entries.popleft()
-        if len(entries) > 2 * self.living + _SPARSE:  # a long wait at the front keeps ended ones behind it
-            self._entries = entries = deque(one for one in entries if one.callback is not None)
-        entries.append(entry)
-        self.living += 1
-        if self._handle is None and not self._firing:  # while it fires: others may be due before this one
-            self._handle = self._clock.call_later(self._delay, self._fire)
+        entry = Entry(self, callback)
+        self.wake(entry, self._clock.now())
         return entry
 
-    def rest(self) -> None:
-        """Nobody waits any more."""
-        self._entries.clear()
-        if self._handle is not None:
-            self._handle.cancel()
+    def wake(self, waiter: Waiter, now: float) -> None:
+        """Calls `waiter.time_over()` once after the delay, unless it is dropped before.
+
+        Args:
+            waiter: Waits for nothing else here.
+            now: What the clock says.
+        """
+        self._until[waiter] = now + self._delay
+        if self._handle is None and not self._firing:  # while it fires: others may be due before this one
+            self._handle = self._clock.call_later(self._delay, self._fire)
+
+    def drop(self, waiter: Waiter) -> None:
+        """Ends a wait; harmless after its time."""
+        until = self._until
+        if until.pop(waiter, None) is not None and not until and self._handle is not None:
+            self._handle.cancel()  # nobody waits any more
             self._handle = None
 
     def _fire(self) -> None:
@@ -91,25 +86,17 @@ class TimerQueue:
         self._firing = True
         least = _LEAST
         now = self._clock.now()
+        until = self._until
         try:
-            while (entry := self._first()) is not None and entry.at <= now + _EARLY:
-                callback, entry.callback = entry.callback, None
-                self._entries.popleft()
-                self.living -= 1
+            while (waiter := next(iter(until), None)) is not None and until[waiter] <= now + _EARLY:
+                del until[waiter]
                 least = 0.0
-                if callback is not None:
-                    callback()
+                waiter.time_over()
         finally:  # what one of them raises must not cost the others their time
             self._firing = False
-            first = self._first()
+            first = next(iter(until.values()), None)
             if first is not None:
-                self._handle = self._clock.call_later(max(least, first.at - self._clock.now()), self._fire)
-
-    def _first(self) -> Entry | None:
-        entries = self._entries
-        while entries and entries[0].callback is None:
-            entries.popleft()
-        return entries[0] if entries else None
+                self._handle = self._clock.call_later(max(least, first - self._clock.now()), self._fire)
 
 
 class SharedTimer:

@@ -102,13 +102,28 @@ class Circuit:
         self._opened = 0
         self._refused = 0
 
-    def acquire_closed(self, now: float) -> CircuitPermit | None:
-        """`try_acquire` of a closed circuit; None, and nothing else, in any other state.
+    def enter_closed(self) -> int | None:
+        """`try_acquire` of a closed circuit without a permit: for `record_closed` its generation is enough.
+
+        Returns:
+            None, and nothing else happens, in any other state.
+        """
+        return self._generation if self._state is _CLOSED else None
+
+    def record_closed(
+        self, generation: int, started: float, outcome: Outcome3, now: float
+    ) -> CircuitChange | None:
+        """`record` for a call that was let in by `enter_closed`: who made it sees to it that it comes once.
 
         Args:
+            generation: From `enter_closed`.
+            started: When that was, in monotonic seconds.
+            outcome: What the call means for the circuit.
             now: Monotonic seconds.
         """
-        return CircuitPermit(self._generation, now) if self._state is _CLOSED else None
+        if generation != self._generation or outcome is _IGNORED:
+            return None  # of the same generation it is closed still
+        return self._count(started, outcome, now)
 
     def try_acquire(self, now: float) -> CircuitPermit | None:
         """Asks for leave to make a call; None if it must not be made.
@@ -144,12 +159,13 @@ class Circuit:
             return None
         if state is _HALF_OPEN:
             return self._record_trial(permit, outcome, now)
-        if outcome is _IGNORED:
-            return None
+        return None if outcome is _IGNORED else self._count(permit.started, outcome, now)
+
+    def _count(self, started: float, outcome: Outcome3, now: float) -> CircuitChange | None:
         slow = self.policy.slow_call_duration
         tally = self._tally
-        tally.add(now, outcome is _FAILURE, slow is not None and now - permit.started > slow)
-        if state is _CLOSED and (tally.failed or tally.slow):
+        tally.add(now, outcome is _FAILURE, slow is not None and now - started > slow)
+        if self._state is _CLOSED and (tally.failed or tally.slow):
             return self._judge(now)
         return None
 

@@ -193,12 +193,12 @@ def test_a_timer_that_fires_early_is_set_again_and_does_not_spin() -> None:
     assert [name for _, name in bench.fired] == ["a"]
 
 
-def test_many_ended_ones_behind_a_long_wait_are_swept() -> None:
+def test_ended_ones_behind_a_long_wait_are_not_kept() -> None:
     bench = Bench()
     bench.start("long")
     for _ in range(10_000):
         bench.start("short").cancel()
-    assert len(bench.timers._entries) < 100
+    assert len(bench.timers._until) == 1
     bench.loop.advance(10)
     assert bench.fired == [(10.0, "long")]
 
