@@ -19,11 +19,10 @@ from rxorch.endpoint.exchange import Exchange, aside
 from rxorch.endpoint.http_caching import identity_of, rewritten, seen_by_cache, unread
 from rxorch.endpoint.model import APIEndpoint
 from rxorch.endpoint.notes import CANCELLED, noted, uncancelled
+from rxorch.endpoint.parts import handler_of, placed, rate_cost_of, time_limit_of
 from rxorch.endpoint.reading import AnswerReader, Attempted
 from rxorch.endpoint.retry_rules import RetryRules, classify, retry_policy
 from rxorch.endpoint.streaming import LAST_EVENT_ID
-from rxorch.endpoint.template import absolute_url, is_relative
-from rxorch.endpoint.values import call_with_context
 from rxorch.errors import ApiConfigurationError, ApiHttpError, ApiResponseTooLargeError, ApiValidationError
 from rxorch.events import BreakerChanged, EventBus
 from rxorch.http.headers import SAFE_METHODS
@@ -38,7 +37,6 @@ from rxorch_operators import (
     TtlCache,
     bulkhead,
     circuit_breaker,
-    timeout,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +68,7 @@ class EndpointRuntime:
     def __init__(self, endpoint: APIEndpoint, caller: Caller) -> None:
         defaults = caller.defaults
         self.declared = endpoint
-        self.endpoint = endpoint = _placed(endpoint, defaults.base_url)
+        self.endpoint = endpoint = placed(endpoint, defaults.base_url)
         self.caller = caller
         self.bus: EventBus = caller.events
         self.builder = RequestBuilder(endpoint)
@@ -78,16 +76,16 @@ class EndpointRuntime:
         self.rules = RetryRules(endpoint)
         self.retry_base = self.rules.base
         self.unsafe = endpoint.method not in SAFE_METHODS  # it may change something
-        self.error_handler = _handler(endpoint)
+        self.error_handler = handler_of(endpoint)
         self.random = defaults.random
         self.bulkhead = defaults.bulkhead
         self.breaker = self._own_breaker(endpoint, defaults)
         self.own_limiter = self._own_limiter(endpoint, defaults)
         limiters = (defaults.global_limiter, self.own_limiter)  # outermost first
         self.limiters = tuple(limiter for limiter in limiters if limiter is not None)
-        self.rate_cost = _rate_cost(endpoint)
+        self.rate_cost = rate_cost_of(endpoint)
         # Operators that are the same for every call are made once.
-        self.attempt_timeout = _time_limit(endpoint)
+        self.attempt_timeout = time_limit_of(endpoint)
         self.attempt_bulkhead = None if self.bulkhead is None else bulkhead(self.bulkhead)
         self.attempt_breaker = (
             None
@@ -370,38 +368,6 @@ class EndpointRuntime:
         if judge is None:
             return None
         return lambda value: bool(uncancelled(judge, Attempted(call.status_code, call.headers, value)))
-
-
-def _handler(endpoint: APIEndpoint) -> Callable[[Any, Any], Any] | None:
-    handler = endpoint.error_handler
-    if handler is None:
-        return None
-    return partial(uncancelled, call_with_context(handler, label="error_handler"))
-
-
-def _rate_cost(endpoint: APIEndpoint) -> Callable[[Any, Any], Any] | None:
-    cost = endpoint.rate_cost
-    if cost == 1:
-        return None
-    return call_with_context(cost, label="rate_cost") if callable(cost) else lambda *_: cost
-
-
-def _time_limit(endpoint: APIEndpoint) -> Callable[[Observable[Any]], Observable[Any]] | None:
-    if endpoint.timeout is None:
-        return None
-    if endpoint.stream is not None:
-        return timeout(first=endpoint.timeout, each=endpoint.timeout)
-    return timeout(endpoint.timeout, kind="attempt")
-
-
-def _placed(endpoint: APIEndpoint, base_url: str | None) -> APIEndpoint:
-    if not is_relative(endpoint.url):
-        return endpoint
-    if base_url is None:
-        raise ApiConfigurationError(
-            "its url is a path, and the client has no base_url to put it behind", endpoint=endpoint.name
-        )
-    return endpoint.model_copy(update={"url": absolute_url(endpoint.url, base_url)})
 
 
 def _begun(call: Call) -> bool:
