@@ -99,6 +99,11 @@ def data_function(value: Any, label: str) -> Callable[..., Any]:
     return value  # type: ignore[no-any-return]
 
 
+def as_it_is(value: Any) -> Any:
+    """Anything; pydantic makes no copy of it."""
+    return value
+
+
 def data_field(value: Any, info: ValidationInfo) -> Any:
     """An optional function of the data, or of data and context."""
     return None if value is None else data_function(value, info.field_name or "callable")

@@ -57,9 +57,12 @@ class Trail:
         context: What two-parameter callables get as second argument: results by name.
         idempotency: Makes the idempotency key of an endpoint's call, where the run must be able to make the
             same call again later, perhaps in another process.
+
+    Attributes:
+        headers: Of every request of the run, where its endpoint has none of that name.
     """
 
-    __slots__ = ("context", "deadline", "idempotency", "record", "run")
+    __slots__ = ("context", "deadline", "headers", "idempotency", "record", "run")
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class Trail:
         self.record = record
         self.context = context
         self.idempotency = idempotency
+        self.headers: Mapping[str, str] | None = None
 
 
 LOOSE: Final = Trail()

@@ -117,6 +117,7 @@ class APIEndpoint(BaseModel, frozen=True):
         rate_limiter: one to share, in the place of ``rate_limit``.
         retry: all settings of the repetition, in the place of ``retry_count``, ``retry_delay`` and
             ``retry_jitter``.
+        compensate_with: what undoes it in a saga (see ``rxorch.saga.Step``): an endpoint, or a function.
 
     Raises:
         pydantic.ValidationError: names endpoint and field, and what is wrong; never holds an input value.
@@ -168,6 +169,7 @@ class APIEndpoint(BaseModel, frozen=True):
     circuit_breaker: Annotated[CircuitBreaker | Literal[False] | None, _one_of(CircuitBreaker, False)] = None
     rate_limiter: Annotated[RateLimiter | None, _one_of(RateLimiter)] = None
     retry: Annotated[RetryPolicy | None, _one_of(RetryPolicy)] = None
+    compensate_with: Annotated[Any, PlainValidator(_checks.as_it_is)] = None
 
     _compiled: _Compiled = PrivateAttr()
 
@@ -193,6 +195,9 @@ class APIEndpoint(BaseModel, frozen=True):
             for field in ("retry_count", "retry_delay", "retry_jitter"):
                 if field in self.model_fields_set:
                     yield field, "stands in retry already; give one of the two"
+        undone = self.compensate_with
+        if undone is not None and not isinstance(undone, APIEndpoint) and not callable(undone):
+            yield "compensate_with", "is an APIEndpoint or a function"
         if self.name in self.depends_on:
             yield "depends_on", "an endpoint cannot depend on itself"
         if self.idempotency_key not in ("auto", None) and self.header("idempotency-key") is not None:

@@ -206,6 +206,10 @@ class EndpointRuntime:
             raise RuntimeError(CANCELLED) from error
         if trail.idempotency is not None and self.builder.takes_key:
             request.headers = {**request.headers, IDEMPOTENCY_KEY: trail.idempotency(self.endpoint.name)}
+        if trail.headers is not None:
+            known = {name.lower() for name in request.headers}
+            more = {name: text for name, text in trail.headers.items() if name.lower() not in known}
+            request.headers = {**request.headers, **more}
         if call.rewrite is not None:
             request.url = call.rewrite(request.url)
         return request

@@ -262,7 +262,9 @@ def _digits(value: int) -> str:
         raise UnfitValueError("is a number with too many digits") from None
 
 
-def call_with_context(fn: Callable[..., Any], *, label: str = "callable") -> Callable[[Any, Any], Any]:
+def call_with_context(
+    fn: Callable[..., Any], *, label: str = "callable", may_be_async: bool = False
+) -> Callable[[Any, Any], Any]:
     """Return ``fn`` as a function of ``(data, context)``, whatever number of parameters it takes.
 
     The number is found out here, once. A function of one parameter gets the data, one of two
@@ -272,6 +274,7 @@ def call_with_context(fn: Callable[..., Any], *, label: str = "callable") -> Cal
     Args:
         fn: a plain function or other callable; one without a signature (some builtins) gets the data.
         label: what the function is called in errors.
+        may_be_async: it may be ``async``; what it returned has then to be awaited.
 
     Raises:
         ApiConfigurationError: not callable, ``async def``, or parameters that cannot be filled. The returned
@@ -282,14 +285,14 @@ def call_with_context(fn: Callable[..., Any], *, label: str = "callable") -> Cal
         >>> double(4, {"auth": "t"})
         8
     """
-    count = _parameters(fn, label)
+    count = _parameters(fn, label, may_be_async=may_be_async)
 
     def call(data: Any, context: Any = None) -> Any:
         if count == 1:
             result = fn(data)
         else:
             result = fn(data, context) if count else fn()
-        if type(result) is CoroutineType:  # a truthy coroutine would pass for a condition that holds
+        if type(result) is CoroutineType and not may_be_async:  # truthy: a condition would seem to hold
             result.close()
             raise ApiConfigurationError(f"{label} returned a coroutine; it must be a plain function")
         return result
@@ -307,10 +310,10 @@ def check_parser(fn: Callable[..., Any], *, label: str) -> None:
         raise ApiConfigurationError(f"{label} must take exactly one parameter")
 
 
-def _parameters(fn: Any, label: str) -> int:
+def _parameters(fn: Any, label: str, *, may_be_async: bool = False) -> int:
     if not callable(fn):
         raise ApiConfigurationError(f"{label} must be callable")
-    if _is_async(fn):
+    if not may_be_async and _is_async(fn):
         raise ApiConfigurationError(
             f"{label} must be a plain function, not async: it is called without waiting. "
             "What needs waiting is an endpoint of its own"

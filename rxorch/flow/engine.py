@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +17,7 @@ from rxorch.flow.groups import node_of
 from rxorch.flow.nodes import Flow
 from rxorch.flow.plan import FlowPlan, compile_flow
 from rxorch.flow.result import OrchestrationResult
-from rxorch.flow.state import Done, Recorder, RunSettings, RunState
+from rxorch.flow.state import Done, Recorder, RunSettings, RunState, StepKeeper
 from rxorch_operators import TimeoutExceededError, flat_map_bounded, from_iterable, last_of
 from rxorch_operators.core.clock import Clock, Handle
 from rxorch_operators.core.demand import DemandScheduler
@@ -57,6 +57,8 @@ class FlowRun(Stage[OrchestrationResult]):
         *,
         record: bool = False,
         idempotency: IdempotencyKeys | None = None,
+        keeper: StepKeeper | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.plan = plan
         self.data = data
@@ -64,6 +66,8 @@ class FlowRun(Stage[OrchestrationResult]):
         self.settings = settings
         self.record = record
         self.idempotency = idempotency
+        self.keeper = keeper
+        self.headers = headers
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         if not self.record:
@@ -90,6 +94,8 @@ class FlowRun(Stage[OrchestrationResult]):
             record,
             idempotency=self.idempotency,
             siblings=self.caller.session().runs,
+            keeper=self.keeper,
+            headers=self.headers,
         )
 
 
@@ -105,6 +111,8 @@ def begin_run(
     *,
     idempotency: IdempotencyKeys | None = None,
     siblings: set[Any] | None = None,
+    keeper: StepKeeper | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> RunLink:
     """What the subscription of a `FlowRun` does.
 
@@ -119,8 +127,11 @@ def begin_run(
         record: Takes the events.
         idempotency: Makes the keys of calls.
         siblings: Where those stand that end with the client; None: somebody else ends the run.
+        keeper: Makes the steps durable.
+        headers: Of every request, where its endpoint has none of that name.
     """
     run = RunState(plan, data, caller, settings, scheduler.clock.now, events, record, idempotency)
+    run.keeper, run.headers = keeper, headers
     link = RunLink(sink, run, siblings)
     link.connect(node_of(plan.entry, run.input, run, ()), scheduler)
     link.arm(scheduler.clock)

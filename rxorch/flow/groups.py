@@ -63,11 +63,14 @@ def _choice(
             run.skip(step, reason, cause)
         causes = [cause for _, cause in obstacles if cause is not None]
         return as_stage(from_iterable([Done(cause=causes[0] if causes else None, skipped=True)]))
-    seen = run.data_for(data, earlier)
-    try:
-        holds = bool(uncancelled(plan.condition, seen, run.context))
-    except Exception as error:
-        return _Failing(plan, run, error)
+    holds = None
+    if run.keeper is not None:
+        holds = run.keeper.chosen(plan.then.names, () if plan.otherwise is None else plan.otherwise.names)
+    if holds is None:
+        try:
+            holds = bool(uncancelled(plan.condition, run.data_for(data, earlier), run.context))
+        except Exception as error:
+            return _Failing(plan, run, error)
     taken, left = (plan.then, plan.otherwise) if holds else (plan.otherwise, plan.then)
     if left is not None:
         run.skip(

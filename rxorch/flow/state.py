@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from pydantic import BaseModel
+from reactivex.abc import DisposableBase
 
 from rxorch.endpoint import Caller, IdempotencyKeys, Trail
 from rxorch.errors import ApiDependencyError
@@ -16,9 +17,10 @@ from rxorch.flow.nodes import Kind
 from rxorch.flow.plan import CallPlan, FlowPlan, Plan, walk
 from rxorch.flow.result import OrchestrationResult, Outcome, OutcomeStatus
 from rxorch.flow.run_ids import new_run_id
+from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.timer_queue import SharedTimer
 
-__all__ = ["Done", "Recorder", "RunSettings", "RunState"]
+__all__ = ["Done", "Recorder", "RunSettings", "RunState", "StepKeeper"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,24 @@ Recorder: TypeAlias = Callable[[Event], object]
 """Takes the events of one run."""
 
 
+class StepKeeper(Protocol):
+    """Makes the steps of a run durable: asked before each step, and makes it in the place of the engine."""
+
+    def chosen(self, then: Sequence[str], otherwise: Sequence[str]) -> bool | None:
+        """Which way a choice between these steps went before; None: it was not made yet."""
+
+    def holds(self, name: str) -> bool | None:
+        """What the condition of a step said before; None: it was not asked yet."""
+
+    def skipped(self, name: str) -> None:
+        """The condition of a step does not hold."""
+
+    def start(
+        self, plan: CallPlan, data: Any, run: RunState, link: Any, scheduler: DemandScheduler
+    ) -> DisposableBase:
+        """Makes a step. Gives its `StepLink` the facts of the call, and tells it how it ended."""
+
+
 class Done:
     """How a node of the flow ended: its output, and the endpoint whose failure spoilt it, if any."""
 
@@ -59,8 +79,8 @@ class RunState(Trail):
     """One run of a plan for one input; the trail of its calls. `since` is when it began, if that is past."""
 
     __slots__ = (
-        "_causes", "_skips", "caller", "events", "input", "listening", "now", "outcomes", "plan", "results",
-        "settings", "started",
+        "_causes", "_skips", "caller", "events", "input", "keeper", "listening", "now", "outcomes", "plan",
+        "results", "settings", "started",
     )  # fmt: skip
 
     run: str
@@ -84,6 +104,8 @@ class RunState(Trail):
         self.run = new_run_id()
         self.record = record
         self.idempotency = idempotency
+        self.headers = None
+        self.keeper: StepKeeper | None = None
         self.input = {} if data is None else data
         self.results: dict[str, Any] = {}
         self.context = MappingProxyType(self.results)

@@ -45,15 +45,23 @@ class Step(Stage[Done]):
                 return link.skip(plan, *obstacle)
         if self.earlier or names:
             data = run.data_for(data, (*self.earlier, *names), own_keys_win=self.own_keys_win)
+        keeper = run.keeper
         if plan.condition is not None:
-            try:
-                holds = bool(uncancelled(plan.condition, data, run.context))
-            except Exception as error:
-                return link.fail_before_start(
-                    noted(error, f"in the condition of endpoint {plan.endpoint.name!r}")
-                )
+            holds = None if keeper is None else keeper.holds(plan.endpoint.name)
+            if holds is None:
+                try:
+                    holds = bool(uncancelled(plan.condition, data, run.context))
+                except Exception as error:
+                    return link.fail_before_start(
+                        noted(error, f"in the condition of endpoint {plan.endpoint.name!r}")
+                    )
             if not holds:
+                if keeper is not None:
+                    keeper.skipped(plan.endpoint.name)
                 return link.skip(plan, "its condition does not hold", None)
+        if keeper is not None:
+            link.started = run.step_started(plan.endpoint.name)
+            return link.joined(keeper.start(plan, data, run, link, scheduler))
         link.call = Call(run.caller.runtime(plan.endpoint), data, run)
         link.started = run.step_started(plan.endpoint.name)
         upstream = EndpointCall.start(link.call, link, scheduler)

@@ -14,12 +14,13 @@ __all__ = ["input_json", "plain_json", "result_json"]
 _DEEPEST = 50
 
 
-def input_json(value: Any, label: str) -> bytes:
+def input_json(value: Any, label: str, place: str = "the ledger") -> bytes:
     """An input as JSON.
 
     Args:
         value: What JSON, or pydantic, can write.
         label: Of the input, for the message.
+        place: Where it is to be kept, for the message.
 
     Raises:
         ApiValidationError: It cannot be written; says where in it, and shows nothing of it.
@@ -27,9 +28,9 @@ def input_json(value: Any, label: str) -> bytes:
     try:
         return to_json(value, inf_nan_mode="constants")
     except (PydanticSerializationError, ValueError, RecursionError, TypeError) as error:
-        place, kind = _culprit(value, "$", 0)
+        path, kind = _culprit(value, "$", 0)
         raise ApiValidationError(
-            f"{label} cannot be kept in the ledger: {place} is {kind}, which JSON cannot hold"
+            f"{label} cannot be kept in {place}: {path} is {kind}, which JSON cannot hold"
         ) from error.with_traceback(None)
 
 

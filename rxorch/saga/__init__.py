@@ -13,6 +13,7 @@ from rxorch.saga.errors import (
 )
 from rxorch.saga.journal import Journal
 from rxorch.saga.memory_journal import MemoryJournal
+from rxorch.saga.outbox import Delivery, outbox
 from rxorch.saga.records import (
     AuditEvent,
     Claim,
@@ -25,6 +26,9 @@ from rxorch.saga.records import (
     StepRecord,
     StepStatus,
 )
+from rxorch.saga.run import SagaResult, SagaRun
+from rxorch.saga.saga import Saga
+from rxorch.saga.steps import SagaStep, Step, current_step, wait, wait_for
 
 if TYPE_CHECKING:
     from rxorch.saga.sqlite_journal import SqliteJournal
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuditEvent",
     "Claim",
+    "Delivery",
     "Heard",
     "Journal",
     "JournalError",
@@ -40,14 +45,23 @@ __all__ = [
     "MemoryJournal",
     "NewRun",
     "RunRecord",
+    "Saga",
     "SagaDefinitionChangedError",
     "SagaError",
+    "SagaResult",
+    "SagaRun",
     "SagaState",
+    "SagaStep",
     "Signal",
     "SqliteJournal",
+    "Step",
     "StepRecord",
     "StepStatus",
     "UnknownRunError",
+    "current_step",
+    "outbox",
+    "wait",
+    "wait_for",
 ]
 
 

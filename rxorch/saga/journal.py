@@ -13,6 +13,7 @@ from rxorch.saga.records import (
     NewRun,
     RunRecord,
     SagaState,
+    Signal,
     StepRecord,
 )
 
@@ -139,6 +140,9 @@ class Journal(Protocol):
         Raises:
             UnknownRunError: There is no such run.
         """
+
+    async def signals(self, run_id: str) -> list[Signal]:
+        """What a run was told, the first of each name, in the order in which it came."""
 
     async def reopen(self, run_id: str) -> RunRecord:
         """Turns FAILED into COMPENSATING if it failed so, else into RUNNING, without a lease. Its failed

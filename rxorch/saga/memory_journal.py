@@ -140,6 +140,11 @@ class MemoryJournal:
         kept = self._all().get(run_id)
         return [] if kept is None else _in_order(kept)
 
+    async def signals(self, run_id: str) -> list[Signal]:
+        """See `Journal`."""
+        kept = self._all().get(run_id)
+        return [] if kept is None else list(kept.signals.values())
+
     async def history(self, run_id: str, after: int = 0) -> list[AuditEvent]:
         """See `Journal`."""
         kept = self._all().get(run_id)

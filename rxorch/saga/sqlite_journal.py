@@ -17,7 +17,17 @@ from rxorch.ledger.json_text import plain_json
 from rxorch.saga import audit
 from rxorch.saga import sqlite_work as work
 from rxorch.saga.errors import JournalError, LeaseLostError, SagaError, UnknownRunError
-from rxorch.saga.records import AuditEvent, Claim, Heard, Lease, NewRun, RunRecord, SagaState, StepRecord
+from rxorch.saga.records import (
+    AuditEvent,
+    Claim,
+    Heard,
+    Lease,
+    NewRun,
+    RunRecord,
+    SagaState,
+    Signal,
+    StepRecord,
+)
 from rxorch.saga.sqlite_rows import error_json
 from rxorch.saga.sqlite_schema import APPLICATION_ID, MIGRATIONS
 from rxorch.storage import SqliteFile, SqliteWriter, StorageError
@@ -148,6 +158,10 @@ class SqliteJournal:
     async def steps(self, run_id: str) -> list[StepRecord]:
         """See `Journal`."""
         return await self._do(partial(work.steps, run_id=run_id))
+
+    async def signals(self, run_id: str) -> list[Signal]:
+        """See `Journal`."""
+        return await self._do(partial(work.signals, run_id=run_id))
 
     async def history(self, run_id: str, after: int = 0) -> list[AuditEvent]:
         """See `Journal`."""

@@ -14,7 +14,17 @@ from typing import Any, Final, TypeAlias
 from rxorch.ledger.json_text import plain_json
 from rxorch.saga import audit
 from rxorch.saga import sqlite_schema as sql
-from rxorch.saga.records import AuditEvent, Claim, Heard, Lease, NewRun, RunRecord, SagaState, StepRecord
+from rxorch.saga.records import (
+    AuditEvent,
+    Claim,
+    Heard,
+    Lease,
+    NewRun,
+    RunRecord,
+    SagaState,
+    Signal,
+    StepRecord,
+)
 from rxorch.saga.sqlite_rows import STATES, Row, event_of, run_of, signal_of, step_of, step_row
 
 __all__ = [
@@ -32,6 +42,7 @@ __all__ = [
     "reopen",
     "runs",
     "signal",
+    "signals",
     "step_rows",
     "steps",
     "unclaimed",
@@ -107,6 +118,11 @@ def runs(
 def steps(connection: Connection, run_id: str) -> list[StepRecord]:
     """The steps of a run."""
     return [step_of(row) for row in connection.execute(sql.STEPS, (_number(connection, run_id),))]
+
+
+def signals(connection: Connection, run_id: str) -> list[Signal]:
+    """What a run was told."""
+    return [signal_of(row) for row in connection.execute(sql.SIGNALS, (_number(connection, run_id),))]
 
 
 def history(connection: Connection, run_id: str, after: int) -> list[AuditEvent]:

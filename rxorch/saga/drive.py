@@ -1,0 +1,238 @@
+"""Drive: one run in the hands of this process, from where it stands to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from rxorch.endpoint import Caller
+from rxorch.flow import FlowRun, OrchestrationResult, RunSettings
+from rxorch.ledger.json_text import result_json
+from rxorch.saga.journal import Journal
+from rxorch.saga.keeper import Keeper
+from rxorch.saga.records import Claim, Heard, SagaState, Signal, StepRecord, StepStatus
+from rxorch.saga.steps import Definition
+from rxorch.saga.undoing import Undoing
+from rxorch_operators import last_of
+
+if TYPE_CHECKING:
+    from rxorch.saga.settings import SagaSettings
+
+__all__ = ["Drive"]
+
+_SPREAD = RunSettings(max_concurrent=10, fail_fast=False, total_timeout=None)
+
+
+class Drive:
+    """One run in the hands of this process.
+
+    Args:
+        definition: Of the saga.
+        claim: What is known of the run, and the lease.
+        journal: Where it is kept.
+        caller: Makes the calls.
+        settings: Of the saga.
+        told: Called after each write: there is something to see.
+
+    Attributes:
+        steps: What is known of each step and each undoing.
+        reason: Why no further step begins; None while the run goes forward.
+        is_hopeless: Whether the reason is a failure behind the pivot, which nobody undoes.
+    """
+
+    def __init__(
+        self,
+        definition: Definition,
+        claim: Claim,
+        journal: Journal,
+        caller: Caller,
+        settings: SagaSettings,
+        told: Callable[[], None],
+    ) -> None:
+        self.definition = definition
+        self.run = claim.run
+        self.lease = claim.lease
+        self.journal = journal
+        self.caller = caller
+        self.settings = settings
+        self.steps = {(each.step, each.undo): each for each in claim.steps}
+        self.signals: dict[str, Signal] = {each.name: each for each in claim.signals}
+        self.reason: dict[str, str] | None = None
+        self.is_hopeless = False
+        self.is_cancelled = claim.run.state is SagaState.CANCEL_REQUESTED
+        self.failures: list[StepRecord] = []
+        self.held: StepRecord | None = None
+        self.lost: Exception | None = None
+        self.is_undoing = claim.run.state is SagaState.COMPENSATING
+        self.random = Random()
+        self._told = told
+        self._changed = asyncio.Event()
+        self._place = max((max(each.began, each.ended or 0) for each in claim.steps), default=0)
+        self._sure_until = asyncio.get_running_loop().time() + settings.lease * 0.8
+        if self.is_cancelled:
+            self.stop({"type": "cancelled", "message": "its cancellation was requested"})
+
+    # -- what steps need -------------------------------------------------------------------------------
+
+    def place(self) -> int:
+        """The next place among beginnings and ends."""
+        self._place += 1
+        return self._place
+
+    @property
+    def is_past_pivot(self) -> bool:
+        """Whether there is no way back."""
+        return any(step.pivot and self.is_done(name) for name, step in self.definition.steps.items())
+
+    def is_done(self, name: str) -> bool:
+        """Whether a step has succeeded."""
+        record = self.steps.get((name, False))
+        return record is not None and record.status is StepStatus.COMPLETED
+
+    def key(self, name: str, *, undo: bool = False) -> str:
+        """The idempotency key of a step or of its undoing."""
+        return f"{self.run.run_id}:{name}:undo" if undo else f"{self.run.run_id}:{name}"
+
+    def headers(self) -> dict[str, str]:
+        """Of the requests of a step: the workflow id, and the trace with a span of its own."""
+        headers = {"traceparent": f"00-{self.run.trace_id}-{secrets.token_hex(8)}-01"}
+        if self.settings.workflow_header is not None:
+            headers[self.settings.workflow_header] = self.run.run_id
+        return headers
+
+    def stop(self, reason: dict[str, str]) -> None:
+        """No further step begins."""
+        if self.reason is None:
+            self.reason = reason
+            self._changed.set()
+
+    async def wait(self, seconds: float | None) -> bool:
+        """Waits for the time, or for something that happens to the run; returns whether that came first."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    # -- the journal -----------------------------------------------------------------------------------
+
+    async def be_sure(self) -> None:
+        """Renews the lease, if it may have run out unseen: before something is sent on its strength."""
+        loop = asyncio.get_running_loop()
+        if loop.time() > self._sure_until:
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Renews the lease, and hears what others did with the run."""
+        began = asyncio.get_running_loop().time()
+        heard = await self._guarded(self.journal.renew(self.lease, self.settings.lease))
+        self._sure_until = began + self.settings.lease * 0.8
+        await self.hear(heard)
+
+    def post(self, record: StepRecord) -> None:
+        """Notes that a step begins."""
+        self.steps[record.step, record.undo] = record
+        try:
+            self.journal.post(self.lease, record)
+        except Exception as error:
+            self.lost = self.lost or error
+            self.stop({"type": type(error).__name__, "message": "the journal could not be written"})
+            raise
+
+    async def write(
+        self,
+        *records: StepRecord,
+        state: SagaState | None = None,
+        error: dict[str, str] | None = None,
+        result: bytes | None = None,
+    ) -> None:
+        """Writes steps and the change of the run together."""
+        writing = self.journal.write(self.lease, records, state, error=error, result_json=result)
+        heard = await self._guarded(writing)
+        for record in records:
+            self.steps[record.step, record.undo] = record
+        self._told()
+        if state is None:
+            await self.hear(heard)
+
+    async def _guarded(self, writing: Any) -> Heard:
+        try:
+            heard: Heard = await writing
+        except Exception as error:
+            self.lost = self.lost or error
+            self.stop({"type": type(error).__name__, "message": "the journal could not be written"})
+            raise
+        return heard
+
+    async def hear(self, heard: Heard) -> None:
+        """Takes note of what others have written."""
+        if heard.state is SagaState.CANCEL_REQUESTED and not self.is_past_pivot:
+            self.is_cancelled = True
+            self.stop({"type": "cancelled", "message": "its cancellation was requested"})
+        if heard.signals > len(self.signals):
+            await self.look_for_signals()
+
+    async def look_for_signals(self) -> None:
+        """Reads the signals anew."""
+        found = await self.journal.signals(self.run.run_id)
+        self.signals = {each.name: each for each in found}
+        self._changed.set()
+
+    # -- the run ---------------------------------------------------------------------------------------
+
+    async def go(self) -> None:
+        """Drives the run to its end.
+
+        Raises:
+            LeaseLostError: Somebody else drives it now.
+            JournalError: The journal could not be written. The run can be resumed.
+        """
+        if not self.is_undoing:
+            await self._forward()
+        if self.is_undoing:
+            await Undoing(self).go()
+
+    async def _forward(self) -> None:
+        result: OrchestrationResult | None = None
+        if self.reason is None:
+            keeper = Keeper(self)
+            run = FlowRun(
+                self.definition.plan, self.run.input, self.caller, _SPREAD, keeper=keeper,
+                idempotency=self.key, headers=self.headers(),
+            )  # fmt: skip
+            result = await last_of(run)
+        if self.lost is not None:
+            raise self.lost
+        if self.reason is None and result is not None and not result.ok:
+            self.stop(_first_error(result))  # a condition that raised, or what no step has told
+        if self.reason is not None:
+            await self._turn_back()
+            return
+        assert result is not None
+        held = () if self.held is None else (self.held,)
+        kept = result_json(result.value)
+        await self.write(*held, state=SagaState.COMPLETED, result=b"null" if kept is None else kept)
+
+    async def _turn_back(self) -> None:
+        """Begins to undo; behind the pivot there is nothing but a dead letter."""
+        records = list(self.failures)
+        if self.held is not None:
+            records.append(self.held)
+        done = {each.step for each in records if each.status is StepStatus.COMPLETED}
+        past = self.is_past_pivot or any(self.definition.steps[name].pivot for name in done)
+        if past:
+            await self.write(*records, state=SagaState.FAILED, error=self.reason)
+            return
+        await self.write(*records, state=SagaState.COMPENSATING, error=self.reason)
+        self.is_undoing = True
+
+
+def _first_error(result: OrchestrationResult) -> dict[str, str]:
+    for name, error in result.errors.items():
+        return {"step": name, "type": type(error).__name__, "message": str(error)}
+    return {"type": "SagaError", "message": "the run did not end well"}

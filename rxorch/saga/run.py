@@ -1,0 +1,89 @@
+"""SagaRun: a run of a saga, to be awaited, watched and told things."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reactivex import Observable
+
+from rxorch.saga.records import AuditEvent, RunRecord, SagaState
+from rxorch_operators import from_async_iterable
+
+if TYPE_CHECKING:
+    from rxorch.saga.saga import Saga
+
+__all__ = ["SagaResult", "SagaRun"]
+
+
+@dataclass(frozen=True, slots=True)
+class SagaResult:
+    """How a run ended.
+
+    Attributes:
+        run_id: Of the run.
+        state: `COMPLETED`, `COMPENSATED` or `FAILED`.
+        value: What its last step gave; None unless it is completed.
+        error: Why it did not go forward (`step`, `type`, `message`); None if nothing failed.
+    """
+
+    run_id: str
+    state: SagaState
+    value: Any = field(default=None, repr=False)
+    error: dict[str, str] | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is completed."""
+        return self.state is SagaState.COMPLETED
+
+    @classmethod
+    def of(cls, run: RunRecord) -> SagaResult:
+        """The result of a run that is over."""
+        return cls(run.run_id, run.state, run.result, run.error)
+
+
+class SagaRun:
+    """A run of a saga. `await run` waits for its end, wherever it is driven, and gives its `SagaResult`.
+
+    To let go of it, or to cancel who awaits it, does not end the run: `cancel()` does.
+    """
+
+    def __init__(self, saga: Saga, run_id: str) -> None:
+        self._saga = saga
+        self.run_id = run_id
+
+    def __await__(self) -> Generator[Any, None, SagaResult]:
+        return self._saga._ended(self.run_id).__await__()
+
+    async def status(self) -> RunRecord:
+        """What the journal knows of it now."""
+        return await self._saga.status(self.run_id)
+
+    async def cancel(self, reason: str = "") -> RunRecord:
+        """See `Saga.cancel`."""
+        return await self._saga.cancel(self.run_id, reason)
+
+    async def signal(self, name: str, value: Any = None) -> bool:
+        """See `Saga.signal`."""
+        return await self._saga.signal(self.run_id, name, value)
+
+    @property
+    def events(self) -> Observable[AuditEvent]:
+        """Its events from the first on, those of other processes too; completes when the run is over."""
+        return from_async_iterable(_Events(self._saga, self.run_id))
+
+    def __repr__(self) -> str:
+        return f"<SagaRun {self.run_id} of {self._saga.name!r}>"
+
+
+class _Events:
+    """Each iteration begins with the first event."""
+
+    def __init__(self, saga: Saga, run_id: str) -> None:
+        self._saga = saga
+        self._run_id = run_id
+
+    def __aiter__(self) -> AsyncIterator[AuditEvent]:
+        return self._saga._events(self._run_id)

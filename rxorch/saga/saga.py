@@ -1,0 +1,399 @@
+"""Saga: steps that are undone when one fails, in runs that survive their process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Final, Self
+from uuid import uuid4
+
+from rxorch.client import ApiClient
+from rxorch.endpoint import APIEndpoint, Caller
+from rxorch.errors import ApiConfigurationError
+from rxorch.flow.nodes import Flow
+from rxorch.ledger.json_text import input_json
+from rxorch.saga.drive import Drive
+from rxorch.saga.errors import LeaseLostError, SagaDefinitionChangedError, SagaError, UnknownRunError
+from rxorch.saga.journal import Journal
+from rxorch.saga.memory_journal import MemoryJournal
+from rxorch.saga.records import AuditEvent, Claim, NewRun, RunRecord, SagaState, StepRecord
+from rxorch.saga.run import SagaResult, SagaRun
+from rxorch.saga.settings import FORWARD, UNDO, SagaSettings
+from rxorch.saga.steps import definition_of
+from rxorch_operators import RetryPolicy
+
+__all__ = ["Saga"]
+
+_LOG: Final = logging.getLogger("rxorch")
+_POLL: Final = 0.5
+"""Seconds between looks at runs that other processes drive."""
+_LONGEST_ID: Final = 200
+
+
+class Saga:
+    """Steps over several services that are undone, in reverse, when one of them fails for good.
+
+    Every step is in the journal before the next begins, so a run goes on after a crash, in this process or
+    another: what is done is not done again, what was under way is repeated with the same idempotency key.
+    See docs/saga.md for what is guaranteed, and what the services must do for it.
+
+    Args:
+        name: Its name; runs are found by it.
+        steps: Steps, endpoints and flows in sequence; or one flow made by a combinator. An endpoint with
+            `compensate_with` is a step that can be undone.
+        journal: Where the runs are kept. A `MemoryJournal` by default, which ends with the process. It is
+            opened and closed with the saga.
+        client: Makes the calls, and is not closed; by default one of its own.
+        lease: Seconds that a run belongs to its process without a word of it.
+        recovery: How steps behind a pivot, and retriable ones, are repeated.
+        undo: How compensations are repeated.
+        workflow_header: The header that carries the run's id in every request; None: none does.
+
+    Raises:
+        ApiConfigurationError: The steps or a setting cannot be; says which and why.
+
+    >>> import asyncio
+    >>> from rxorch.saga import Saga, Step
+    >>> stock = {"pen": 1}
+    >>> def reserve(order):
+    ...     stock[order["item"]] -= 1
+    >>> def release(order):
+    ...     stock[order["item"]] += 1
+    >>> def pay(order):
+    ...     raise ValueError("no money")
+    >>> async def main():
+    ...     async with Saga("order", [Step(reserve, compensation=release), Step(pay)]) as saga:
+    ...         return await (await saga.start({"item": "pen"}))
+    >>> result = asyncio.run(main())
+    >>> str(result.state), result.error["step"], stock
+    ('compensated', 'pay', {'pen': 1})
+    """
+
+    def __init__(
+        self,
+        name: str,
+        steps: Flow | Sequence[Flow | APIEndpoint],
+        *,
+        journal: Journal | None = None,
+        client: Caller | None = None,
+        lease: float = 30.0,
+        recovery: RetryPolicy = FORWARD,
+        undo: RetryPolicy = UNDO,
+        workflow_header: str | None = "X-Workflow-Id",
+    ) -> None:
+        self.definition = definition_of(name, steps)
+        self.settings = SagaSettings(lease, recovery, undo, workflow_header)
+        self.journal: Journal = MemoryJournal() if journal is None else journal
+        self._given = client
+        self._caller: Caller | None = None
+        self._drives: dict[str, tuple[Drive, asyncio.Task[None]]] = {}
+        self._failures: dict[str, Exception] = {}
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._is_closing = False
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.definition.name
+
+    def __repr__(self) -> str:
+        return f"<Saga {self.name!r}: {', '.join(self.definition.steps)}>"
+
+    # -- opening and closing ---------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._caller is not None:
+            raise SagaError(f"saga {self.name!r} is open already")
+        await self.journal.open()
+        self._caller = ApiClient() if self._given is None else self._given
+        if self._given is None:
+            await self._caller.__aenter__()
+        self._is_closing = False
+        self._heartbeat = asyncio.create_task(self._beat())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Lets go of all runs, which stay as they are and can be resumed. What is being undone right now is
+        brought to its end; no other undoing begins.
+        """
+        self._is_closing = True
+        drives, self._drives = dict(self._drives), {}
+        heartbeat, self._heartbeat = self._heartbeat, None
+        tasks = [task for _, task in drives.values()]
+        if heartbeat is not None:
+            tasks.append(heartbeat)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._tell()
+        caller, self._caller = self._caller, None
+        try:
+            if caller is not None and self._given is None:
+                await caller.__aexit__(None, None, None)
+        finally:
+            await self.journal.aclose()
+
+    def _open(self) -> Caller:
+        if self._caller is None:
+            raise SagaError(f"saga {self.name!r} is not open: use it with `async with`")
+        return self._caller
+
+    # -- runs ------------------------------------------------------------------------------------------
+
+    async def start(self, data: Any = None, *, run_id: str | None = None) -> SagaRun:
+        """Begins a run, which goes on in the background.
+
+        Args:
+            data: The input: what JSON can hold.
+            run_id: Its name, also its workflow id; a new one by default. The same name is the same run: it is
+                found, and gone on with if nobody drives it, and its input is that with which it began.
+
+        Raises:
+            ApiValidationError: JSON cannot hold the input. Nothing has begun.
+            SagaDefinitionChangedError: It began with other steps.
+        """
+        self._open()
+        if run_id is not None and (
+            not isinstance(run_id, str) or not run_id.isprintable() or not 0 < len(run_id) <= _LONGEST_ID
+        ):
+            raise ApiConfigurationError(f"run_id: give a text of 1 to {_LONGEST_ID} printable characters")
+        sent = input_json({} if data is None else data, "the input of a saga", "the journal")
+        new = NewRun(
+            uuid4().hex if run_id is None else run_id, self.name, self.definition.fingerprint, sent,
+            secrets.token_hex(16),
+        )  # fmt: skip
+        claim, is_new = await self.journal.create(new, self._owner, self.settings.lease)
+        if is_new:
+            self._take(claim)
+        else:
+            self._check(claim.run)
+            await self._go_on(claim.run)
+        return SagaRun(self, new.run_id)
+
+    async def execute(self, data: Any = None, *, run_id: str | None = None) -> SagaResult:
+        """`start`, and waits for the end. To cancel who waits does not end the run."""
+        return await (await self.start(data, run_id=run_id))
+
+    async def resume(self, *, limit: int = 1_000) -> list[SagaRun]:
+        """Goes on with all runs that are not over and that nobody drives.
+
+        Args:
+            limit: How many at most.
+
+        Returns:
+            Those runs. One that began with other steps than these is not driven: to await it raises
+            `SagaDefinitionChangedError`.
+        """
+        self._open()
+        taken: list[SagaRun] = []
+        for run_id in await self.journal.unclaimed(self.name, limit):
+            run = await self.status(run_id)
+            try:
+                self._check(run)
+            except SagaDefinitionChangedError as error:
+                _LOG.warning("%s", error)
+                self._failures[run_id] = error
+                taken.append(SagaRun(self, run_id))
+                continue
+            if await self._go_on(run):
+                taken.append(SagaRun(self, run_id))
+        return taken
+
+    def run(self, run_id: str) -> SagaRun:
+        """The handle of a run that was begun before, wherever that was."""
+        return SagaRun(self, run_id)
+
+    async def _go_on(self, run: RunRecord) -> bool:
+        if run.state.is_over or run.run_id in self._drives:
+            return False
+        claim = await self.journal.claim(run.run_id, self._owner, self.settings.lease)
+        if claim is None or run.run_id in self._drives:
+            return False
+        self._take(claim)
+        return True
+
+    def _check(self, run: RunRecord) -> None:
+        if run.saga != self.name:
+            raise SagaError(f"run {run.run_id!r} is of saga {run.saga!r}, not of {self.name!r}")
+        if run.fingerprint != self.definition.fingerprint and not run.state.is_over:
+            raise SagaDefinitionChangedError(
+                f"run {run.run_id!r} began with other steps of saga {self.name!r} (fingerprint "
+                f"{run.fingerprint}, now {self.definition.fingerprint}): drive it with the code it began "
+                "with until it is over, or cancel it there; give changed steps another saga name"
+            )
+
+    def _take(self, claim: Claim) -> None:
+        run_id = claim.run.run_id
+        drive = Drive(self.definition, claim, self.journal, self._open(), self.settings, self._tell)
+        self._failures.pop(run_id, None)
+        task = asyncio.create_task(self._driven(drive), name=f"saga {self.name} {run_id}")
+        self._drives[run_id] = (drive, task)
+
+    async def _driven(self, drive: Drive) -> None:
+        run_id = drive.run.run_id
+        try:
+            await drive.go()
+        except asyncio.CancelledError:
+            await asyncio.shield(asyncio.ensure_future(self._release(drive)))
+            raise
+        except LeaseLostError:
+            _LOG.info("run %r of saga %r is driven by another process now", run_id, self.name)
+        except Exception as error:
+            self._failures[run_id] = error
+            await self._release(drive)
+        finally:
+            own = self._drives.get(run_id)
+            if own is not None and own[0] is drive:
+                del self._drives[run_id]
+            self._tell()
+
+    async def _release(self, drive: Drive) -> None:
+        with suppress(Exception):  # it runs out by itself
+            await self.journal.release(drive.lease)
+
+    async def _beat(self) -> None:
+        """Renews the leases, and hears of what others write."""
+        while True:
+            await asyncio.sleep(self.settings.lease / 3)
+            for drive, _ in tuple(self._drives.values()):
+                with suppress(Exception):  # the drive itself meets the same
+                    await drive.renew()
+
+    # -- what is known ---------------------------------------------------------------------------------
+
+    async def status(self, run_id: str) -> RunRecord:
+        """What the journal knows of a run.
+
+        Raises:
+            UnknownRunError: There is none of that id.
+        """
+        run = await self.journal.run(run_id)
+        if run is None:
+            raise UnknownRunError(f"there is no run {run_id!r}")
+        return run
+
+    async def runs(
+        self, states: Collection[SagaState] | None = None, *, limit: int = 100, after: str | None = None
+    ) -> list[RunRecord]:
+        """The runs of this saga, in the order in which they began."""
+        return await self.journal.runs(self.name, states, limit=limit, after=after)
+
+    async def steps(self, run_id: str) -> list[StepRecord]:
+        """The steps of a run and their undoings, in the order in which they began."""
+        return await self.journal.steps(run_id)
+
+    async def history(self, run_id: str) -> list[AuditEvent]:
+        """All that happened to a run."""
+        return await self.journal.history(run_id)
+
+    async def dead_letters(self, *, limit: int = 100) -> list[RunRecord]:
+        """The runs that a person has to look at."""
+        return await self.runs([SagaState.FAILED], limit=limit)
+
+    # -- what can be done ------------------------------------------------------------------------------
+
+    async def retry_dead_letter(self, run_id: str) -> SagaRun:
+        """Goes on with a dead letter: what failed is tried again, forward or back as before.
+
+        Raises:
+            UnknownRunError: There is none of that id.
+            SagaError: It is no dead letter.
+        """
+        self._open()
+        run = await self.status(run_id)
+        self._check(replace(run, state=SagaState.RUNNING))  # as it is going to be
+        await self._go_on(await self.journal.reopen(run_id))
+        return SagaRun(self, run_id)
+
+    async def cancel(self, run_id: str, reason: str = "") -> RunRecord:
+        """Has a run undone, as soon as what is under way has ended. One that is past its pivot, or that is
+        over or being undone already, is left as it is.
+
+        Raises:
+            UnknownRunError: There is none of that id.
+        """
+        self._open()
+        run = await self.journal.request_cancel(run_id, reason)
+        own = self._drives.get(run_id)
+        if own is not None:
+            await own[0].renew()
+        elif run.state is SagaState.CANCEL_REQUESTED:
+            self._check(run)
+            await self._go_on(run)
+        return run
+
+    async def signal(self, run_id: str, name: str, value: Any = None) -> bool:
+        """Tells a run something it may wait for. The first value of a name counts.
+
+        Returns:
+            Whether it was the first.
+
+        Raises:
+            UnknownRunError: There is no run of that id.
+        """
+        self._open()
+        told = await self.journal.signal(run_id, name, input_json(value, "the signal", "the journal"))
+        own = self._drives.get(run_id)
+        if own is not None:
+            await own[0].look_for_signals()
+        return told
+
+    # -- waiting ---------------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def _next_news(self, run_id: str) -> None:
+        """Waits until something may have been written of a run."""
+        news = self._news
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if run_id in self._drives else _POLL):
+                await news.wait()
+
+    def _closed(self, run_id: str) -> SagaError:
+        return SagaError(f"saga {self.name!r} was closed before run {run_id!r} was over: it can be resumed")
+
+    async def _ended(self, run_id: str) -> SagaResult:
+        while True:
+            news_of = self._news
+            run = await self.status(run_id)
+            if run.state.is_over:
+                return SagaResult.of(run)
+            failure = self._failures.get(run_id)
+            if failure is not None:
+                raise failure
+            if self._is_closing:
+                raise self._closed(run_id)
+            if news_of is self._news:
+                await self._next_news(run_id)
+
+    async def _events(self, run_id: str) -> AsyncIterator[AuditEvent]:
+        last = 0
+        while True:
+            news_of = self._news
+            run = await self.status(run_id)
+            for event in await self.journal.history(run_id, last):
+                last = event.number
+                yield event
+            if run.state.is_over:
+                return
+            if self._is_closing:
+                raise self._closed(run_id)
+            if news_of is self._news:
+                await self._next_news(run_id)

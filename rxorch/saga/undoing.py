@@ -1,0 +1,153 @@
+"""Undoing: the compensations of a run, each after those of the steps that came after its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rxorch.endpoint import APIEndpoint, Trail, call_with_context
+from rxorch.endpoint.stack import EndpointCall
+from rxorch.ledger.json_text import result_json
+from rxorch.saga.keeper import described
+from rxorch.saga.records import SagaState, StepRecord, StepStatus
+from rxorch.saga.steps import SagaStep, _current
+from rxorch_operators import last_of
+from rxorch_operators.engines.backoff import RetryState
+
+if TYPE_CHECKING:
+    from rxorch.saga.drive import Drive
+
+__all__ = ["Undoing"]
+
+_HAD_AN_EFFECT = frozenset({StepStatus.COMPLETED, StepStatus.STARTED, StepStatus.UNKNOWN})
+"""Or it may have had one: nobody knows of those that were begun and have no end."""
+
+
+class Undoing:
+    """The compensations of a run.
+
+    A step is undone when all those are that began after its end: a sequence in reverse order, what ran at the
+    same time at the same time. One that fails for good holds up none of the others, and the run is a dead
+    letter in the end.
+    """
+
+    def __init__(self, drive: Drive) -> None:
+        self._drive = drive
+
+    async def go(self) -> None:
+        """Undoes what is not undone yet."""
+        drive = self._drive
+        todo = [
+            record
+            for (name, undo), record in drive.steps.items()
+            if not undo
+            and record.status in _HAD_AN_EFFECT
+            and name in drive.definition.steps
+            and drive.definition.steps[name].compensation is not None
+        ]
+        over = {record.step: asyncio.Event() for record in todo}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for record in todo:
+                    later = [each for each in todo if record.ended is not None and each.began > record.ended]
+                    group.create_task(
+                        self._undone(record, [over[each.step] for each in later], over[record.step])
+                    )
+        except ExceptionGroup as errors:
+            raise (drive.lost or errors.exceptions[0]) from None
+        failed = [
+            record.step
+            for (_, undo), record in drive.steps.items()
+            if undo and record.status is not StepStatus.COMPLETED
+        ]
+        if not failed:
+            await drive.write(state=SagaState.COMPENSATED)
+            return
+        first = drive.steps[failed[0], True].error or {}
+        error = {"step": failed[0], "type": "", **first}
+        error["message"] = f"{', '.join(map(repr, failed))} could not be undone: {first.get('message', '')}"
+        await drive.write(state=SagaState.FAILED, error=error)
+
+    async def _undone(self, record: StepRecord, later: list[asyncio.Event], over: asyncio.Event) -> None:
+        drive = self._drive
+        for each in later:
+            await each.wait()
+        try:
+            known = drive.steps.get((record.step, True))
+            if known is None or known.status is not StepStatus.COMPLETED:
+                # What was begun is brought to its end, whoever loses interest meanwhile.
+                work = asyncio.ensure_future(self._tried(record, known))
+                try:
+                    await asyncio.shield(work)
+                except asyncio.CancelledError:
+                    with suppress(Exception):
+                        await work
+                    raise
+        finally:
+            over.set()
+
+    async def _tried(self, done: StepRecord, known: StepRecord | None) -> None:
+        drive = self._drive
+        key = drive.key(done.step, undo=True)
+        data = self._data(done)
+        loop = asyncio.get_running_loop()
+        state = RetryState(drive.settings.undo, drive.random, loop.time())
+        attempt = 0 if known is None else known.attempt
+        while True:
+            attempt += 1
+            await drive.be_sure()
+            record = StepRecord(
+                done.step, undo=True, status=StepStatus.STARTED, attempt=attempt, key=key,
+                began=drive.place(), input_json=result_json(data), began_at=time.time(),
+            )  # fmt: skip
+            drive.post(record)
+            try:
+                value = await self._once(done, record, data)
+            except Exception as error:
+                ended = replace(
+                    record, status=StepStatus.FAILED, ended=drive.place(), ended_at=time.time(),
+                    error=described(error),
+                )  # fmt: skip
+                pause = state.next_delay(loop.time(), hint=getattr(error, "retry_after", None))
+                if pause is None:
+                    await drive.write(ended)
+                    return
+                await asyncio.sleep(pause)
+                continue
+            await drive.write(
+                replace(
+                    record,
+                    status=StepStatus.COMPLETED,
+                    ended=drive.place(),
+                    ended_at=time.time(),
+                    output_json=result_json(value),
+                )
+            )
+            return
+
+    def _data(self, done: StepRecord) -> dict[str, Any]:
+        given = done.input
+        base = dict(given) if isinstance(given, Mapping) else {"input": given}
+        about = {"run_id": self._drive.run.run_id, "step": done.step, "key": done.key}
+        return {**base, done.step: done.output, "saga": about}
+
+    async def _once(self, done: StepRecord, record: StepRecord, data: dict[str, Any]) -> Any:
+        drive = self._drive
+        undone = drive.definition.steps[done.step].compensation
+        context = {
+            name: each.output
+            for (name, undo), each in drive.steps.items()
+            if not undo and each.status is StepStatus.COMPLETED
+        }
+        if isinstance(undone, APIEndpoint):
+            trail = Trail(run=drive.run.run_id, context=context, idempotency=lambda _: record.key)
+            trail.headers = drive.headers()
+            return await last_of(EndpointCall(drive.caller.runtime(undone), data, trail))
+        assert undone is not None
+        _current.set(SagaStep(drive.run.run_id, done.step, record.key, record.attempt, undo=True))
+        result = call_with_context(undone, label="compensation", may_be_async=True)(data, context)
+        return await result if asyncio.iscoroutine(result) else result
