@@ -85,8 +85,8 @@ class Call:
 
     __slots__ = (
         "__dict__", "answered", "attempts", "budget", "built", "cached", "cost", "data", "deadline",
-        "degraded", "error", "headers", "listening", "now", "number", "request", "runtime", "started", "status",
-        "status_code", "trail", "tried", "value",
+        "degraded", "error", "headers", "listening", "now", "number", "request", "runtime", "started",
+        "status", "status_code", "trail", "tried", "value",
     )  # fmt: skip
 
     # Facts that few calls have are these until they are written: a store for each would cost every call.
