@@ -178,8 +178,9 @@ class SoloRun(Link):
 
     def _arrived(self, value: Any) -> None:
         """The run has ended well."""
-        if self._first is not None:
-            self._first.arrived(value)
+        bus = self._runs.caller.events
+        if self._first is not None or bus.active or CallFinished in bus.kinds:
+            self._grown().arrived(value)  # who has come meanwhile hears to which run the call belonged
             return
         self.upstream = DISPOSED
         call, scheduler = self._call, self._scheduler

@@ -15,6 +15,7 @@ import pytest
 
 from rxorch import APIOrchestrator, Run
 from rxorch.errors import ApiNetworkError
+from rxorch.events import CallFinished, Event
 from rxorch.flow import SoloRun
 from rxorch.stream import RunStream
 from rxorch_operators.testing import virtual_time
@@ -158,3 +159,19 @@ async def test_runs_that_end_well_leave_nothing_for_the_collector() -> None:
     await stream.aclose()
     await orchestrator.aclose()
     assert left < 50
+
+
+async def test_who_begins_to_listen_in_the_middle_of_a_run_hears_to_which_run_its_call_belonged() -> None:
+    for kinds in (None, [CallFinished]):
+        hold = Hold()
+        orchestrator, _, stream = await after_one(in_turn({"x": 1}, hold))
+        taken = asyncio.create_task(anext(stream))
+        await turns()
+        heard: list[Event] = []
+        orchestrator.events.subscribe(heard.append, kinds=kinds)
+        hold.answer({})
+        run = await taken
+        assert isinstance(heard[0], CallFinished)
+        assert (heard[0].run, heard[0].status) == (run.result.run, "ok")
+        await stream.aclose()  # type: ignore[attr-defined]
+        await orchestrator.aclose()
