@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
 from .core.demand import DemandScheduler, ListenedDemand
@@ -215,6 +216,10 @@ class InnerMaker:
     """A projection that can make the inner link itself: one object less, and the way to it is short."""
 
     __slots__ = ()
+
+    def __call__(self, value: Any) -> Observable[Any]:
+        """What is merged for an element, for who makes the link."""
+        raise NotImplementedError
 
     def inner(self, value: Any, sink: ObserverBase[Any], parent: Merging) -> Inner:
         """The link of an element; its `begin` starts it.

@@ -19,6 +19,7 @@ from rxorch.endpoint.call import CallLink
 from rxorch.endpoint.first_try import FirstLink, FirstTry
 from rxorch.endpoint.retry_rules import classify
 from rxorch.endpoint.runtime import EndpointRuntime
+from rxorch.errors import ApiResponseTooLargeError
 from rxorch.events import CallFinished
 from rxorch.flow.engine import RunLink, begin_run
 from rxorch.flow.plan import CallPlan, FlowPlan
@@ -162,6 +163,9 @@ class SoloRun(Link):
         try:
             try:
                 response = await runtime.caller.transport.send(request)
+            except ApiResponseTooLargeError:
+                call.answered += 1  # and refused by us
+                raise
             finally:
                 runtime.sends += request.sent
             value = runtime.answered(call, response)

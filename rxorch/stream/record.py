@@ -47,9 +47,9 @@ class Recording(InnerMaker):
         self.judge = judge
         self.scheduler = scheduler
 
-    def __call__(self, given: Input) -> Stage[Run]:
+    def __call__(self, value: Input) -> Stage[Run]:
         """The record of an input as an observable."""
-        return Record(given, self)
+        return Record(value, self)
 
     def inner(self, value: Input, sink: ObserverBase[Any], parent: Merging | None) -> RecordLink:
         """The same as a link, for a `flat_map_bounded` that runs it, or for nobody."""
