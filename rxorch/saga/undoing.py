@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rxorch.endpoint import APIEndpoint, Trail, call_with_context
 from rxorch.endpoint.stack import EndpointCall
 from rxorch.ledger.json_text import result_json
-from rxorch.saga.keeper import described
+from rxorch.saga.effects import described
 from rxorch.saga.records import SagaState, StepRecord, StepStatus
 from rxorch.saga.steps import SagaStep, _current
 from rxorch_operators import last_of
@@ -59,6 +60,8 @@ class Undoing:
                     )
         except ExceptionGroup as errors:
             raise (drive.lost or errors.exceptions[0]) from None
+        if drive.lost is not None:
+            raise drive.lost
         failed = [
             record.step
             for (_, undo), record in drive.steps.items()
@@ -84,6 +87,7 @@ class Undoing:
                 try:
                     await asyncio.shield(work)
                 except asyncio.CancelledError:
+                    drive.leave()
                     with suppress(Exception):
                         await work
                     raise
@@ -116,7 +120,8 @@ class Undoing:
                 if pause is None:
                     await drive.write(ended)
                     return
-                await asyncio.sleep(pause)
+                if not await drive.pause(pause):
+                    return  # whoever goes on with the run tries again
                 continue
             await drive.write(
                 replace(
@@ -150,4 +155,4 @@ class Undoing:
         assert undone is not None
         _current.set(SagaStep(drive.run.run_id, done.step, record.key, record.attempt, undo=True))
         result = call_with_context(undone, label="compensation", may_be_async=True)(data, context)
-        return await result if asyncio.iscoroutine(result) else result
+        return await result if inspect.isawaitable(result) else result
