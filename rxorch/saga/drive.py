@@ -42,6 +42,7 @@ class Drive:
 
     Attributes:
         steps: What is known of each step and each undoing.
+        now: The time of the day, in seconds since 1970.
         reason: Why no further step begins; None while the run goes forward.
         is_leaving: Whether this process lets go of the run: what was begun is ended, nothing else begins.
     """
@@ -69,6 +70,7 @@ class Drive:
         self.held: StepRecord | None = None
         self.lost: Exception | None = None
         self.is_undoing = claim.run.state is SagaState.COMPENSATING
+        self.now = settings.now
         self.random = Random()
         self._told = told
         self._changed = asyncio.Event()

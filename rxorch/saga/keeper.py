@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -103,7 +102,7 @@ class Keeper:
             drive.post(
                 StepRecord(
                     name, undo=False, status=StepStatus.SKIPPED, attempt=0, key=drive.key(name), began=place,
-                    ended=place, began_at=time.time(), ended_at=time.time(),
+                    ended=place, began_at=drive.now(), ended_at=drive.now(),
                 )
             )  # fmt: skip
 
@@ -157,10 +156,10 @@ class Keeper:
             place = drive.place()
             begun = StepRecord(
                 name, undo=False, status=status, attempt=0, key=drive.key(name), began=place,
-                began_at=time.time(),
+                began_at=drive.now(),
             )  # fmt: skip
         ended = drive.place()
-        record = replace(begun, status=status, ended=ended, ended_at=time.time(), error=described(error))
+        record = replace(begun, status=status, ended=ended, ended_at=drive.now(), error=described(error))
         drive.failures.append(record)
         drive.stop({"step": name, **described(error)})
 
@@ -203,7 +202,7 @@ class Keeper:
                 link.call = _renewed(link.call, data, run)
                 continue
             return replace(
-                record, status=StepStatus.COMPLETED, ended=drive.place(), ended_at=time.time(),
+                record, status=StepStatus.COMPLETED, ended=drive.place(), ended_at=drive.now(),
                 output_json=output,
             )  # fmt: skip
 
@@ -214,7 +213,7 @@ class Keeper:
         self._check_going()
         record = StepRecord(
             step.name, undo=False, status=StepStatus.STARTED, attempt=attempt, key=drive.key(step.name),
-            began=drive.place(), input_json=sent, began_at=time.time(),
+            began=drive.place(), input_json=sent, began_at=drive.now(),
         )  # fmt: skip
         drive.post(record)
         return record
@@ -251,7 +250,7 @@ class Keeper:
         if known is not None and known.status is StepStatus.WAITING:
             record = known
         else:
-            now = time.time()
+            now = drive.now()
             due = None if leaf.seconds is None else now + leaf.seconds
             attempt = 1 if known is None else known.attempt + 1
             record = StepRecord(
@@ -267,7 +266,7 @@ class Keeper:
             if leaf.signal is not None and leaf.signal in drive.signals:
                 output = drive.signals[leaf.signal].value_json
                 break
-            left = None if record.due is None else record.due - time.time()
+            left = None if record.due is None else record.due - drive.now()
             if left is not None and left <= 0:
                 if leaf.signal is None:
                     break
@@ -276,7 +275,7 @@ class Keeper:
                 )
             await drive.wait(left)
         return replace(
-            record, status=StepStatus.COMPLETED, ended=drive.place(), ended_at=time.time(), output_json=output
+            record, status=StepStatus.COMPLETED, ended=drive.place(), ended_at=drive.now(), output_json=output
         )
 
 

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
@@ -26,7 +26,7 @@ from rxorch.saga.journal import Journal
 from rxorch.saga.memory_journal import MemoryJournal
 from rxorch.saga.records import AuditEvent, Claim, Lease, NewRun, RunRecord, SagaState, StepRecord
 from rxorch.saga.run import SagaResult, SagaRun
-from rxorch.saga.settings import FORWARD, UNDO, SagaSettings
+from rxorch.saga.settings import FORWARD, NOW, UNDO, SagaSettings
 from rxorch.saga.steps import definition_of
 from rxorch.saga.watching import Watch
 from rxorch_operators import RetryPolicy
@@ -56,6 +56,7 @@ class Saga:
         recovery: How steps behind a pivot, and retriable ones, are repeated.
         undo: How compensations are repeated.
         workflow_header: The header that carries the run's id in every request; None: none does.
+        now: The time of the day, in seconds since 1970; waits are over at one.
 
     Raises:
         ApiConfigurationError: The steps or a setting cannot be; says which and why.
@@ -88,9 +89,10 @@ class Saga:
         recovery: RetryPolicy = FORWARD,
         undo: RetryPolicy = UNDO,
         workflow_header: str | None = "X-Workflow-Id",
+        now: Callable[[], float] = NOW,
     ) -> None:
         self.definition = definition_of(name, steps)
-        self.settings = SagaSettings(lease, recovery, undo, workflow_header)
+        self.settings = SagaSettings(lease, recovery, undo, workflow_header, now)
         self.journal: Journal = MemoryJournal() if journal is None else journal
         self._given = client
         self._caller: Caller | None = None

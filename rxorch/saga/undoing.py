@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -106,14 +105,14 @@ class Undoing:
             await drive.be_sure()
             record = StepRecord(
                 done.step, undo=True, status=StepStatus.STARTED, attempt=attempt, key=key,
-                began=drive.place(), input_json=result_json(data), began_at=time.time(),
+                began=drive.place(), input_json=result_json(data), began_at=drive.now(),
             )  # fmt: skip
             drive.post(record)
             try:
                 value = await self._once(done, record, data)
             except Exception as error:
                 ended = replace(
-                    record, status=StepStatus.FAILED, ended=drive.place(), ended_at=time.time(),
+                    record, status=StepStatus.FAILED, ended=drive.place(), ended_at=drive.now(),
                     error=described(error),
                 )  # fmt: skip
                 pause = state.next_delay(loop.time(), hint=getattr(error, "retry_after", None))
@@ -128,7 +127,7 @@ class Undoing:
                     record,
                     status=StepStatus.COMPLETED,
                     ended=drive.place(),
-                    ended_at=time.time(),
+                    ended_at=drive.now(),
                     output_json=result_json(value),
                 )
             )
