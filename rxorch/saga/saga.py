@@ -134,7 +134,8 @@ class Saga:
         watch = self._watch
         watch.is_closing = True
         heartbeat, self._heartbeat = self._heartbeat, None
-        tasks = [task for _, task in watch.drives.values()]
+        drives = tuple(watch.drives.values())
+        tasks = [task for _, task in drives]
         if heartbeat is not None:
             tasks.append(heartbeat)
         for task in tasks:
@@ -142,6 +143,8 @@ class Saga:
         try:
             if tasks:
                 await asyncio.wait(tasks)
+            # Here, since a task that is cancelled before its first step does not run at all.
+            await asyncio.gather(*(self._release(drive.lease) for drive, _ in drives))
         finally:
             watch.tell_all()
             caller, self._caller = self._caller, None
@@ -258,23 +261,17 @@ class Saga:
         watch.failures.pop(run_id, None)
         task = asyncio.create_task(self._driven(drive), name=f"saga {self.name} {run_id}")
         watch.drives[run_id] = (drive, task)
-        # A task that is cancelled before its first step does not run at all.
         task.add_done_callback(lambda _: self._left(drive))
 
     async def _driven(self, drive: Drive) -> None:
         run_id = drive.run.run_id
         try:
             await drive.go()
-        except asyncio.CancelledError:
-            await asyncio.shield(asyncio.ensure_future(self._release(drive.lease)))
-            raise
         except LeaseLostError:
             _LOG.info("run %r of saga %r is driven by another process now", run_id, self.name)
         except Exception as error:
             self._watch.failures[run_id] = error
             await self._release(drive.lease)
-        finally:
-            self._left(drive)
 
     def _left(self, drive: Drive) -> None:
         run_id = drive.run.run_id
