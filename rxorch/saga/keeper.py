@@ -240,7 +240,7 @@ class Keeper:
         assert isinstance(leaf, Local)
         assert leaf.action is not None
         facts.attempts += 1
-        _current.set(SagaStep(run.run, step.name, record.key, record.attempt))
+        _current.set(SagaStep(self._drive.run.run_id, step.name, record.key, record.attempt))
         result = leaf.action(from_json(record.input_json or b"null"), run.context)
         return await result if inspect.isawaitable(result) else result
 

@@ -150,7 +150,7 @@ class Step(Call):
         if compensation is None and isinstance(leaf, APIEndpoint):
             compensation = leaf.compensate_with
         if compensation is not None and not isinstance(compensation, APIEndpoint):
-            call_with_context(compensation, label="compensation")
+            call_with_context(compensation, label="compensation", may_be_async=True)
         for field, value in (("pivot", pivot), ("retriable", retriable)):
             if not isinstance(value, bool):
                 raise ApiConfigurationError(f"step {leaf.name!r}: {field} is True or False")

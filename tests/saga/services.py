@@ -65,7 +65,8 @@ class Services:
         url = self.server.url
         base: dict[str, Any] = {"method": "POST", "retry_count": 0, "circuit_breaker": False}
         back = APIEndpoint(name=f"un{name}", url=f"{url}/undo/{name}", **base) if undo else None
-        return APIEndpoint(name=name, url=f"{url}/do/{name}", **{**base, "compensate_with": back, **fields})
+        fields = {"url": f"{url}/do/{name}", **base, "compensate_with": back, **fields}
+        return APIEndpoint(name=name, **fields)
 
     async def _answer(self, request: web.Request) -> Any:
         kind, step = request.match_info["kind"], request.match_info["step"]
