@@ -20,7 +20,7 @@ from rxorch.endpoint import APIEndpoint, Caller
 from rxorch.errors import ApiConfigurationError
 from rxorch.flow.nodes import Flow
 from rxorch.ledger.json_text import input_json
-from rxorch.saga.drive import Drive
+from rxorch.saga.drive import Drive, check_same
 from rxorch.saga.errors import JournalError, LeaseLostError, SagaDefinitionChangedError, SagaError
 from rxorch.saga.journal import Journal
 from rxorch.saga.memory_journal import MemoryJournal
@@ -92,6 +92,7 @@ class Saga:
         now: Callable[[], float] = NOW,
     ) -> None:
         self.definition = definition_of(name, steps)
+        self._steps = steps
         self.settings = SagaSettings(lease, recovery, undo, workflow_header, now)
         self.journal: Journal = MemoryJournal() if journal is None else journal
         self._given = client
@@ -108,6 +109,14 @@ class Saga:
 
     def __repr__(self) -> str:
         return f"<Saga {self.name!r}: {', '.join(self.definition.steps)}>"
+
+    def with_journal(self, journal: Journal) -> Saga:
+        """The same saga with its runs in another journal. It is another object, not open; this one stays."""
+        kept = self.settings
+        return Saga(
+            self.name, self._steps, journal=journal, client=self._given, lease=kept.lease,
+            recovery=kept.recovery, undo=kept.undo, workflow_header=kept.workflow_header,
+        )  # fmt: skip
 
     # -- opening and closing ---------------------------------------------------------------------------
 
@@ -188,7 +197,7 @@ class Saga:
         if is_new:
             await self._take(claim)
         else:
-            self._check(claim.run)
+            check_same(self.definition, claim.run)
             await self._go_on(claim.run)
         return SagaRun(self, new.run_id)
 
@@ -211,7 +220,7 @@ class Saga:
         for run_id in await self.journal.unclaimed(self.name, limit):
             run = await self.status(run_id)
             try:
-                self._check(run)
+                check_same(self.definition, run)
             except SagaDefinitionChangedError as error:
                 _LOG.warning("%s", error)
                 self._watch.failures[run_id] = error
@@ -241,15 +250,6 @@ class Saga:
     def _check_name(self, run: RunRecord) -> None:
         if run.saga != self.name:
             raise SagaError(f"run {run.run_id!r} is of saga {run.saga!r}, not of {self.name!r}")
-
-    def _check(self, run: RunRecord) -> None:
-        self._check_name(run)
-        if run.fingerprint != self.definition.fingerprint and not run.state.is_over:
-            raise SagaDefinitionChangedError(
-                f"run {run.run_id!r} began with other steps of saga {self.name!r} (fingerprint "
-                f"{run.fingerprint}, now {self.definition.fingerprint}): drive it with the code it began "
-                "with until it is over, or cancel it there; give changed steps another saga name"
-            )
 
     async def _take(self, claim: Claim) -> None:
         run_id = claim.run.run_id
@@ -330,7 +330,7 @@ class Saga:
         """
         self._open()
         run = await self.status(run_id)
-        self._check(replace(run, state=SagaState.RUNNING))  # as it is going to be
+        check_same(self.definition, replace(run, state=SagaState.RUNNING))  # as it is going to be
         await self._go_on(await self.journal.reopen(run_id))
         return SagaRun(self, run_id)
 
@@ -349,7 +349,7 @@ class Saga:
             with suppress(JournalError):  # it is recorded, and who drives the run hears of it
                 await own[0].renew()
         elif run.state is SagaState.CANCEL_REQUESTED:
-            self._check(run)
+            check_same(self.definition, run)
             await self._go_on(run)
         return run
 
