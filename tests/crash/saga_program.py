@@ -29,7 +29,6 @@ from rxorch.flow.nodes import Flow
 from rxorch.saga import (
     Claim,
     Heard,
-    JournalError,
     Lease,
     LeaseLostError,
     NewRun,
@@ -196,11 +195,10 @@ async def work(job: Job) -> dict[str, Any]:
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         if job.most_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (job.most_bytes, hard))
-        for run_id in job.runs:
-            try:
-                await saga.start({"run": run_id, "padding": "x" * job.padding}, run_id=run_id)
-            except JournalError as error:
-                refusals.append(str(error))
+        sent = {"padding": "x" * job.padding}
+        starts = [saga.start({"run": run_id, **sent}, run_id=run_id) for run_id in job.runs]
+        begun = await asyncio.gather(*starts, return_exceptions=job.most_bytes is not None)
+        refusals += [f"{type(end).__name__}: {end}" for end in begun if isinstance(end, Exception)]
         if job.most_bytes is not None:
             ends = await asyncio.gather(*map(saga.run, job.runs), return_exceptions=True)
             refusals += [f"{type(end).__name__}: {end}" for end in ends if isinstance(end, Exception)]

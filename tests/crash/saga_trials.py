@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +21,7 @@ from rxorch.saga import AuditEvent, RunRecord, SagaState, SqliteJournal
 from tests.crash.participants import Participants
 from tests.crash.saga_program import Job
 
-__all__ = ["SERVICES", "Books", "Processes", "in_flight", "kinds", "processes", "requests_of", "runs_in"]
+__all__ = ["SERVICES", "Books", "Processes", "Trials", "in_flight", "kinds", "processes", "requests_of", "runs_in"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -181,6 +183,60 @@ class Books:
     def is_clean(self) -> bool:
         """Whether nothing is amiss."""
         return not (self.lost or self.duplicated or self.wrong_order or self.forward_after_undo)
+
+
+class Trials:
+    """Runs for the same services, in journals of their own."""
+
+    def __init__(self, program: Processes, url: str, services: Participants, folder: Path) -> None:
+        self.program = program
+        self.url = url
+        self.services = services
+        self.folder = folder
+        self.books = Books()
+        self._numbers = itertools.count(1)
+
+    def job(self, flow: str, refused: str | None = None, **settings: Any) -> Job:
+        """A job of one run, in a new journal, that a service may refuse."""
+        run_id = f"run-{next(self._numbers)}"
+        if refused is not None:
+            self.services.refused[run_id] = refused
+        return Job(self.url, str(self.folder / f"{run_id}.sqlite"), [run_id], flow, **settings)
+
+    async def killed(self, job: Job, kills: Sequence[dict[str, Any]]) -> bool:
+        """Has a job killed at these points in turn, and then done; compares the books.
+
+        Returns:
+            Whether all the points were reached.
+        """
+        path = Path(job.path)
+        reached = 0
+        for kill in kills:
+            if not await self.program.kill_itself(replace(job, hours=reached, **kill)):
+                break
+            reached += 1
+            self.books.kills += 1
+            self.books.trials += await in_flight(path)
+        await self.program.do(replace(job, hours=reached))
+        runs = await runs_in(path)
+        self.books.add(self.services, runs, job.runs, job.flow)
+        is_undone = job.runs[0] in self.services.refused
+        assert runs[0].state is (SagaState.COMPENSATED if is_undone else SagaState.COMPLETED)
+        return reached == len(kills)
+
+    async def killed_anywhere(self, runs: Sequence[str], moments: Sequence[int], **settings: Any) -> None:
+        """Has many runs killed from outside after so many effects, and then done; compares the books."""
+        path = self.folder / f"{runs[0]}.sqlite"
+        job = Job(self.url, str(path), list(runs), **settings)
+        had = self.services.done.total() + self.services.undone.total()
+        for number, moment in enumerate(moments):
+            await self.program.begin(replace(job, hours=number))
+            await self.services.until_effects(had + moment)
+            await self.program.kill()
+            self.books.kills += 1
+            self.books.trials += await in_flight(path)
+        await self.program.do(replace(job, hours=len(moments)))
+        self.books.add(self.services, await runs_in(path), job.runs, job.flow)
 
 
 def _wrong_order(log: Sequence[tuple[str, bool]], flow: str) -> int:
