@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Keeper", "StoppedError", "described"]
 
 _BEGUN = frozenset({StepStatus.STARTED, StepStatus.WAITING, StepStatus.COMPLETED})
+_IN_DOUBT = frozenset({StepStatus.STARTED, StepStatus.UNKNOWN})
 
 
 class StoppedError(SagaError):
@@ -65,6 +66,7 @@ class Keeper:
     def __init__(self, drive: Drive) -> None:
         self._drive = drive
         self._left = len(drive.definition.plan.names)
+        self._in_doubt: set[str] = set()
 
     # -- what was decided before -----------------------------------------------------------------------
 
@@ -116,12 +118,14 @@ class Keeper:
             self._left -= 1
             link.call.attempts, link.call.value = known.attempt, known.output
             return known.output
+        if known is not None and known.status in _IN_DOUBT:
+            self._in_doubt.add(step.name)
         try:
             record = await self._tried(step, data, run, link, scheduler, known)
         except StoppedError:
             raise
         except Exception as error:
-            self._failed(step, error, is_unknown=link.call.status == "unknown")
+            self._failed(step, error, is_unknown=self._note_doubt(step, link))
             raise
         self._left -= 1
         # The last step and the end of the run are written together.
@@ -131,6 +135,14 @@ class Keeper:
             await drive.write(record)
         link.call.attempts, link.call.value = record.attempt, record.output
         return link.call.value
+
+    def _note_doubt(self, step: Step, link: Any) -> bool:
+        """Notes whether nobody knows how an attempt ended, and tells if that is so of any: one is enough, whatever became of later ones: that the
+        service cannot be reached now says nothing of what it did before.
+        """
+        if link.call.status == "unknown":
+            self._in_doubt.add(step.name)
+        return step.name in self._in_doubt
 
     def _failed(self, step: Step, error: Exception, *, is_unknown: bool) -> None:
         drive = self._drive
@@ -178,7 +190,10 @@ class Keeper:
                 step.name, undo=False, status=StepStatus.STARTED, attempt=attempt, key=drive.key(step.name),
                 began=drive.place(), input_json=sent, began_at=time.time(),
             )  # fmt: skip
-            drive.post(record)
+            if step.compensation is None:
+                drive.post(record)
+            else:  # its effect would stay, if whoever finds the run after a crash knew nothing of it
+                await drive.write(record)
             try:
                 value = await self._once(step, run, link.call, scheduler, record)
                 output = input_json(value, f"the result of step {step.name!r}", "the journal")
@@ -188,6 +203,7 @@ class Keeper:
                 pause = state.next_delay(loop.time(), hint=getattr(error, "retry_after", None))
                 if pause is None or (await drive.wait(pause) and drive.reason is not None):
                     raise
+                self._note_doubt(step, link)
                 if isinstance(link.call, Call):
                     link.call = Call(link.call.runtime, data, run)
                 continue
