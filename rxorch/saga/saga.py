@@ -115,7 +115,7 @@ class Saga:
         kept = self.settings
         return Saga(
             self.name, self._steps, journal=journal, client=self._given, lease=kept.lease,
-            recovery=kept.recovery, undo=kept.undo, workflow_header=kept.workflow_header,
+            recovery=kept.recovery, undo=kept.undo, workflow_header=kept.workflow_header, now=kept.now,
         )  # fmt: skip
 
     # -- opening and closing ---------------------------------------------------------------------------
