@@ -27,6 +27,7 @@ from rxorch.saga.records import AuditEvent, Claim, NewRun, RunRecord, SagaState,
 from rxorch.saga.run import SagaResult, SagaRun
 from rxorch.saga.settings import FORWARD, UNDO, SagaSettings
 from rxorch.saga.steps import definition_of
+from rxorch.storage import StorageError
 from rxorch_operators import RetryPolicy
 
 __all__ = ["Saga"]
@@ -181,7 +182,7 @@ class Saga:
         if is_new:
             self._take(claim)
         else:
-            self._check(claim.run)
+            self.definition.check(claim.run)
             await self._go_on(claim.run)
         return SagaRun(self, new.run_id)
 
@@ -201,10 +202,16 @@ class Saga:
         """
         self._open()
         taken: list[SagaRun] = []
-        for run_id in await self.journal.unclaimed(self.name, limit):
+        ending = [task for drive, task in self._drives.values() if drive.lost is not None]
+        if ending:
+            await asyncio.wait(ending)
+        # What could not be written could not be given up either: the lease is ours still.
+        ids = [run_id for run_id, error in self._failures.items() if isinstance(error, StorageError)]
+        ids += [each for each in await self.journal.unclaimed(self.name, limit) if each not in ids]
+        for run_id in ids[:limit]:
             run = await self.status(run_id)
             try:
-                self._check(run)
+                self.definition.check(run)
             except SagaDefinitionChangedError as error:
                 _LOG.warning("%s", error)
                 self._failures[run_id] = error
@@ -227,16 +234,6 @@ class Saga:
         self._take(claim)
         return True
 
-    def _check(self, run: RunRecord) -> None:
-        if run.saga != self.name:
-            raise SagaError(f"run {run.run_id!r} is of saga {run.saga!r}, not of {self.name!r}")
-        if run.fingerprint != self.definition.fingerprint and not run.state.is_over:
-            raise SagaDefinitionChangedError(
-                f"run {run.run_id!r} began with other steps of saga {self.name!r} (fingerprint "
-                f"{run.fingerprint}, now {self.definition.fingerprint}): drive it with the code it began "
-                "with until it is over, or cancel it there; give changed steps another saga name"
-            )
-
     def _take(self, claim: Claim) -> None:
         run_id = claim.run.run_id
         drive = Drive(self.definition, claim, self.journal, self._open(), self.settings, self._tell)
@@ -254,8 +251,8 @@ class Saga:
         except LeaseLostError:
             _LOG.info("run %r of saga %r is driven by another process now", run_id, self.name)
         except Exception as error:
-            self._failures[run_id] = error
             await self._release(drive)
+            self._failures[run_id] = error  # now, as who hears of it may resume the run at once
         finally:
             own = self._drives.get(run_id)
             if own is not None and own[0] is drive:
@@ -316,7 +313,7 @@ class Saga:
         """
         self._open()
         run = await self.status(run_id)
-        self._check(replace(run, state=SagaState.RUNNING))  # as it is going to be
+        self.definition.check(replace(run, state=SagaState.RUNNING))  # as it is going to be
         await self._go_on(await self.journal.reopen(run_id))
         return SagaRun(self, run_id)
 
@@ -333,7 +330,7 @@ class Saga:
         if own is not None:
             await own[0].renew()
         elif run.state is SagaState.CANCEL_REQUESTED:
-            self._check(run)
+            self.definition.check(run)
             await self._go_on(run)
         return run
 
