@@ -137,8 +137,9 @@ class Keeper:
         return link.call.value
 
     def _note_doubt(self, step: Step, link: Any) -> bool:
-        """Notes whether nobody knows how an attempt ended, and tells if that is so of any: one is enough, whatever became of later ones: that the
-        service cannot be reached now says nothing of what it did before.
+        """Notes whether nobody knows how an attempt ended, and tells if that is so of any.
+
+        One is enough: that a service cannot be reached now says nothing of what it did before.
         """
         if link.call.status == "unknown":
             self._in_doubt.add(step.name)
