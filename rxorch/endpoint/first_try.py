@@ -78,7 +78,9 @@ class FirstTry:
         except RuntimeError:
             link.on_error(RuntimeError(NEEDS_A_LOOP))
             return link
-        task = loop.create_task(link.send(), context=scheduler.context.copy())
+        task = loop.create_task(
+            link.send(), name=call.runtime.endpoint.name, context=scheduler.context.copy()
+        )
         if not link.is_sent:  # else: an eager task has ended, or failed and is repeated
             link.task = task
             scheduler.tasks.add(task)

@@ -140,7 +140,9 @@ class SoloRun(Link):
             return self
         if call.budget is not None:
             call.budget.record_call(started)
-        task = asyncio.get_running_loop().create_task(self._send(), context=scheduler.context.copy())
+        task = asyncio.get_running_loop().create_task(
+            self._send(), name=runtime.endpoint.name, context=scheduler.context.copy()
+        )
         if self.upstream is not NOTHING:  # an eager task has ended; or it failed, and is repeated
             return self
         self._task = task

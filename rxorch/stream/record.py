@@ -159,9 +159,10 @@ class RecordLink(Inner):
 
     def give(self, run: Run) -> None:
         """Hands the record on, and asks whether the stream goes on."""
-        self.end()
         recording, control = self._recording, self._recording.control
         tally = control.tally
+        if control.under_way.pop(self, _ABSENT) is not _ABSENT:  # `end`, without another call
+            tally.in_flight -= 1
         end = None
         if self.is_cut:
             tally.cancelled += 1
