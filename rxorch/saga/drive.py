@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from rxorch.endpoint import Caller
 from rxorch.flow import FlowRun, OrchestrationResult, RunSettings
 from rxorch.ledger.json_text import result_json
-from rxorch.saga.errors import SagaDefinitionChangedError, SagaError
 from rxorch.saga.journal import Journal
 from rxorch.saga.keeper import Keeper
-from rxorch.saga.records import Claim, Heard, RunRecord, SagaState, Signal, StepRecord, StepStatus
+from rxorch.saga.records import Claim, Heard, SagaState, Signal, StepRecord, StepStatus
 from rxorch.saga.steps import Definition
 from rxorch.saga.undoing import Undoing
 from rxorch_operators import last_of
@@ -298,23 +297,6 @@ class Drive:
             return
         await self.write(*records, state=SagaState.COMPENSATING, error=self.reason)
         self.is_undoing = True
-
-
-def check_same(definition: Definition, run: RunRecord) -> None:
-    """Refuses a run that these steps cannot go on with.
-
-    Raises:
-        SagaError: It is a run of another saga.
-        SagaDefinitionChangedError: It is not over, and began with other steps.
-    """
-    if run.saga != definition.name:
-        raise SagaError(f"run {run.run_id!r} is of saga {run.saga!r}, not of {definition.name!r}")
-    if run.fingerprint != definition.fingerprint and not run.state.is_over:
-        raise SagaDefinitionChangedError(
-            f"run {run.run_id!r} began with other steps of saga {definition.name!r} (fingerprint "
-            f"{run.fingerprint}, now {definition.fingerprint}): drive it with the code it began "
-            "with until it is over, or cancel it there; give changed steps another saga name"
-        )
 
 
 def _first_error(result: OrchestrationResult) -> dict[str, str]:

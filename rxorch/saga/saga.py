@@ -20,7 +20,7 @@ from rxorch.endpoint import APIEndpoint, Caller
 from rxorch.errors import ApiConfigurationError
 from rxorch.flow.nodes import Flow
 from rxorch.ledger.json_text import input_json
-from rxorch.saga.drive import Drive, check_same
+from rxorch.saga.drive import Drive
 from rxorch.saga.errors import JournalError, LeaseLostError, SagaDefinitionChangedError, SagaError
 from rxorch.saga.journal import Journal
 from rxorch.saga.memory_journal import MemoryJournal
@@ -29,6 +29,7 @@ from rxorch.saga.run import SagaResult, SagaRun
 from rxorch.saga.settings import FORWARD, NOW, UNDO, SagaSettings
 from rxorch.saga.steps import definition_of
 from rxorch.saga.watching import Watch
+from rxorch.storage import StorageError
 from rxorch_operators import RetryPolicy
 
 __all__ = ["Saga"]
@@ -197,7 +198,7 @@ class Saga:
         if is_new:
             await self._take(claim)
         else:
-            check_same(self.definition, claim.run)
+            self.definition.check(claim.run)
             await self._go_on(claim.run)
         return SagaRun(self, new.run_id)
 
@@ -217,10 +218,16 @@ class Saga:
         """
         self._open()
         taken: list[SagaRun] = []
-        for run_id in await self.journal.unclaimed(self.name, limit):
+        ending = [task for drive, task in self._watch.drives.values() if drive.lost is not None]
+        if ending:
+            await asyncio.wait(ending)
+        # What could not be written could not be given up either: the lease is ours still.
+        ids = [run_id for run_id, error in self._watch.failures.items() if isinstance(error, StorageError)]
+        ids += [each for each in await self.journal.unclaimed(self.name, limit) if each not in ids]
+        for run_id in ids[:limit]:
             run = await self.status(run_id)
             try:
-                check_same(self.definition, run)
+                self.definition.check(run)
             except SagaDefinitionChangedError as error:
                 _LOG.warning("%s", error)
                 self._watch.failures[run_id] = error
@@ -270,8 +277,8 @@ class Saga:
         except LeaseLostError:
             _LOG.info("run %r of saga %r is driven by another process now", run_id, self.name)
         except Exception as error:
-            self._watch.failures[run_id] = error
             await self._release(drive.lease)
+            self._watch.failures[run_id] = error  # now, as who hears of it may resume the run at once
 
     def _left(self, drive: Drive) -> None:
         run_id = drive.run.run_id
@@ -330,7 +337,7 @@ class Saga:
         """
         self._open()
         run = await self.status(run_id)
-        check_same(self.definition, replace(run, state=SagaState.RUNNING))  # as it is going to be
+        self.definition.check(replace(run, state=SagaState.RUNNING))  # as it is going to be
         await self._go_on(await self.journal.reopen(run_id))
         return SagaRun(self, run_id)
 
@@ -349,7 +356,7 @@ class Saga:
             with suppress(JournalError):  # it is recorded, and who drives the run hears of it
                 await own[0].renew()
         elif run.state is SagaState.CANCEL_REQUESTED:
-            check_same(self.definition, run)
+            self.definition.check(run)
             await self._go_on(run)
         return run
 

@@ -1,4 +1,4 @@
-"""The services of a saga, as one server: they count effects by their idempotency keys, and undo by tombstones."""
+"""The services of a saga, as one server: effects are counted by idempotency keys, undos leave tombstones."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Job:
         lease: Seconds.
         together: How many processes wait for each other before they resume.
         looks: Whether it looks for runs to resume until all are over.
-        most_bytes: Limit for the size of files, until a run has met it.
+        most_bytes: Limit for the size of files, from when the runs have begun until all have met it or ended.
         padding: Characters in the input of each run.
     """
 
@@ -192,22 +192,17 @@ async def work(job: Job) -> dict[str, Any]:
         if job.together > 1:
             await asyncio.to_thread(_wait_for_others, f"{job.url}/together/{job.together}")
         await saga.resume()
-        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        if job.most_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (job.most_bytes, hard))
         sent = {"padding": "x" * job.padding}
-        starts = [saga.start({"run": run_id, **sent}, run_id=run_id) for run_id in job.runs]
-        begun = await asyncio.gather(*starts, return_exceptions=job.most_bytes is not None)
-        refusals += [f"{type(end).__name__}: {end}" for end in begun if isinstance(end, Exception)]
+        runs = await asyncio.gather(*[saga.start({"run": each, **sent}, run_id=each) for each in job.runs])
         if job.most_bytes is not None:
-            ends = await asyncio.gather(*map(saga.run, job.runs), return_exceptions=True)
+            _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (job.most_bytes, hard))
+            ends = await asyncio.gather(*runs, return_exceptions=True)
             refusals += [f"{type(end).__name__}: {end}" for end in ends if isinstance(end, Exception)]
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
             await saga.resume()
-            for run_id in job.runs:
-                await saga.start({"run": run_id, "padding": ""}, run_id=run_id)
         looking = asyncio.create_task(_look(saga)) if job.looks else None
-        results = await asyncio.gather(*map(saga.run, job.runs))
+        results = await asyncio.gather(*runs)
         if looking is not None:
             looking.cancel()
             await asyncio.wait([looking])

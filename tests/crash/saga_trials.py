@@ -21,7 +21,17 @@ from rxorch.saga import AuditEvent, RunRecord, SagaState, SqliteJournal
 from tests.crash.participants import Participants
 from tests.crash.saga_program import Job
 
-__all__ = ["SERVICES", "Books", "Processes", "Trials", "in_flight", "kinds", "processes", "requests_of", "runs_in"]
+__all__ = [
+    "SERVICES",
+    "Books",
+    "Processes",
+    "Trials",
+    "in_flight",
+    "kinds",
+    "processes",
+    "requests_of",
+    "runs_in",
+]
 
 ROOT = Path(__file__).parents[2]
 
@@ -157,7 +167,9 @@ class Books:
     repeats: int = 0
     tombstones: int = 0
 
-    def add(self, services: Participants, runs: Sequence[RunRecord], wanted: Sequence[str], flow: str) -> None:
+    def add(
+        self, services: Participants, runs: Sequence[RunRecord], wanted: Sequence[str], flow: str
+    ) -> None:
         """Compares what the services had with what the journal says."""
         found = {run.run_id: run.state for run in runs}
         self.runs += len(wanted)

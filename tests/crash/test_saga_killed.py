@@ -1,9 +1,10 @@
 """kill -9 of sagas: at each point of the journal, twice in a row, and at random moments.
 
-A trial is a run that was in flight at a kill: begun in the journal, and not over. Where a process kills itself
-at a point of its journal it drives one run, so a kill is one trial, and none if the run is not in the journal
-yet. Where processes are killed from outside each has many runs, and each that was in flight is a trial: they
-share the moment of the kill, and not the point where it finds them. A run that is killed twice is two trials.
+A trial is a run that was in flight at a kill: begun in the journal, and not over. Where a process kills
+itself at a point of its journal it drives one run, so a kill is one trial, and none if the run is not in the
+journal yet. Where processes are killed from outside each has many runs, and each that was in flight is a
+trial: they share the moment of the kill, and not the point where it finds them. A run that is killed twice is
+two trials.
 """
 
 from __future__ import annotations

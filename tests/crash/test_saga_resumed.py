@@ -1,4 +1,4 @@
-"""What a killed saga does when it is resumed: steps in another order, undos and nothing else, what is in doubt."""
+"""What a killed saga does when it is resumed: with another order, in the middle of its undoing, in doubt."""
 
 from __future__ import annotations
 
@@ -57,8 +57,7 @@ async def test_killed_while_it_is_undone(trials: Trials, is_late: bool) -> None:
     for point in range(undo_begins + 1, 100):
         job = trials.job("sequence", "shipping")
         (run_id,) = job.runs
-        kill = {"kill_at": point, "is_late": is_late}
-        if not await trials.program.kill_itself(replace(job, **kill)):
+        if not await trials.program.kill_itself(replace(job, kill_at=point, is_late=is_late)):
             break
         before = [service for service, undo in services.asked[run_id] if not undo]
         assert before == ["payment", "inventory", "shipping"]

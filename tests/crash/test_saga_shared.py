@@ -1,4 +1,4 @@
-"""Several processes and one journal: each run is driven by one of them, and who stood still too long by none."""
+"""Several processes and one journal: each run is driven by one of them, and by none that stood still."""
 
 from __future__ import annotations
 
