@@ -117,9 +117,7 @@ def cancel(
     escape_signs()
     if run.state is SagaState.CANCEL_REQUESTED:
         is_driven = run.owner is not None and run.leased_until > time.time()
-        who = (
-            f"{run.owner}, who drives it," if is_driven else "nobody drives it: the next 'rxorch saga resume'"
-        )
+        who = f"{run.owner}, who drives it," if is_driven else "the next 'rxorch saga resume'"
         typer.echo(f"{run_id}: asked for; {who} undoes it, unless it is past its pivot")
     elif run.state is SagaState.COMPENSATING:
         typer.echo(f"{run_id}: it is being undone already")

@@ -25,6 +25,7 @@ from rxorch.orchestrator import APIOrchestrator
 __all__ = ["guarded", "referenced", "resolve_flow"]
 
 _FLOW_FILES: Final = (".yaml", ".yml", ".json")
+_PYTHON: Final = "'module:attribute', 'file.py:attribute'"
 _RUNNABLE: Final = (APIOrchestrator, APIOrchestrationConfig, Flow, APIEndpoint)
 
 
@@ -60,7 +61,7 @@ def referenced(reference: str, kinds: tuple[type, ...], noun: str) -> Any:
     Raises:
         ApiConfigurationError: It leads nowhere, or its module cannot be loaded; says which.
     """
-    place, attribute = _parts(reference, noun, "")
+    place, attribute = _parts(reference, noun, "'module:attribute' or 'file.py:attribute'")
     module = _module(place, reference)
     if attribute is not None:
         return _attribute(module, attribute, reference, kinds)
@@ -78,9 +79,11 @@ def _module(place: str, reference: str) -> ModuleType:
     return _from_file(Path(place)) if place.endswith(".py") else _imported(place, reference)
 
 
-def _parts(reference: str, noun: str = "flow", or_else: str = " or a YAML file") -> tuple[str, str | None]:
+def _parts(
+    reference: str, noun: str = "flow", forms: str = f"{_PYTHON} or a YAML file"
+) -> tuple[str, str | None]:
     if not isinstance(reference, str) or not reference.strip():
-        raise ApiConfigurationError(f"a {noun} is named by 'module:attribute', 'file.py:attribute'{or_else}")
+        raise ApiConfigurationError(f"a {noun} is named by {forms}")
     place, colon, attribute = reference.rpartition(":")
     if colon and place.lower().endswith(_FLOW_FILES):
         raise ApiConfigurationError(f"{reference!r}: a flow file is one flow; leave out ':{attribute}'")
@@ -88,9 +91,7 @@ def _parts(reference: str, noun: str = "flow", or_else: str = " or a YAML file")
         place, attribute = reference, ""
     is_module = attribute and all(part.isidentifier() for part in place.split("."))
     if not place.endswith(".py") and not is_module:
-        raise ApiConfigurationError(
-            f"{reference!r} names no {noun}: give 'module:attribute', 'file.py:attribute'{or_else}"
-        )
+        raise ApiConfigurationError(f"{reference!r} names no {noun}: give {forms}")
     return place, attribute or None
 
 
