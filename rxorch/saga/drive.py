@@ -22,7 +22,7 @@ from rxorch_operators import last_of
 if TYPE_CHECKING:
     from rxorch.saga.settings import SagaSettings
 
-__all__ = ["Drive", "check_same"]
+__all__ = ["Drive"]
 
 _DONE: Final = frozenset({StepStatus.COMPLETED})
 _PERHAPS_DONE: Final = frozenset({StepStatus.COMPLETED, StepStatus.STARTED, StepStatus.UNKNOWN})
