@@ -139,6 +139,9 @@ class FirstLink(Link):
         try:
             try:
                 response = await runtime.caller.transport.send(request)
+            except ApiResponseTooLargeError:
+                call.answered += 1  # and refused by us
+                raise
             finally:
                 runtime.sends += request.sent
             value = runtime.answered(call, response)
@@ -163,8 +166,6 @@ class FirstLink(Link):
 
     def failed(self, error: BaseException) -> None:
         """The task has met an error, or its cancellation: whoever waits must hear of it."""
-        if isinstance(error, ApiResponseTooLargeError):
-            self._call.answered = 1  # and refused by us
         if self._unwound():
             self.on_error(error)  # type: ignore[arg-type]
 

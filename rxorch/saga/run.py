@@ -12,6 +12,7 @@ from rxorch.saga.records import AuditEvent, RunRecord, SagaState
 from rxorch_operators import from_async_iterable
 
 if TYPE_CHECKING:
+    from rxorch.saga.picture import RunPicture
     from rxorch.saga.saga import Saga
 
 __all__ = ["SagaResult", "SagaRun"]
@@ -41,7 +42,8 @@ class SagaResult:
     @classmethod
     def of(cls, run: RunRecord) -> SagaResult:
         """The result of a run that is over."""
-        return cls(run.run_id, run.state, run.result, run.error)
+        error = None if run.state is SagaState.COMPLETED else run.error  # which was overcome
+        return cls(run.run_id, run.state, run.result, error)
 
 
 class SagaRun:
@@ -55,11 +57,18 @@ class SagaRun:
         self.run_id = run_id
 
     def __await__(self) -> Generator[Any, None, SagaResult]:
-        return self._saga._ended(self.run_id).__await__()
+        return self._saga._watch.ended(self.run_id).__await__()
 
     async def status(self) -> RunRecord:
         """What the journal knows of it now."""
         return await self._saga.status(self.run_id)
+
+    async def show(self) -> RunPicture:
+        """Its picture as it stands now; a notebook shows it, and `str` makes text of it."""
+        from rxorch.saga.picture import RunPicture
+
+        steps = await self._saga.steps(self.run_id)
+        return RunPicture(await self.status(), steps, tuple(self._saga.definition.steps))
 
     async def cancel(self, reason: str = "") -> RunRecord:
         """See `Saga.cancel`."""
@@ -86,4 +95,4 @@ class _Events:
         self._run_id = run_id
 
     def __aiter__(self) -> AsyncIterator[AuditEvent]:
-        return self._saga._events(self._run_id)
+        return self._saga._watch.events(self._run_id)

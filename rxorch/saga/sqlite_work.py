@@ -33,9 +33,11 @@ __all__ = [
     "acknowledge",
     "cancel",
     "claim",
+    "counts",
     "create",
     "find",
     "history",
+    "latest",
     "outbox",
     "release",
     "renew",
@@ -115,6 +117,20 @@ def runs(
     return [run_of(row) for row in found[:limit]]
 
 
+def latest(
+    connection: Connection, saga: str | None, states: Collection[str] | None, limit: int
+) -> list[RunRecord]:
+    """The runs that began last, in the order in which they began."""
+    wanted = None if states is None else plain_json(list(states)).decode()
+    found = connection.execute(sql.LATEST, (saga, saga, wanted, wanted, limit)).fetchall()
+    return [run_of(row) for row in reversed(found)]
+
+
+def counts(connection: Connection, saga: str | None) -> dict[SagaState, int]:
+    """How many runs are in which state."""
+    return {STATES[state]: number for state, number in connection.execute(sql.COUNTS, (saga, saga))}
+
+
 def steps(connection: Connection, run_id: str) -> list[StepRecord]:
     """The steps of a run."""
     return [step_of(row) for row in connection.execute(sql.STEPS, (_number(connection, run_id),))]
@@ -174,12 +190,15 @@ def write(
     event: tuple[str, bytes] | None = None,
     error: bytes | None = None,
     result: bytes | None = None,
+    unless: SagaState | None = None,
 ) -> Heard | str | None:
-    """Writes steps and the change of their run; None if the lease is lost."""
+    """Writes steps and the change of their run, not if it is `unless`; None if the lease is lost."""
     found = connection.execute(sql.FENCE, (run_id, generation)).fetchone()
     if found is None:
         return None
     number, was, signals, was_reopened = found
+    if unless is not None and unless.value == was:
+        return Heard(unless, signals)
     is_change = state is not None and state.value != was
     if is_change and STATES[was].is_over:
         return OVER
