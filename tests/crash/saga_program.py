@@ -206,6 +206,9 @@ async def work(job: Job) -> dict[str, Any]:
             await saga.resume()
         looking = asyncio.create_task(_look(saga)) if job.looks else None
         results = await asyncio.gather(*runs)
+        driving = [task for _, task in saga._drives.values()]
+        if driving:  # somebody else brought the run to its end, which is still to be noticed
+            await asyncio.wait(driving)
         if looking is not None:
             looking.cancel()
             await asyncio.wait([looking])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +27,15 @@ def other() -> Iterator[Processes]:
 async def told(path: str, run_id: str) -> Counter[str]:
     async with SqliteJournal(path) as journal:
         return kinds(await journal.history(run_id))
+
+
+def stop(process: int, path: str) -> None:
+    """Stops a process, but not in the middle of a commit: nobody could write before it goes on."""
+    journal = sqlite3.connect(path, isolation_level=None, timeout=60)
+    journal.execute("BEGIN IMMEDIATE")
+    os.kill(process, signal.SIGSTOP)
+    journal.execute("ROLLBACK")
+    journal.close()
 
 
 async def test_two_processes_resume_one_journal(trials: Trials, other: Processes) -> None:
@@ -68,7 +78,7 @@ async def test_who_stood_still_is_fenced(
         services.refused = dict.fromkeys(job.runs, refused)
     stopped = await trials.program.begin(job)
     await services.until_asked("inventory", 5, undo=undo)
-    os.kill(stopped, signal.SIGSTOP)
+    stop(stopped, job.path)
     try:
         await other.begin(replace(job, looks=True))
         await services.until_asked("inventory", 10, undo=undo)  # so the leases were over
