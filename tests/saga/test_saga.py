@@ -293,7 +293,7 @@ async def test_many_runs_at_once_end_each_for_itself(journal: Journal) -> None:
 
 async def test_a_journal_that_fails_between_two_steps_ends_the_drive(journal: Journal) -> None:
     dying = Dying(journal, 3)  # at the note that the second step is skipped
-    steps = [
+    steps: list[Any] = [
         Step(revert, name="a"),
         Step(revert, name="b", condition=lambda _: False),
         Step(revert, name="c"),
