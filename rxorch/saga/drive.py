@@ -141,10 +141,9 @@ class Drive:
         """Waits for the time before a step is repeated. False: it is not to be repeated."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        is_undoing, reason = self.is_undoing, self.reason
         while (left := until - loop.time()) > 0:
             await self.wait(left)
-            if self.is_leaving or self.lost is not None or (not is_undoing and self.reason is not reason):
+            if self.is_leaving or self.lost is not None or (self.reason is not None and not self.is_undoing):
                 return False
         return True
 

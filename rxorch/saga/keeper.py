@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -98,13 +99,13 @@ class Keeper:
         drive = self._drive
         self._left -= 1
         if (name, False) not in drive.steps and drive.reason is None:
-            place = drive.place()
-            drive.post(
-                StepRecord(
-                    name, undo=False, status=StepStatus.SKIPPED, attempt=0, key=drive.key(name), began=place,
-                    ended=place, began_at=drive.now(), ended_at=drive.now(),
-                )
+            place, now = drive.place(), drive.now()
+            record = StepRecord(
+                name, undo=False, status=StepStatus.SKIPPED, attempt=0, key=drive.key(name), began=place,
+                ended=place, began_at=now, ended_at=now,
             )  # fmt: skip
+            with suppress(Exception):  # the drive knows of it, and this is called between two steps
+                drive.post(record)
 
     # -- making a step ---------------------------------------------------------------------------------
 
@@ -113,13 +114,16 @@ class Keeper:
     ) -> DisposableBase:
         """Makes a step."""
         step = self._drive.definition.steps[plan.endpoint.name]
-        leaf: APIEndpoint | Local = step.endpoint
-        link.call = _Facts() if isinstance(leaf, Local) else Call(self._drive.caller.runtime(leaf), data, run)
         work = self._made(step, data, run, link, scheduler)
         return AsyncCall(work, link, scheduler.tasks, scheduler.context.copy())
 
     async def _made(self, step: Step, data: Any, run: RunState, link: Any, scheduler: DemandScheduler) -> Any:
         drive = self._drive
+        try:
+            link.call = self._facts(step, data, run)
+        except Exception as error:
+            self._failed(step.name, error)
+            raise
         known = drive.steps.get((step.name, False))
         if known is not None and known.status is StepStatus.COMPLETED:
             self._left -= 1
@@ -140,6 +144,10 @@ class Keeper:
             drive.note(record)
         link.call.attempts, link.call.value = record.attempt, record.output
         return link.call.value
+
+    def _facts(self, step: Step, data: Any, run: RunState) -> Any:
+        leaf: APIEndpoint | Local = step.endpoint
+        return _Facts() if isinstance(leaf, Local) else Call(self._drive.caller.runtime(leaf), data, run)
 
     def failed(self, name: str, error: Exception) -> None:
         """The condition in front of a step has raised."""
@@ -228,7 +236,7 @@ class Keeper:
         """Seconds until a step that failed is made again; None: it is not."""
         drive = self._drive
         in_doubt = step.pivot and step.name in self._perhaps
-        if drive.lost is not None or not (step.retriable or in_doubt or drive.is_past_pivot):
+        if drive.reason is not None or not (step.retriable or in_doubt or drive.is_past_pivot):
             return None
         now = asyncio.get_running_loop().time()
         return state.next_delay(now, hint=getattr(error, "retry_after", None))

@@ -73,6 +73,11 @@ async def _ticker(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def _ship(request: web.Request) -> Any:
+    order = await request.json()
+    return 409 if order["item"] == "piano" else {"tracking": f"t-{order['item']}"}
+
+
 async def _upload(request: web.Request) -> Any:
     return {"received": len(await request.read())}
 
@@ -136,6 +141,11 @@ def routes() -> Mapping[str, Any]:
         "GET /stock/{sku}": lambda request: {"sku": request.match_info["sku"], "left": 3},
         "GET /prices/{sku}": lambda request: {"sku": request.match_info["sku"], "price": 20},
         "POST /orders": {"order": 42, "total": 40},
+        "POST /reservations": {"id": "r-1"},
+        "POST /reservations/{id}/release": {"released": True},
+        "POST /payments": {"id": "p-1"},
+        "POST /refunds": _echo,
+        "POST /shipments": _ship,
         "POST /audit": _echo,
         "POST /notify": _echo,
         "GET /flaky/{n}": _flaky(),

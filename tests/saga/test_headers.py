@@ -39,7 +39,7 @@ async def test_they_are_the_same_over_restarts(journals: Journals, services: Ser
     services.answers = {"b": [503], "undo a": [503, 503]}
     # The endpoint repeats, the saga repeats, and two processes do.
     again = services.step("b", retry_count=1, retry_delay=0.001, retry_on=[503])
-    steps = [services.step("a"), Step(again, retriable=True), Step(fails)]
+    steps: list[Any] = [services.step("a"), Step(again, retriable=True), Step(fails)]
     for writes in (4, 4):  # dies in b, then in the undoing
         dying = Dying(journals.one, writes)
         async with Saga("order", steps, journal=dying, undo=QUICK, recovery=QUICK) as saga:
@@ -79,7 +79,7 @@ async def test_the_workflow_header_may_have_another_name_or_be_left_out(
 
 
 async def test_an_endpoint_keeps_headers_of_its_own(services: Services) -> None:
-    trace = "00-" + "1" * 32 + "-" + "2" * 16 + "-00"
+    trace = f"00-{'1' * 32}-{'2' * 16}-01"
     mine = {"x-workflow-id": "mine", "idempotency-key": "{n}", "TraceParent": trace}
     async with Saga("order", [services.step("a", headers=mine)]) as saga:
         await saga.execute({"n": 7}, run_id="r")
@@ -90,7 +90,7 @@ async def test_an_endpoint_keeps_headers_of_its_own(services: Services) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "GET"])
 async def test_every_method_that_may_change_something_has_a_key(method: str, services: Services) -> None:
-    body = None if method == "GET" else {}
+    body: Any = None if method == "GET" else {}
     endpoint = services.step("a", method=method, body=body, undo=False)
     keyless = APIEndpoint(name="b", method="POST", url=endpoint.url, idempotency_key=None)
     services.bodies["a"] = {}

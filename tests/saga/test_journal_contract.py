@@ -663,3 +663,20 @@ async def test_a_journal_by_the_real_clock() -> None:
         claim, _ = await journal.create(NewRun("a", "order", "f", b"1"), "me", 30.0)
         assert claim.run.leased_until == claim.run.began + 30 > 1_700_000_000
         assert repr(journal) == "MemoryJournal(<1 runs>)"
+
+
+async def test_nothing_is_written_if_the_run_is_in_the_state_unless(journal: Journal) -> None:
+    lease = await begin(journal)
+    cancelled = SagaState.CANCEL_REQUESTED
+    assert (await journal.write(lease, [step()], unless=cancelled)).state is SagaState.RUNNING
+    await journal.request_cancel("order-1")
+    before = await told(journal)
+    heard = await journal.write(
+        lease, [step("pay")], SagaState.COMPLETED, error=ERROR, result_json=b"1", unless=cancelled
+    )
+    assert heard.state is cancelled
+    assert await told(journal) == before
+    assert [each.step for each in await journal.steps("order-1")] == ["reserve"]
+    run = await found(journal)
+    assert (run.state, run.error, run.result_json) == (cancelled, None, None)
+    assert (await journal.write(lease, state=SagaState.COMPLETED)).state is SagaState.COMPLETED

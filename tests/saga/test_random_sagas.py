@@ -27,6 +27,9 @@ from rxorch_operators import RetryPolicy
 from tests.saga.dying import Dying
 from tests.saga.journals import Clock
 
+PATIENCE = 20.0
+"""Seconds after which a run hangs."""
+
 QUICK = RetryPolicy(max_attempts=2, base=0.0001, cap=0.0001, jitter="none", max_elapsed=None)
 GROUPS: dict[str, Callable[..., Flow]] = {
     "sequential": sequential, "parallel": parallel, "pipeline": pipeline, "graph": graph,
@@ -238,5 +241,5 @@ async def check(world: World, saga: Saga, result: SagaResult) -> None:
 def test_the_promises_hold(tree: Tree, deaths: list[tuple[int, bool]]) -> None:
     world = World()
     flow = world.flow(("sequential", [tree]))
-    result = asyncio.run(lived(world, flow, deaths))
+    result = asyncio.run(asyncio.wait_for(lived(world, flow, deaths), PATIENCE))
     assert result.state.is_over

@@ -84,7 +84,7 @@ async def test_results_of_a_replay_are_those_of_the_first_run(journals: Journals
         seen.append(data)
         return data
 
-    steps = [Step(lambda _: (1, {"two": (3,)}), name="makes"), Step(looks)]
+    steps: list[Any] = [Step(lambda _: (1, {"two": (3,)}), name="makes"), Step(looks)]
     dying = Dying(journals.one, 4)
     await dies(Saga("order", steps, journal=dying), dying, data={"when": (1,)})
     journals.clock.now += 100
@@ -102,7 +102,7 @@ async def test_a_repeated_request_is_the_same_whatever_a_function_makes_of_it(jo
     def maybe(data: Any) -> bool:
         return next(answers)
 
-    steps = [
+    steps: list[Any] = [
         Step(lambda _: 1, name="extra", condition=maybe),
         Step(lambda data: seen.append(data), name="looks"),
     ]
@@ -156,7 +156,7 @@ async def test_a_run_that_turned_back_never_goes_forward(journals: Journals, ser
         if len(made) == 1:
             raise ValueError("not the first time")
 
-    steps = [services.step("a"), services.step("b"), Step(sometimes), services.step("c")]
+    steps: list[Any] = [services.step("a"), services.step("b"), Step(sometimes), services.step("c")]
     dying = Dying(journals.one, 7)  # the abort is written, and the first undoing has begun
     await dies(Saga("order", steps, journal=dying), dying)
     journals.clock.now += 100
@@ -169,7 +169,7 @@ async def test_a_run_that_turned_back_never_goes_forward(journals: Journals, ser
 
 async def test_what_was_under_way_is_undone_if_it_fails_later(journals: Journals, services: Services) -> None:
     dying = Dying(journals.one, 2)  # a had its effect, and nobody wrote that down
-    steps = [services.step("a")]
+    steps: list[Any] = [services.step("a")]
     await dies(Saga("order", steps, journal=dying), dying)
     assert services.done == ["a"]
     services.answers["a"] = [409]
@@ -184,7 +184,11 @@ async def test_what_was_under_way_is_undone_if_it_fails_later(journals: Journals
 async def test_a_pivot_that_was_under_way_is_asked_again(
     cancelled: bool, journals: Journals, services: Services
 ) -> None:
-    steps = [services.step("a"), Step(services.step("b", undo=False), pivot=True), services.step("c")]
+    steps: list[Any] = [
+        services.step("a"),
+        Step(services.step("b", undo=False), pivot=True),
+        services.step("c"),
+    ]
     dying = Dying(journals.one, 4)
     await dies(Saga("order", steps, journal=dying), dying)
     if cancelled:
@@ -198,7 +202,7 @@ async def test_a_pivot_that_was_under_way_is_asked_again(
 
 
 async def test_a_cancel_behind_the_pivot_is_no_dead_letter_after_a_restart(journals: Journals) -> None:
-    steps = [Step(lambda _: 1, name="pivot", pivot=True), wait_for("go")]
+    steps: list[Any] = [Step(lambda _: 1, name="pivot", pivot=True), wait_for("go")]
     async with Saga("order", steps, journal=journals.one) as saga:
         run = await saga.start({}, run_id="r")
         while (await saga.history("r"))[-1].kind != "step.waiting":
@@ -211,7 +215,7 @@ async def test_a_cancel_behind_the_pivot_is_no_dead_letter_after_a_restart(journ
 
 
 async def test_a_cancel_that_came_while_nobody_drove_counts(journals: Journals, services: Services) -> None:
-    steps = [services.step("a"), wait_for("go")]
+    steps: list[Any] = [services.step("a"), wait_for("go")]
     async with Saga("order", steps, journal=journals.one) as saga:
         await saga.start({}, run_id="r")
         await services.server.until(lambda: services.server.hits["/do/a"] == 1)
@@ -268,7 +272,7 @@ async def _result(run: Any) -> Any:
 
 async def test_closing_brings_an_undoing_to_its_end(journals: Journals, services: Services) -> None:
     services.gates["undo b"] = asyncio.Event()
-    steps = [services.step("a"), services.step("b"), Step(fails)]
+    steps: list[Any] = [services.step("a"), services.step("b"), Step(fails)]
     saga = Saga("order", steps, journal=journals.one)
     async with saga:
         await saga.start({}, run_id="r")
@@ -289,7 +293,7 @@ async def test_closing_does_not_wait_for_the_next_try_of_an_undoing(
     journals: Journals, services: Services
 ) -> None:
     services.answers["undo a"] = [503]
-    steps = [services.step("a"), Step(fails)]
+    steps: list[Any] = [services.step("a"), Step(fails)]
     async with Saga("order", steps, journal=journals.one) as saga:  # which would pause for seconds
         await saga.start({}, run_id="r")
         await services.server.until(lambda: services.server.hits["/undo/a"] == 1)
@@ -301,7 +305,7 @@ async def test_closing_does_not_wait_for_the_next_try_of_an_undoing(
 
 
 async def test_a_saga_can_be_closed_in_the_middle_of_anything(journals: Journals) -> None:
-    steps = [wait_for("go"), Step(fails, retriable=True)]
+    steps: list[Any] = [wait_for("go"), Step(fails, retriable=True)]
     saga = Saga("order", steps, journal=journals.one)
     async with saga:
         for number in range(20):
@@ -335,7 +339,7 @@ async def test_a_given_client_is_left_open_and_its_end_loses_no_run(services: Se
 
 
 async def test_two_that_resume_at_once_drive_each_run_once(tmp_path: Path, services: Services) -> None:
-    steps = [services.step("a"), wait_for("go"), services.step("b")]
+    steps: list[Any] = [services.step("a"), wait_for("go"), services.step("b")]
     path = tmp_path / "sagas.sqlite"
     async with Saga("order", steps, journal=SqliteJournal(path, durable=False)) as saga:
         for number in range(10):
@@ -359,7 +363,7 @@ async def test_two_that_resume_at_once_drive_each_run_once(tmp_path: Path, servi
 async def test_several_calls_that_claim_a_run_do_not_fence_each_other_off(
     journals: Journals, services: Services
 ) -> None:
-    steps = [services.step("a"), wait_for("go")]
+    steps: list[Any] = [services.step("a"), wait_for("go")]
     async with Saga("order", steps, journal=journals.one) as saga:
         await saga.start({}, run_id="r")
     async with Saga("order", steps, journal=await journals.another()) as saga:
@@ -372,7 +376,7 @@ async def test_several_calls_that_claim_a_run_do_not_fence_each_other_off(
 
 async def test_who_was_overtaken_is_fenced(journals: Journals, services: Services) -> None:
     services.gates["a"] = asyncio.Event()
-    steps = [services.step("a"), services.step("b")]
+    steps: list[Any] = [services.step("a"), services.step("b")]
     one = Saga("order", steps, journal=journals.one)
     two = Saga("order", steps, journal=await journals.another())
     async with one:

@@ -22,6 +22,7 @@ from rxorch.errors import ApiValidationError
 from rxorch.flow.nodes import Flow
 from rxorch.saga import (
     Journal,
+    JournalError,
     Saga,
     SagaDefinitionChangedError,
     SagaError,
@@ -30,6 +31,7 @@ from rxorch.saga import (
     UnknownRunError,
     wait_for,
 )
+from tests.saga.dying import Dying
 from tests.saga.services import QUICK, Services
 
 
@@ -287,3 +289,24 @@ async def test_many_runs_at_once_end_each_for_itself(journal: Journal) -> None:
         results = await asyncio.gather(*runs)
     assert [result.ok for result in results] == [n % 2 == 0 for n in range(60)]
     assert sorted(done) == list(range(0, 60, 2))
+
+
+async def test_a_journal_that_fails_between_two_steps_ends_the_drive(journal: Journal) -> None:
+    dying = Dying(journal, 3)  # at the note that the second step is skipped
+    steps: list[Any] = [
+        Step(revert, name="a"),
+        Step(revert, name="b", condition=lambda _: False),
+        Step(revert, name="c"),
+    ]
+    async with Saga("order", steps, journal=dying) as saga:
+        run = await saga.start({}, run_id="r")
+        with pytest.raises(JournalError, match="the process is gone"):
+            await run
+    assert [step.step for step in await journal.steps("r")] == ["a"]
+
+
+async def test_an_endpoint_that_this_client_cannot_call_fails_its_step(journal: Journal) -> None:
+    async with Saga("order", [APIEndpoint(name="a", url="/nowhere")], journal=journal) as saga:
+        result = await saga.execute()
+    assert result.error is not None
+    assert (result.state, result.error["type"]) == (SagaState.COMPENSATED, "ApiConfigurationError")

@@ -42,10 +42,10 @@ async def test_functions_see_data_results_and_the_step_they_are(journal: Journal
         return 2
 
     class Third:
-        async def __call__(self, data: dict[str, Any]) -> int:
+        async def __call__(self, data: dict[str, Any]) -> Any:
             return data["second"] + 1
 
-    steps = [Step(first), Step(second), Step(Third(), name="third")]
+    steps: list[Any] = [Step(first), Step(second), Step(Third(), name="third")]
     async with Saga("sum", steps, journal=journal) as saga:
         result = await saga.execute({"i": 0}, run_id="r")
     assert result.value == 3
@@ -78,7 +78,7 @@ async def test_what_an_action_does_to_its_data_reaches_nobody(journal: Journal) 
         data["items"].append("more")
 
     seen: list[Any] = []
-    steps = [Step(spoils), Step(lambda data: seen.append(data["items"]), name="looks")]
+    steps: list[Any] = [Step(spoils), Step(lambda data: seen.append(data["items"]), name="looks")]
     async with Saga("order", steps, journal=journal) as saga:
         given = {"items": ["pen"]}
         assert (await saga.execute(given)).ok
@@ -102,7 +102,7 @@ class Order(BaseModel):
 
 async def test_results_are_json_in_the_first_run_too(journal: Journal) -> None:
     seen: list[Any] = []
-    steps = [
+    steps: list[Any] = [
         Step(lambda _: Order(items=("pen",)), name="order"),
         Step(lambda data: seen.append(data["order"]) or (1, 2), name="looks"),  # type: ignore[func-returns-value]
     ]
@@ -140,7 +140,7 @@ async def test_an_output_that_json_cannot_hold_is_undone(journal: Journal) -> No
         had.append("odd")
         return {"card": {"holder": object()}}
 
-    steps = [Step(odd, compensation=lambda _: had.remove("odd"))]
+    steps: list[Any] = [Step(odd, compensation=lambda _: had.remove("odd"))]
     async with Saga("order", steps, journal=journal) as saga:
         result = await saga.execute({}, run_id="r")
         assert result.state is SagaState.COMPENSATED
@@ -174,7 +174,7 @@ async def test_a_step_that_may_have_acted_is_undone(
     answer: Any, status: str, method: str, services: Services
 ) -> None:
     services.answers["b"] = [answer]
-    steps = [services.step("a"), services.step("b", method=method, body={})]
+    steps: list[Any] = [services.step("a"), services.step("b", method=method, body={})]
     async with Saga("order", steps, undo=QUICK) as saga:
         assert (await saga.execute({}, run_id="r")).state is SagaState.COMPENSATED
         found = await statuses(saga, "r")
@@ -194,7 +194,7 @@ async def test_a_request_that_never_left_is_not_undone(services: Services) -> No
 
 async def test_once_in_doubt_always_in_doubt(services: Services) -> None:
     services.answers["b"] = ["lost", 409, 409]
-    steps = [Step(services.step("b"), retriable=True)]
+    steps: list[Any] = [Step(services.step("b"), retriable=True)]
     async with Saga("order", steps, recovery=QUICK) as saga:
         assert (await saga.execute({}, run_id="r")).state is SagaState.COMPENSATED
         assert (await statuses(saga, "r"))["b"] == "unknown"
@@ -250,7 +250,11 @@ async def test_a_step_that_is_not_retriable_is_made_once(services: Services) -> 
 
 async def test_behind_the_pivot_there_is_only_forward(journal: Journal, services: Services) -> None:
     services.answers["c"] = [503, 409]
-    steps = [services.step("a"), Step(services.step("b", undo=False), pivot=True), services.step("c")]
+    steps: list[Any] = [
+        services.step("a"),
+        Step(services.step("b", undo=False), pivot=True),
+        services.step("c"),
+    ]
     async with Saga("order", steps, journal=journal, recovery=QUICK) as saga:
         assert (await saga.execute()).ok
     assert services.asked == ["a", "b", "c", "c", "c"]
@@ -260,7 +264,11 @@ async def test_a_failure_for_good_behind_the_pivot_is_a_dead_letter_and_can_be_r
     journal: Journal, services: Services
 ) -> None:
     services.answers["c"] = [409] * 3
-    steps = [services.step("a"), Step(services.step("b", undo=False), pivot=True), services.step("c")]
+    steps: list[Any] = [
+        services.step("a"),
+        Step(services.step("b", undo=False), pivot=True),
+        services.step("c"),
+    ]
     async with Saga("order", steps, journal=journal, recovery=QUICK) as saga:
         result = await saga.execute({}, run_id="r")
         assert (result.state, services.done) == (SagaState.FAILED, ["a", "b"])
@@ -277,7 +285,11 @@ async def test_a_failure_for_good_behind_the_pivot_is_a_dead_letter_and_can_be_r
 
 async def test_a_pivot_without_an_answer_is_asked_until_there_is_one(services: Services) -> None:
     services.answers["b"] = ["lost", 503]
-    steps = [services.step("a"), Step(services.step("b", undo=False), pivot=True), services.step("c")]
+    steps: list[Any] = [
+        services.step("a"),
+        Step(services.step("b", undo=False), pivot=True),
+        services.step("c"),
+    ]
     async with Saga("order", steps, recovery=QUICK) as saga:
         assert (await saga.execute()).ok
     assert services.log == ["a", "b", "c"]
@@ -287,7 +299,11 @@ async def test_a_pivot_that_nobody_knows_of_is_a_dead_letter_and_nothing_undone(
     services: Services,
 ) -> None:
     services.answers["b"] = ["lost", "reset", "reset"]
-    steps = [services.step("a"), Step(services.step("b", undo=False), pivot=True), services.step("c")]
+    steps: list[Any] = [
+        services.step("a"),
+        Step(services.step("b", undo=False), pivot=True),
+        services.step("c"),
+    ]
     async with Saga("order", steps, recovery=QUICK) as saga:
         assert (await saga.execute({}, run_id="r")).state is SagaState.FAILED
         assert services.done == ["a", "b"]
@@ -297,7 +313,11 @@ async def test_a_pivot_that_nobody_knows_of_is_a_dead_letter_and_nothing_undone(
 
 async def test_a_pivot_that_is_refused_is_a_failure_like_others(services: Services) -> None:
     services.answers["b"] = [409]
-    steps = [services.step("a"), Step(services.step("b", undo=False), pivot=True), services.step("c")]
+    steps: list[Any] = [
+        services.step("a"),
+        Step(services.step("b", undo=False), pivot=True),
+        services.step("c"),
+    ]
     async with Saga("order", steps, recovery=QUICK) as saga:
         assert (await saga.execute()).state is SagaState.COMPENSATED
     assert services.asked == ["a", "b", "undo a"]
@@ -307,7 +327,7 @@ async def test_a_pivot_that_is_refused_is_a_failure_like_others(services: Servic
 
 
 async def test_a_step_whose_condition_does_not_hold_is_skipped(journal: Journal, services: Services) -> None:
-    steps = [services.step("a", condition=lambda _: False), services.step("b"), Step(fails)]
+    steps: list[Any] = [services.step("a", condition=lambda _: False), services.step("b"), Step(fails)]
     async with Saga("order", steps, journal=journal) as saga:
         await saga.execute({}, run_id="r")
         assert (await statuses(saga, "r"))["a"] == "skipped"
@@ -357,7 +377,7 @@ async def test_no_input_is_shown_anywhere(
 ) -> None:
     caplog.set_level("DEBUG")
     services.answers["c"] = [500]
-    steps = [services.step("a"), services.step("b"), services.step("c")]
+    steps: list[Any] = [services.step("a"), services.step("b"), services.step("c")]
     async with Saga("order", steps, journal=journal) as saga:
         run = await saga.start({"card": SECRET}, run_id="r")
         result = await run

@@ -22,7 +22,7 @@ async def test_a_compensation_sees_input_result_key_and_results(journal: Journal
     async def release(data: dict[str, Any], results: Any) -> None:
         seen.append((data, dict(results)))
 
-    steps = [
+    steps: list[Any] = [
         Step(lambda _: {"id": "p-1"}, name="pay"),
         Step(lambda _: {"id": "r-1"}, name="reserve", compensation=release),
         Step(lambda _: 3, name="count"),
@@ -91,7 +91,7 @@ async def test_one_that_fails_for_good_is_a_dead_letter_and_holds_up_no_other(
     journal: Journal, services: Services
 ) -> None:
     services.answers["undo b"] = [500] * 3
-    steps = [services.step("a"), services.step("b"), services.step("c"), Step(fails)]
+    steps: list[Any] = [services.step("a"), services.step("b"), services.step("c"), Step(fails)]
     async with Saga("order", steps, journal=journal, undo=QUICK) as saga:
         result = await saga.execute({}, run_id="r")
         assert result.state is SagaState.FAILED
@@ -189,7 +189,7 @@ async def test_a_cancel_while_it_waits(journal: Journal, services: Services) -> 
 
 
 async def test_a_cancel_behind_the_pivot_changes_nothing(journal: Journal, services: Services) -> None:
-    steps = [services.step("a"), Step(services.step("b", undo=False), pivot=True), wait_for("go")]
+    steps: list[Any] = [services.step("a"), Step(services.step("b", undo=False), pivot=True), wait_for("go")]
     async with Saga("order", steps, journal=journal) as saga:
         run = await saga.start({}, run_id="r")
         while (await saga.history("r"))[-1].kind != "step.waiting":
@@ -206,7 +206,11 @@ async def test_a_cancel_while_the_pivot_is_under_way_leaves_it_to_the_pivot(
 ) -> None:
     services.gates["b"] = asyncio.Event()
     services.answers["b"] = [] if answer is None else [answer]
-    steps = [services.step("a"), Step(services.step("b", undo=False), pivot=True), services.step("c")]
+    steps: list[Any] = [
+        services.step("a"),
+        Step(services.step("b", undo=False), pivot=True),
+        services.step("c"),
+    ]
     async with Saga("order", steps, journal=journal) as saga:
         run = await saga.start({}, run_id="r")
         await services.server.until(lambda: services.server.hits["/do/b"] == 1)

@@ -50,7 +50,7 @@ async def test_a_wait_is_over_after_its_time(journal: Journal) -> None:
 
 async def test_a_restart_does_not_make_a_wait_longer(journals: Journals) -> None:
     clock = journals.clock
-    steps = [wait(3_600, name="cooling"), Step(lambda _: "done", name="end")]
+    steps: list[Any] = [wait(3_600, name="cooling"), Step(lambda _: "done", name="end")]
     async with Saga("order", steps, journal=journals.one, now=clock) as saga:
         run = await saga.start({}, run_id="r")
         await until(run, saga, "step.waiting")
@@ -136,7 +136,7 @@ async def test_a_signal_that_does_not_come_in_time(journal: Journal, services: S
 
 
 async def test_a_late_signal_behind_the_pivot_is_heard_by_the_retried_dead_letter(journal: Journal) -> None:
-    steps = [Step(lambda _: 1, name="pivot", pivot=True), wait_for("go", timeout=0)]
+    steps: list[Any] = [Step(lambda _: 1, name="pivot", pivot=True), wait_for("go", timeout=0)]
     async with Saga("order", steps, journal=journal) as saga:
         assert (await saga.execute({}, run_id="r")).state is SagaState.FAILED
         await saga.signal("r", "go", 7)
