@@ -28,6 +28,7 @@ WALL_CLOCK = [
         "endpoint/reading.py",
         "ledger/ledger.py",
         "saga/memory_journal.py",
+        "saga/settings.py",
         "saga/sqlite_journal.py",
     )
 ]

@@ -21,7 +21,7 @@ from rxorch.endpoint.template import ParamsTemplate, TextTemplate, encode_query
 from rxorch.endpoint.values import UnfitValueError, call_with_context
 from rxorch.errors import ApiValidationError
 from rxorch.http import Request
-from rxorch.http.headers import FrozenHeaders
+from rxorch.http.headers import SAFE_METHODS, FrozenHeaders
 
 __all__ = [
     "USER_AGENT",
@@ -91,6 +91,7 @@ class RequestBuilder:
         "_same",
         "_templates",
         "_transform",
+        "could_take_key",
         "endpoint",
         "takes_key",
     )
@@ -105,6 +106,7 @@ class RequestBuilder:
         self._params, self._query = _params(endpoint)
         headers, self._templates = _headers(endpoint)
         self._key = _key(endpoint)
+        self.could_take_key = _is_automatic(endpoint) and endpoint.method not in SAFE_METHODS
         self.takes_key = _is_automatic(endpoint) and not endpoint.is_idempotent
         self._body, literal = _body(endpoint)
         self._content = None if literal is None else literal.content

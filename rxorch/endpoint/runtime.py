@@ -204,7 +204,9 @@ class EndpointRuntime:
             request = self.builder.build(call.data, trail.context)
         except asyncio.CancelledError as error:  # as `uncancelled`, without another call
             raise RuntimeError(CANCELLED) from error
-        if trail.idempotency is not None and self.builder.takes_key:
+        # The steps of a saga, whose requests have headers of their own, are undone by their keys.
+        takes_key = self.builder.takes_key if trail.headers is None else self.builder.could_take_key
+        if trail.idempotency is not None and takes_key:
             request.headers = {**request.headers, IDEMPOTENCY_KEY: trail.idempotency(self.endpoint.name)}
         if trail.headers is not None:
             known = {name.lower() for name in request.headers}
@@ -258,7 +260,7 @@ class EndpointRuntime:
 
     def answered(self, call: Call, response: Response) -> Any:
         """The value of the answer to the first attempt of a call without hooks, cache and credentials."""
-        call.answered = 1
+        call.answered += 1  # not 1: an attempt that nobody waits for any more may be answered after others
         call.status_code = response.status
         call.headers = response.headers
         try:

@@ -73,6 +73,9 @@ def _choice(
             return _Failing(plan, run, error)
     taken, left = (plan.then, plan.otherwise) if holds else (plan.otherwise, plan.then)
     if left is not None:
+        if run.keeper is not None:
+            for step in walk(left):
+                run.keeper.skipped(step.endpoint.name)
         run.skip(
             left, "the choice went the other way" if taken is not None else "its condition does not hold"
         )

@@ -56,7 +56,10 @@ class StepKeeper(Protocol):
         """What the condition of a step said before; None: it was not asked yet."""
 
     def skipped(self, name: str) -> None:
-        """The condition of a step does not hold."""
+        """The condition of a step does not hold, or a choice went another way."""
+
+    def failed(self, name: str, error: Exception) -> None:
+        """The condition in front of a step has raised."""
 
     def start(
         self, plan: CallPlan, data: Any, run: RunState, link: Any, scheduler: DemandScheduler

@@ -92,6 +92,8 @@ class StepLink(Link):
     def fail_before_start(self, error: Exception, others: Iterable[CallPlan] = ()) -> DisposableBase:
         """Ends as a failure of something that comes before the call; `others` cannot run because of it."""
         self.started = self._run.step_started(self._name)
+        if self._run.keeper is not None:
+            self._run.keeper.failed(self._name, error)
         end = self._settle(OutcomeStatus.FAILED, error)
         for other in others:  # before anybody hears of the end: their dependants look at them then
             self._run.skip(other, f"the condition in front of {self._name!r} failed", self._name)

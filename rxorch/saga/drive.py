@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rxorch.endpoint import Caller
 from rxorch.flow import FlowRun, OrchestrationResult, RunSettings
 from rxorch.ledger.json_text import result_json
-from rxorch.saga.errors import SagaDefinitionChangedError, SagaError
 from rxorch.saga.journal import Journal
 from rxorch.saga.keeper import Keeper
-from rxorch.saga.records import Claim, Heard, RunRecord, SagaState, Signal, StepRecord, StepStatus
+from rxorch.saga.records import Claim, Heard, SagaState, Signal, StepRecord, StepStatus
 from rxorch.saga.steps import Definition
 from rxorch.saga.undoing import Undoing
 from rxorch_operators import last_of
@@ -22,9 +22,11 @@ from rxorch_operators import last_of
 if TYPE_CHECKING:
     from rxorch.saga.settings import SagaSettings
 
-__all__ = ["Drive", "check_same"]
+__all__ = ["Drive"]
 
-_SPREAD = RunSettings(max_concurrent=10, fail_fast=False, total_timeout=None)
+_DONE: Final = frozenset({StepStatus.COMPLETED})
+_PERHAPS_DONE: Final = frozenset({StepStatus.COMPLETED, StepStatus.STARTED, StepStatus.UNKNOWN})
+_SPREAD: Final = RunSettings(max_concurrent=10, fail_fast=False, total_timeout=None)
 
 
 class Drive:
@@ -40,8 +42,9 @@ class Drive:
 
     Attributes:
         steps: What is known of each step and each undoing.
+        now: The time of the day, in seconds since 1970.
         reason: Why no further step begins; None while the run goes forward.
-        is_hopeless: Whether the reason is a failure behind the pivot, which nobody undoes.
+        is_leaving: Whether this process lets go of the run: what was begun is ended, nothing else begins.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class Drive:
         journal: Journal,
         caller: Caller,
         settings: SagaSettings,
-        told: Callable[[], None],
+        told: Callable[[str], None],
     ) -> None:
         self.definition = definition
         self.run = claim.run
@@ -62,19 +65,20 @@ class Drive:
         self.steps = {(each.step, each.undo): each for each in claim.steps}
         self.signals: dict[str, Signal] = {each.name: each for each in claim.signals}
         self.reason: dict[str, str] | None = None
-        self.is_hopeless = False
         self.is_cancelled = claim.run.state is SagaState.CANCEL_REQUESTED
         self.failures: list[StepRecord] = []
         self.held: StepRecord | None = None
         self.lost: Exception | None = None
         self.is_undoing = claim.run.state is SagaState.COMPENSATING
+        self.now = settings.now
         self.random = Random()
         self._told = told
         self._changed = asyncio.Event()
+        self._notes: set[asyncio.Future[None]] = set()
         self._place = max((max(each.began, each.ended or 0) for each in claim.steps), default=0)
         self._sure_until = asyncio.get_running_loop().time() + settings.lease * 0.8
-        if self.is_cancelled:
-            self.stop({"type": "cancelled", "message": "its cancellation was requested"})
+        self.is_leaving = False
+        self._heed_cancellation()
 
     # -- what steps need -------------------------------------------------------------------------------
 
@@ -86,12 +90,23 @@ class Drive:
     @property
     def is_past_pivot(self) -> bool:
         """Whether there is no way back."""
-        return any(step.pivot and self.is_done(name) for name, step in self.definition.steps.items())
+        return self._has_pivot(_DONE)
 
-    def is_done(self, name: str) -> bool:
-        """Whether a step has succeeded."""
-        record = self.steps.get((name, False))
-        return record is not None and record.status is StepStatus.COMPLETED
+    @property
+    def is_at_pivot(self) -> bool:
+        """Whether a pivot was begun, and for all that is known it may have succeeded."""
+        return self._has_pivot(_PERHAPS_DONE)
+
+    def _has_pivot(self, statuses: frozenset[StepStatus]) -> bool:
+        records = (
+            self.steps.get((name, False)) for name, step in self.definition.steps.items() if step.pivot
+        )
+        return any(record is not None and record.status in statuses for record in records)
+
+    def _heed_cancellation(self) -> None:
+        """Turns back, unless the way back is closed, or may be: then it goes on, and the pivot decides."""
+        if self.is_cancelled and not self.is_at_pivot:
+            self.stop({"type": "cancelled", "message": "its cancellation was requested"})
 
     def key(self, name: str, *, undo: bool = False) -> str:
         """The idempotency key of a step or of its undoing."""
@@ -110,14 +125,27 @@ class Drive:
             self.reason = reason
             self._changed.set()
 
-    async def wait(self, seconds: float | None) -> bool:
-        """Waits for the time, or for something that happens to the run; returns whether that came first."""
+    def leave(self) -> None:
+        """This process lets go of the run."""
+        self.is_leaving = True
+        self._changed.set()
+
+    async def wait(self, seconds: float | None) -> None:
+        """Waits for the time, or for something that happens to the run."""
         self._changed.clear()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
-        except TimeoutError:
-            return False
+
+    async def pause(self, seconds: float) -> bool:
+        """Waits for the time before a step is repeated. False: it is not to be repeated."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        is_undoing, reason = self.is_undoing, self.reason
+        while (left := until - loop.time()) > 0:
+            await self.wait(left)
+            if self.is_leaving or self.lost is not None or (not is_undoing and self.reason is not reason):
+                return False
         return True
 
     # -- the journal -----------------------------------------------------------------------------------
@@ -145,21 +173,46 @@ class Drive:
             self.stop({"type": type(error).__name__, "message": "the journal could not be written"})
             raise
 
+    def note(self, record: StepRecord) -> None:
+        """Writes the end of a step in the background.
+
+        What begins after it is written behind it, and waits for that: so one commit serves for both.
+        """
+        self.steps[record.step, record.undo] = record
+        task = asyncio.ensure_future(self._noted(record))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+    async def _noted(self, record: StepRecord) -> None:
+        with suppress(Exception):  # `lost` says so
+            await self.write(record)
+
+    async def settled(self) -> None:
+        """Waits until all ends of steps are written; raises if one could not be."""
+        if self._notes:
+            await asyncio.wait(self._notes)
+        if self.lost is not None:
+            raise self.lost
+
     async def write(
         self,
         *records: StepRecord,
         state: SagaState | None = None,
         error: dict[str, str] | None = None,
         result: bytes | None = None,
-    ) -> None:
-        """Writes steps and the change of the run together."""
-        writing = self.journal.write(self.lease, records, state, error=error, result_json=result)
+        unless: SagaState | None = None,
+    ) -> Heard:
+        """Writes steps and the change of the run together; nothing if the run is in the state `unless`."""
+        writing = self.journal.write(
+            self.lease, records, state, error=error, result_json=result, unless=unless
+        )
         heard = await self._guarded(writing)
         for record in records:
             self.steps[record.step, record.undo] = record
-        self._told()
+        self._told(self.run.run_id)
         if state is None:
             await self.hear(heard)
+        return heard
 
     async def _guarded(self, writing: Any) -> Heard:
         try:
@@ -172,9 +225,9 @@ class Drive:
 
     async def hear(self, heard: Heard) -> None:
         """Takes note of what others have written."""
-        if heard.state is SagaState.CANCEL_REQUESTED and not self.is_past_pivot:
+        if heard.state is SagaState.CANCEL_REQUESTED:
             self.is_cancelled = True
-            self.stop({"type": "cancelled", "message": "its cancellation was requested"})
+            self._heed_cancellation()
         if heard.signals > len(self.signals):
             await self.look_for_signals()
 
@@ -206,7 +259,11 @@ class Drive:
                 self.definition.plan, self.run.input, self.caller, _SPREAD, keeper=keeper,
                 idempotency=self.key, headers=self.headers(),
             )  # fmt: skip
-            result = await last_of(run)
+            try:
+                result = await last_of(run)
+            finally:
+                if self._notes:
+                    await asyncio.wait(self._notes)
         if self.lost is not None:
             raise self.lost
         if self.reason is None and result is not None and not result.ok:
@@ -216,38 +273,30 @@ class Drive:
             return
         assert result is not None
         held = () if self.held is None else (self.held,)
+        for record in held:
+            self.steps[record.step, False] = record
         kept = result_json(result.value)
-        await self.write(*held, state=SagaState.COMPLETED, result=b"null" if kept is None else kept)
+        # A request to cancel that nobody has heard of yet is not to be written over.
+        unless = None if self.is_at_pivot else SagaState.CANCEL_REQUESTED
+        heard = await self.write(
+            *held, state=SagaState.COMPLETED, result=b"null" if kept is None else kept, unless=unless
+        )
+        if heard.state is not SagaState.COMPLETED:
+            await self.hear(heard)
+            await self._turn_back()
 
     async def _turn_back(self) -> None:
         """Begins to undo; behind the pivot there is nothing but a dead letter."""
         records = list(self.failures)
         if self.held is not None:
             records.append(self.held)
-        done = {each.step for each in records if each.status is StepStatus.COMPLETED}
-        past = self.is_past_pivot or any(self.definition.steps[name].pivot for name in done)
-        if past:
+        for record in records:
+            self.steps[record.step, False] = record
+        if self.is_at_pivot:
             await self.write(*records, state=SagaState.FAILED, error=self.reason)
             return
         await self.write(*records, state=SagaState.COMPENSATING, error=self.reason)
         self.is_undoing = True
-
-
-def check_same(definition: Definition, run: RunRecord) -> None:
-    """Refuses a run that these steps cannot go on with.
-
-    Raises:
-        SagaError: It is a run of another saga.
-        SagaDefinitionChangedError: It is not over, and began with other steps.
-    """
-    if run.saga != definition.name:
-        raise SagaError(f"run {run.run_id!r} is of saga {run.saga!r}, not of {definition.name!r}")
-    if run.fingerprint != definition.fingerprint and not run.state.is_over:
-        raise SagaDefinitionChangedError(
-            f"run {run.run_id!r} began with other steps of saga {definition.name!r} (fingerprint "
-            f"{run.fingerprint}, now {definition.fingerprint}): drive it with the code it began "
-            "with until it is over, or cancel it there; give changed steps another saga name"
-        )
 
 
 def _first_error(result: OrchestrationResult) -> dict[str, str]:

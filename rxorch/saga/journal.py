@@ -112,10 +112,12 @@ class Journal(Protocol):
         *,
         error: dict[str, str] | None = None,
         result_json: bytes | None = None,
+        unless: SagaState | None = None,
     ) -> Heard:
         """Writes steps and, with `state`, the change of the run, in one transaction, with their events.
 
-        With a state that is over the lease ends too. An `error` that is given is kept from then on.
+        With a state that is over the lease ends too. An `error` that is given is kept from then on. If the
+        run is in the state `unless`, nothing is written, and what is returned says so.
 
         Raises:
             LeaseLostError: There is a newer lease. Nothing was written.

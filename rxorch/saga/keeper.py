@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import inspect
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 from reactivex.abc import DisposableBase
@@ -17,6 +17,7 @@ from rxorch.errors import ApiTimeoutError
 from rxorch.flow.plan import CallPlan
 from rxorch.flow.state import RunState
 from rxorch.ledger.json_text import input_json
+from rxorch.saga.effects import described, kept, may_have_acted
 from rxorch.saga.errors import SagaError
 from rxorch.saga.records import StepRecord, StepStatus
 from rxorch.saga.steps import Local, SagaStep, Step, _current
@@ -29,9 +30,12 @@ from rxorch_operators.engines.backoff import RetryState
 if TYPE_CHECKING:
     from rxorch.saga.drive import Drive
 
-__all__ = ["Keeper", "StoppedError", "described"]
+__all__ = ["Keeper", "StoppedError"]
 
-_BEGUN = frozenset({StepStatus.STARTED, StepStatus.WAITING, StepStatus.COMPLETED})
+_BEGUN: Final = frozenset(
+    {StepStatus.STARTED, StepStatus.WAITING, StepStatus.COMPLETED, StepStatus.UNKNOWN, StepStatus.FAILED}
+)
+_IN_DOUBT: Final = frozenset({StepStatus.STARTED, StepStatus.UNKNOWN})
 
 
 class StoppedError(SagaError):
@@ -65,19 +69,24 @@ class Keeper:
     def __init__(self, drive: Drive) -> None:
         self._drive = drive
         self._left = len(drive.definition.plan.names)
+        self._perhaps: set[str] = set()
+        """Steps that may have had an effect, though they have not succeeded."""
 
     # -- what was decided before -----------------------------------------------------------------------
 
     def chosen(self, then: Sequence[str], otherwise: Sequence[str]) -> bool | None:
-        """Which way a choice went: the side of which a step was begun."""
-        steps = self._drive.steps
+        """Which way a choice went: the side of which a step was begun, or the other one was skipped."""
         for names, answer in ((then, True), (otherwise, False)):
-            for name in names:
-                record = steps.get((name, False))
-                if record is not None and record.status in _BEGUN:
-                    self._left -= len(otherwise if answer else then)
-                    return answer
+            if any(self._status(name) in _BEGUN for name in names):
+                return answer
+        for names, answer in ((then, False), (otherwise, True)):
+            if names and all(self._status(name) is StepStatus.SKIPPED for name in names):
+                return answer
         return None
+
+    def _status(self, name: str) -> StepStatus | None:
+        record = self._drive.steps.get((name, False))
+        return None if record is None else record.status
 
     def holds(self, name: str) -> bool | None:
         """What a condition said: no step begins whose condition does not hold."""
@@ -85,15 +94,15 @@ class Keeper:
         return None if record is None else record.status is not StepStatus.SKIPPED
 
     def skipped(self, name: str) -> None:
-        """Notes that a condition does not hold."""
+        """Notes that a step is not made, because of a condition or a choice."""
         drive = self._drive
         self._left -= 1
-        if (name, False) not in drive.steps and drive.lost is None:
+        if (name, False) not in drive.steps and drive.reason is None:
             place = drive.place()
             drive.post(
                 StepRecord(
                     name, undo=False, status=StepStatus.SKIPPED, attempt=0, key=drive.key(name), began=place,
-                    ended=place, began_at=time.time(), ended_at=time.time(),
+                    ended=place, began_at=drive.now(), ended_at=drive.now(),
                 )
             )  # fmt: skip
 
@@ -121,33 +130,38 @@ class Keeper:
         except StoppedError:
             raise
         except Exception as error:
-            self._failed(step, error, is_unknown=link.call.status == "unknown")
+            self._failed(step.name, error)
             raise
         self._left -= 1
         # The last step and the end of the run are written together.
         if self._left == 0 and drive.reason is None and not drive.failures:
             drive.held = record
         else:
-            await drive.write(record)
+            drive.note(record)
         link.call.attempts, link.call.value = record.attempt, record.output
         return link.call.value
 
-    def _failed(self, step: Step, error: Exception, *, is_unknown: bool) -> None:
+    def failed(self, name: str, error: Exception) -> None:
+        """The condition in front of a step has raised."""
+        if self._drive.reason is None:  # else it was not to be asked
+            self._failed(name, error)
+
+    def _failed(self, name: str, error: Exception) -> None:
         drive = self._drive
         if drive.lost is not None:
             return
-        begun = drive.steps.get((step.name, False))
-        status = StepStatus.UNKNOWN if is_unknown else StepStatus.FAILED
-        if begun is None:  # refused before it was begun
+        begun = drive.steps.get((name, False))
+        status = StepStatus.UNKNOWN if name in self._perhaps else StepStatus.FAILED
+        if begun is None or begun.status is StepStatus.SKIPPED:  # refused before it was begun
             place = drive.place()
             begun = StepRecord(
-                step.name, undo=False, status=status, attempt=0, key=drive.key(step.name), began=place,
-                began_at=time.time(),
+                name, undo=False, status=status, attempt=0, key=drive.key(name), began=place,
+                began_at=drive.now(),
             )  # fmt: skip
         ended = drive.place()
-        record = replace(begun, status=status, ended=ended, ended_at=time.time(), error=described(error))
+        record = replace(begun, status=status, ended=ended, ended_at=drive.now(), error=described(error))
         drive.failures.append(record)
-        drive.stop({"step": step.name, **described(error)})
+        drive.stop({"step": name, **described(error)})
 
     async def _tried(
         self,
@@ -161,40 +175,63 @@ class Keeper:
         """Makes a step until it succeeds, or may not be made again."""
         drive = self._drive
         leaf = step.endpoint
-        if drive.reason is not None:
-            raise StoppedError("the run is turning back", endpoint=step.name)
+        self._check_going()
         if isinstance(leaf, Local) and leaf.action is None:
             return await self._waited(leaf, known)
-        sent = input_json(data, f"the input of step {step.name!r}", "the journal")
+        if known is not None and known.status in _IN_DOUBT:
+            self._perhaps.add(step.name)
+        if known is None or known.input_json is None:
+            sent = input_json(data, f"the input of step {step.name!r}", "the journal")
+        else:  # the same key is the same request, whatever a function makes of it now
+            sent, data = known.input_json, known.input
+            link.call = _renewed(link.call, data, run)
         loop = asyncio.get_running_loop()
         state = RetryState(drive.settings.recovery, drive.random, loop.time())
         attempt = 0 if known is None else known.attempt
         while True:
             attempt += 1
-            await drive.be_sure()
-            if drive.reason is not None:
-                raise StoppedError("the run is turning back", endpoint=step.name)
-            record = StepRecord(
-                step.name, undo=False, status=StepStatus.STARTED, attempt=attempt, key=drive.key(step.name),
-                began=drive.place(), input_json=sent, began_at=time.time(),
-            )  # fmt: skip
-            drive.post(record)
+            record = await self._begun(step, attempt, sent)
             try:
-                value = await self._once(step, run, link.call, scheduler, record)
-                output = input_json(value, f"the result of step {step.name!r}", "the journal")
+                output = kept(await self._once(step, run, link.call, scheduler, record), step.name)
             except Exception as error:
-                if not (step.retriable or drive.is_past_pivot) or drive.lost is not None:
+                if may_have_acted(error, link.call):
+                    self._perhaps.add(step.name)
+                pause = self._pause(step, error, state)
+                if pause is None or not await drive.pause(pause):
                     raise
-                pause = state.next_delay(loop.time(), hint=getattr(error, "retry_after", None))
-                if pause is None or (await drive.wait(pause) and drive.reason is not None):
-                    raise
-                if isinstance(link.call, Call):
-                    link.call = Call(link.call.runtime, data, run)
+                link.call = _renewed(link.call, data, run)
                 continue
             return replace(
-                record, status=StepStatus.COMPLETED, ended=drive.place(), ended_at=time.time(),
+                record, status=StepStatus.COMPLETED, ended=drive.place(), ended_at=drive.now(),
                 output_json=output,
             )  # fmt: skip
+
+    async def _begun(self, step: Step, attempt: int, sent: bytes) -> StepRecord:
+        """Notes that a step begins: who finds the run after a crash has to know what may have been done."""
+        drive = self._drive
+        await drive.be_sure()
+        self._check_going()
+        record = StepRecord(
+            step.name, undo=False, status=StepStatus.STARTED, attempt=attempt, key=drive.key(step.name),
+            began=drive.place(), input_json=sent, began_at=drive.now(),
+        )  # fmt: skip
+        await drive.write(record)
+        await drive.settled()
+        self._check_going()
+        return record
+
+    def _check_going(self) -> None:
+        if self._drive.reason is not None:
+            raise StoppedError("the run is turning back")
+
+    def _pause(self, step: Step, error: Exception, state: RetryState) -> float | None:
+        """Seconds until a step that failed is made again; None: it is not."""
+        drive = self._drive
+        in_doubt = step.pivot and step.name in self._perhaps
+        if drive.lost is not None or not (step.retriable or in_doubt or drive.is_past_pivot):
+            return None
+        now = asyncio.get_running_loop().time()
+        return state.next_delay(now, hint=getattr(error, "retry_after", None))
 
     async def _once(
         self, step: Step, run: RunState, facts: Any, scheduler: DemandScheduler, record: StepRecord
@@ -205,9 +242,9 @@ class Keeper:
         assert isinstance(leaf, Local)
         assert leaf.action is not None
         facts.attempts += 1
-        _current.set(SagaStep(run.run, step.name, record.key, record.attempt))
+        _current.set(SagaStep(self._drive.run.run_id, step.name, record.key, record.attempt))
         result = leaf.action(from_json(record.input_json or b"null"), run.context)
-        return await result if asyncio.iscoroutine(result) else result
+        return await result if inspect.isawaitable(result) else result
 
     async def _waited(self, leaf: Local, known: StepRecord | None) -> StepRecord:
         """A step that is over when its time has passed, or its signal has come."""
@@ -215,7 +252,7 @@ class Keeper:
         if known is not None and known.status is StepStatus.WAITING:
             record = known
         else:
-            now = time.time()
+            now = drive.now()
             due = None if leaf.seconds is None else now + leaf.seconds
             attempt = 1 if known is None else known.attempt + 1
             record = StepRecord(
@@ -226,13 +263,12 @@ class Keeper:
         if leaf.signal is not None:
             await drive.look_for_signals()
         while True:
-            if drive.reason is not None:
-                raise StoppedError("the run is turning back", endpoint=leaf.name)
+            self._check_going()
             output = b"null"
             if leaf.signal is not None and leaf.signal in drive.signals:
                 output = drive.signals[leaf.signal].value_json
                 break
-            left = None if record.due is None else record.due - time.time()
+            left = None if record.due is None else record.due - drive.now()
             if left is not None and left <= 0:
                 if leaf.signal is None:
                     break
@@ -241,10 +277,10 @@ class Keeper:
                 )
             await drive.wait(left)
         return replace(
-            record, status=StepStatus.COMPLETED, ended=drive.place(), ended_at=time.time(), output_json=output
+            record, status=StepStatus.COMPLETED, ended=drive.place(), ended_at=drive.now(), output_json=output
         )
 
 
-def described(error: BaseException) -> dict[str, str]:
-    """Type and message of an error."""
-    return {"type": type(error).__name__, "message": str(error)}
+def _renewed(facts: Any, data: Any, run: RunState) -> Any:
+    """The facts of another call of the same endpoint."""
+    return Call(facts.runtime, data, run) if isinstance(facts, Call) else facts

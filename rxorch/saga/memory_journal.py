@@ -204,11 +204,14 @@ class MemoryJournal:
         *,
         error: dict[str, str] | None = None,
         result_json: bytes | None = None,
+        unless: SagaState | None = None,
     ) -> Heard:
         """See `Journal`. Raises `LeaseLostError` also if the run is over and `state` is another one."""
         event = None if state is None else audit.state_event(state, error)
         kept = self._held(lease)
         was = kept.run.state
+        if was is unless:
+            return _heard(kept)
         if state is not None and was.is_over and state is not was:
             raise LeaseLostError(f"the run {lease.run_id!r} is over, and its lease with it")
         for step in steps:

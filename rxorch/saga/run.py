@@ -42,7 +42,8 @@ class SagaResult:
     @classmethod
     def of(cls, run: RunRecord) -> SagaResult:
         """The result of a run that is over."""
-        return cls(run.run_id, run.state, run.result, run.error)
+        error = None if run.state is SagaState.COMPLETED else run.error  # which was overcome
+        return cls(run.run_id, run.state, run.result, error)
 
 
 class SagaRun:
@@ -56,7 +57,7 @@ class SagaRun:
         self.run_id = run_id
 
     def __await__(self) -> Generator[Any, None, SagaResult]:
-        return self._saga._ended(self.run_id).__await__()
+        return self._saga._watch.ended(self.run_id).__await__()
 
     async def status(self) -> RunRecord:
         """What the journal knows of it now."""
@@ -94,4 +95,4 @@ class _Events:
         self._run_id = run_id
 
     def __aiter__(self) -> AsyncIterator[AuditEvent]:
-        return self._saga._events(self._run_id)
+        return self._saga._watch.events(self._run_id)

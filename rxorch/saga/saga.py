@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import secrets
 import socket
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
@@ -19,22 +20,23 @@ from rxorch.endpoint import APIEndpoint, Caller
 from rxorch.errors import ApiConfigurationError
 from rxorch.flow.nodes import Flow
 from rxorch.ledger.json_text import input_json
-from rxorch.saga.drive import Drive, check_same
-from rxorch.saga.errors import LeaseLostError, SagaDefinitionChangedError, SagaError, UnknownRunError
+from rxorch.saga.drive import Drive
+from rxorch.saga.errors import JournalError, LeaseLostError, SagaDefinitionChangedError, SagaError
 from rxorch.saga.journal import Journal
 from rxorch.saga.memory_journal import MemoryJournal
-from rxorch.saga.records import AuditEvent, Claim, NewRun, RunRecord, SagaState, StepRecord
+from rxorch.saga.records import AuditEvent, Claim, Lease, NewRun, RunRecord, SagaState, StepRecord
 from rxorch.saga.run import SagaResult, SagaRun
-from rxorch.saga.settings import FORWARD, UNDO, SagaSettings
+from rxorch.saga.settings import FORWARD, NOW, UNDO, SagaSettings
 from rxorch.saga.steps import definition_of
+from rxorch.saga.watching import Watch
+from rxorch.storage import StorageError
 from rxorch_operators import RetryPolicy
 
 __all__ = ["Saga"]
 
 _LOG: Final = logging.getLogger("rxorch")
-_POLL: Final = 0.5
-"""Seconds between looks at runs that other processes drive."""
 _LONGEST_ID: Final = 200
+_RUN_ID: Final = re.compile(r"[!-~]{1,200}")
 
 
 class Saga:
@@ -55,6 +57,7 @@ class Saga:
         recovery: How steps behind a pivot, and retriable ones, are repeated.
         undo: How compensations are repeated.
         workflow_header: The header that carries the run's id in every request; None: none does.
+        now: The time of the day, in seconds since 1970; waits are over at one.
 
     Raises:
         ApiConfigurationError: The steps or a setting cannot be; says which and why.
@@ -87,19 +90,18 @@ class Saga:
         recovery: RetryPolicy = FORWARD,
         undo: RetryPolicy = UNDO,
         workflow_header: str | None = "X-Workflow-Id",
+        now: Callable[[], float] = NOW,
     ) -> None:
         self.definition = definition_of(name, steps)
         self._steps = steps
-        self.settings = SagaSettings(lease, recovery, undo, workflow_header)
+        self.settings = SagaSettings(lease, recovery, undo, workflow_header, now)
         self.journal: Journal = MemoryJournal() if journal is None else journal
         self._given = client
         self._caller: Caller | None = None
-        self._drives: dict[str, tuple[Drive, asyncio.Task[None]]] = {}
-        self._failures: dict[str, Exception] = {}
+        self._watch = Watch(name, self.journal)
+        self._claiming: set[str] = set()
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._heartbeat: asyncio.Task[None] | None = None
-        self._news = asyncio.Event()
-        self._is_closing = False
 
     @property
     def name(self) -> str:
@@ -114,7 +116,7 @@ class Saga:
         kept = self.settings
         return Saga(
             self.name, self._steps, journal=journal, client=self._given, lease=kept.lease,
-            recovery=kept.recovery, undo=kept.undo, workflow_header=kept.workflow_header,
+            recovery=kept.recovery, undo=kept.undo, workflow_header=kept.workflow_header, now=kept.now,
         )  # fmt: skip
 
     # -- opening and closing ---------------------------------------------------------------------------
@@ -126,7 +128,7 @@ class Saga:
         self._caller = ApiClient() if self._given is None else self._given
         if self._given is None:
             await self._caller.__aenter__()
-        self._is_closing = False
+        self._watch.is_closing = False
         self._heartbeat = asyncio.create_task(self._beat())
         return self
 
@@ -139,26 +141,31 @@ class Saga:
         """Lets go of all runs, which stay as they are and can be resumed. What is being undone right now is
         brought to its end; no other undoing begins.
         """
-        self._is_closing = True
-        drives, self._drives = dict(self._drives), {}
+        watch = self._watch
+        watch.is_closing = True
         heartbeat, self._heartbeat = self._heartbeat, None
-        tasks = [task for _, task in drives.values()]
+        drives = tuple(watch.drives.values())
+        tasks = [task for _, task in drives]
         if heartbeat is not None:
             tasks.append(heartbeat)
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self._tell()
-        caller, self._caller = self._caller, None
         try:
-            if caller is not None and self._given is None:
-                await caller.__aexit__(None, None, None)
+            if tasks:
+                await asyncio.wait(tasks)
+            # Here, since a task that is cancelled before its first step does not run at all.
+            await asyncio.gather(*(self._release(drive.lease) for drive, _ in drives))
         finally:
-            await self.journal.aclose()
+            watch.tell_all()
+            caller, self._caller = self._caller, None
+            try:
+                if caller is not None and self._given is None:
+                    await caller.__aexit__(None, None, None)
+            finally:
+                await self.journal.aclose()
 
     def _open(self) -> Caller:
-        if self._caller is None:
+        if self._caller is None or self._watch.is_closing:
             raise SagaError(f"saga {self.name!r} is not open: use it with `async with`")
         return self._caller
 
@@ -177,10 +184,11 @@ class Saga:
             SagaDefinitionChangedError: It began with other steps.
         """
         self._open()
-        if run_id is not None and (
-            not isinstance(run_id, str) or not run_id.isprintable() or not 0 < len(run_id) <= _LONGEST_ID
-        ):
-            raise ApiConfigurationError(f"run_id: give a text of 1 to {_LONGEST_ID} printable characters")
+        if run_id is not None and (not isinstance(run_id, str) or _RUN_ID.fullmatch(run_id) is None):
+            raise ApiConfigurationError(
+                f"run_id: give a text of 1 to {_LONGEST_ID} printable ASCII characters without blanks: "
+                "it is sent in headers"
+            )
         sent = input_json({} if data is None else data, "the input of a saga", "the journal")
         new = NewRun(
             uuid4().hex if run_id is None else run_id, self.name, self.definition.fingerprint, sent,
@@ -188,9 +196,9 @@ class Saga:
         )  # fmt: skip
         claim, is_new = await self.journal.create(new, self._owner, self.settings.lease)
         if is_new:
-            self._take(claim)
+            await self._take(claim)
         else:
-            check_same(self.definition, claim.run)
+            self.definition.check(claim.run)
             await self._go_on(claim.run)
         return SagaRun(self, new.run_id)
 
@@ -210,13 +218,19 @@ class Saga:
         """
         self._open()
         taken: list[SagaRun] = []
-        for run_id in await self.journal.unclaimed(self.name, limit):
+        ending = [task for drive, task in self._watch.drives.values() if drive.lost is not None]
+        if ending:
+            await asyncio.wait(ending)
+        # What could not be written could not be given up either: the lease is ours still.
+        ids = [run_id for run_id, error in self._watch.failures.items() if isinstance(error, StorageError)]
+        ids += [each for each in await self.journal.unclaimed(self.name, limit) if each not in ids]
+        for run_id in ids[:limit]:
             run = await self.status(run_id)
             try:
-                check_same(self.definition, run)
+                self.definition.check(run)
             except SagaDefinitionChangedError as error:
                 _LOG.warning("%s", error)
-                self._failures[run_id] = error
+                self._watch.failures[run_id] = error
                 taken.append(SagaRun(self, run_id))
                 continue
             if await self._go_on(run):
@@ -228,50 +242,61 @@ class Saga:
         return SagaRun(self, run_id)
 
     async def _go_on(self, run: RunRecord) -> bool:
-        if run.state.is_over or run.run_id in self._drives:
+        # A second claim would take the lease from the drive that the first one is for.
+        if run.state.is_over or run.run_id in self._watch.drives or run.run_id in self._claiming:
             return False
-        claim = await self.journal.claim(run.run_id, self._owner, self.settings.lease)
-        if claim is None or run.run_id in self._drives:
-            return False
-        self._take(claim)
-        return True
+        self._claiming.add(run.run_id)
+        try:
+            claim = await self.journal.claim(run.run_id, self._owner, self.settings.lease)
+            if claim is not None:
+                await self._take(claim)
+        finally:
+            self._claiming.discard(run.run_id)
+        return claim is not None
 
-    def _take(self, claim: Claim) -> None:
+    def _check_name(self, run: RunRecord) -> None:
+        if run.saga != self.name:
+            raise SagaError(f"run {run.run_id!r} is of saga {run.saga!r}, not of {self.name!r}")
+
+    async def _take(self, claim: Claim) -> None:
         run_id = claim.run.run_id
-        drive = Drive(self.definition, claim, self.journal, self._open(), self.settings, self._tell)
-        self._failures.pop(run_id, None)
+        watch = self._watch
+        if self._caller is None or watch.is_closing:  # by now
+            await self._release(claim.lease)
+            raise watch.closed(run_id)
+        drive = Drive(self.definition, claim, self.journal, self._caller, self.settings, watch.tell)
+        watch.failures.pop(run_id, None)
         task = asyncio.create_task(self._driven(drive), name=f"saga {self.name} {run_id}")
-        self._drives[run_id] = (drive, task)
+        watch.drives[run_id] = (drive, task)
+        task.add_done_callback(lambda _: self._left(drive))
 
     async def _driven(self, drive: Drive) -> None:
         run_id = drive.run.run_id
         try:
             await drive.go()
-        except asyncio.CancelledError:
-            await asyncio.shield(asyncio.ensure_future(self._release(drive)))
-            raise
         except LeaseLostError:
             _LOG.info("run %r of saga %r is driven by another process now", run_id, self.name)
         except Exception as error:
-            self._failures[run_id] = error
-            await self._release(drive)
-        finally:
-            own = self._drives.get(run_id)
-            if own is not None and own[0] is drive:
-                del self._drives[run_id]
-            self._tell()
+            await self._release(drive.lease)
+            self._watch.failures[run_id] = error  # now, as who hears of it may resume the run at once
 
-    async def _release(self, drive: Drive) -> None:
+    def _left(self, drive: Drive) -> None:
+        run_id = drive.run.run_id
+        own = self._watch.drives.get(run_id)
+        if own is not None and own[0] is drive:
+            del self._watch.drives[run_id]
+        self._watch.tell(run_id)
+
+    async def _release(self, lease: Lease) -> None:
         with suppress(Exception):  # it runs out by itself
-            await self.journal.release(drive.lease)
+            await self.journal.release(lease)
 
     async def _beat(self) -> None:
         """Renews the leases, and hears of what others write."""
         while True:
             await asyncio.sleep(self.settings.lease / 3)
-            for drive, _ in tuple(self._drives.values()):
-                with suppress(Exception):  # the drive itself meets the same
-                    await drive.renew()
+            renewals = [drive.renew() for drive, _ in self._watch.drives.values()]
+            await asyncio.gather(*renewals, return_exceptions=True)  # the drives themselves meet the same
 
     # -- what is known ---------------------------------------------------------------------------------
 
@@ -281,10 +306,7 @@ class Saga:
         Raises:
             UnknownRunError: There is none of that id.
         """
-        run = await self.journal.run(run_id)
-        if run is None:
-            raise UnknownRunError(f"there is no run {run_id!r}")
-        return run
+        return await self._watch.status(run_id)
 
     async def runs(
         self, states: Collection[SagaState] | None = None, *, limit: int = 100, after: str | None = None
@@ -315,7 +337,7 @@ class Saga:
         """
         self._open()
         run = await self.status(run_id)
-        check_same(self.definition, replace(run, state=SagaState.RUNNING))  # as it is going to be
+        self.definition.check(replace(run, state=SagaState.RUNNING))  # as it is going to be
         await self._go_on(await self.journal.reopen(run_id))
         return SagaRun(self, run_id)
 
@@ -327,12 +349,14 @@ class Saga:
             UnknownRunError: There is none of that id.
         """
         self._open()
+        self._check_name(await self.status(run_id))
         run = await self.journal.request_cancel(run_id, reason)
-        own = self._drives.get(run_id)
+        own = self._watch.drives.get(run_id)
         if own is not None:
-            await own[0].renew()
+            with suppress(JournalError):  # it is recorded, and who drives the run hears of it
+                await own[0].renew()
         elif run.state is SagaState.CANCEL_REQUESTED:
-            check_same(self.definition, run)
+            self.definition.check(run)
             await self._go_on(run)
         return run
 
@@ -346,53 +370,9 @@ class Saga:
             UnknownRunError: There is no run of that id.
         """
         self._open()
+        self._check_name(await self.status(run_id))
         told = await self.journal.signal(run_id, name, input_json(value, "the signal", "the journal"))
-        own = self._drives.get(run_id)
+        own = self._watch.drives.get(run_id)
         if own is not None:
             await own[0].look_for_signals()
         return told
-
-    # -- waiting ---------------------------------------------------------------------------------------
-
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
-
-    async def _next_news(self, run_id: str) -> None:
-        """Waits until something may have been written of a run."""
-        news = self._news
-        with suppress(TimeoutError):
-            async with asyncio.timeout(None if run_id in self._drives else _POLL):
-                await news.wait()
-
-    def _closed(self, run_id: str) -> SagaError:
-        return SagaError(f"saga {self.name!r} was closed before run {run_id!r} was over: it can be resumed")
-
-    async def _ended(self, run_id: str) -> SagaResult:
-        while True:
-            news_of = self._news
-            run = await self.status(run_id)
-            if run.state.is_over:
-                return SagaResult.of(run)
-            failure = self._failures.get(run_id)
-            if failure is not None:
-                raise failure
-            if self._is_closing:
-                raise self._closed(run_id)
-            if news_of is self._news:
-                await self._next_news(run_id)
-
-    async def _events(self, run_id: str) -> AsyncIterator[AuditEvent]:
-        last = 0
-        while True:
-            news_of = self._news
-            run = await self.status(run_id)
-            for event in await self.journal.history(run_id, last):
-                last = event.number
-                yield event
-            if run.state.is_over:
-                return
-            if self._is_closing:
-                raise self._closed(run_id)
-            if news_of is self._news:
-                await self._next_news(run_id)

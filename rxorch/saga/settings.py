@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from rxorch.errors import ApiConfigurationError
 from rxorch_operators import RetryPolicy
 
-__all__ = ["FORWARD", "UNDO", "SagaSettings"]
+__all__ = ["FORWARD", "NOW", "UNDO", "SagaSettings"]
 
 FORWARD: Final = RetryPolicy(max_attempts=10, base=0.5, factor=2.0, cap=300.0, max_elapsed=None)
 """How steps behind a pivot are repeated: after some ten minutes the run is a dead letter."""
 
 UNDO: Final = RetryPolicy(max_attempts=5, base=0.5, factor=2.0, cap=60.0, max_elapsed=None)
 """How compensations are repeated."""
+
+NOW: Final[Callable[[], float]] = time.time
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -31,12 +35,14 @@ class SagaSettings:
             endpoint.
         undo: How compensations are repeated, on top of theirs.
         workflow_header: The header that carries the id of the run; None: none does.
+        now: The time of the day, in seconds since 1970: for that of waits.
     """
 
     lease: float = 30.0
     recovery: RetryPolicy = FORWARD
     undo: RetryPolicy = UNDO
     workflow_header: str | None = "X-Workflow-Id"
+    now: Callable[[], float] = NOW
 
     def __post_init__(self) -> None:
         """Refuses what cannot work."""

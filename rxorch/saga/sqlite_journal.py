@@ -208,6 +208,7 @@ class SqliteJournal:
         *,
         error: dict[str, str] | None = None,
         result_json: bytes | None = None,
+        unless: SagaState | None = None,
     ) -> Heard:
         """See `Journal`. Raises `LeaseLostError` also if the run is over and `state` is another one."""
         event = None
@@ -225,6 +226,7 @@ class SqliteJournal:
                 event=event,
                 error=error_json(error),
                 result=result_json,
+                unless=unless,
             )
         )
         if isinstance(heard, str):

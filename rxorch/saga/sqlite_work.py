@@ -190,12 +190,15 @@ def write(
     event: tuple[str, bytes] | None = None,
     error: bytes | None = None,
     result: bytes | None = None,
+    unless: SagaState | None = None,
 ) -> Heard | str | None:
-    """Writes steps and the change of their run; None if the lease is lost."""
+    """Writes steps and the change of their run, not if it is `unless`; None if the lease is lost."""
     found = connection.execute(sql.FENCE, (run_id, generation)).fetchone()
     if found is None:
         return None
     number, was, signals, was_reopened = found
+    if unless is not None and unless.value == was:
+        return Heard(unless, signals)
     is_change = state is not None and state.value != was
     if is_change and STATES[was].is_over:
         return OVER

@@ -16,6 +16,8 @@ from rxorch.errors import ApiConfigurationError
 from rxorch.flow.combinators import as_flow, sequential
 from rxorch.flow.nodes import Call, Choice, Flow, Group
 from rxorch.flow.plan import FlowPlan, compile_flow
+from rxorch.saga.errors import SagaDefinitionChangedError, SagaError
+from rxorch.saga.records import RunRecord
 
 __all__ = [
     "Compensation",
@@ -150,7 +152,7 @@ class Step(Call):
         if compensation is None and isinstance(leaf, APIEndpoint):
             compensation = leaf.compensate_with
         if compensation is not None and not isinstance(compensation, APIEndpoint):
-            call_with_context(compensation, label="compensation")
+            call_with_context(compensation, label="compensation", may_be_async=True)
         for field, value in (("pivot", pivot), ("retriable", retriable)):
             if not isinstance(value, bool):
                 raise ApiConfigurationError(f"step {leaf.name!r}: {field} is True or False")
@@ -263,6 +265,22 @@ class Definition:
     steps: Mapping[str, Step]
     fingerprint: str
 
+    def check(self, run: RunRecord) -> None:
+        """Refuses a run that began as something else.
+
+        Raises:
+            SagaError: It is of another saga.
+            SagaDefinitionChangedError: It began with other steps, and is not over.
+        """
+        if run.saga != self.name:
+            raise SagaError(f"run {run.run_id!r} is of saga {run.saga!r}, not of {self.name!r}")
+        if run.fingerprint != self.fingerprint and not run.state.is_over:
+            raise SagaDefinitionChangedError(
+                f"run {run.run_id!r} began with other steps of saga {self.name!r} (fingerprint "
+                f"{run.fingerprint}, now {self.fingerprint}): drive it with the code it began "
+                "with until it is over, or cancel it there; give changed steps another saga name"
+            )
+
 
 def definition_of(name: str, steps: Flow | Sequence[Flow | APIEndpoint]) -> Definition:
     """Checks a saga.
@@ -278,9 +296,19 @@ def definition_of(name: str, steps: Flow | Sequence[Flow | APIEndpoint]) -> Defi
     if not found:
         raise ApiConfigurationError(f"saga {name!r} has no steps")
     for step in found.values():
+        if step.name == "undo":
+            raise ApiConfigurationError(
+                f"saga {name!r}: a step cannot be called 'undo': in a key that is the undoing of one"
+            )
         if isinstance(step.endpoint, APIEndpoint) and step.endpoint.error_handler is not None:
             raise ApiConfigurationError(
                 f"saga {name!r}, step {step.name!r}: an error_handler hides the failure that has to be undone"
+            )
+        undone = step.compensation
+        if isinstance(undone, APIEndpoint) and undone.error_handler is not None:
+            raise ApiConfigurationError(
+                f"saga {name!r}, step {step.name!r}: the error_handler of {undone.name!r} hides that it "
+                "could not be undone"
             )
     text = to_json([name, _described(as_flow(flow), found)])
     return Definition(name, plan, found, hashlib.sha256(text).hexdigest()[:16])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rxorch.endpoint import APIEndpoint, Trail, call_with_context
 from rxorch.endpoint.stack import EndpointCall
 from rxorch.ledger.json_text import result_json
-from rxorch.saga.keeper import described
+from rxorch.saga.effects import described
 from rxorch.saga.records import SagaState, StepRecord, StepStatus
 from rxorch.saga.steps import SagaStep, _current
 from rxorch_operators import last_of
@@ -59,6 +59,8 @@ class Undoing:
                     )
         except ExceptionGroup as errors:
             raise (drive.lost or errors.exceptions[0]) from None
+        if drive.lost is not None:
+            raise drive.lost
         failed = [
             record.step
             for (_, undo), record in drive.steps.items()
@@ -76,19 +78,18 @@ class Undoing:
         drive = self._drive
         for each in later:
             await each.wait()
-        try:
-            known = drive.steps.get((record.step, True))
-            if known is None or known.status is not StepStatus.COMPLETED:
-                # What was begun is brought to its end, whoever loses interest meanwhile.
-                work = asyncio.ensure_future(self._tried(record, known))
-                try:
-                    await asyncio.shield(work)
-                except asyncio.CancelledError:
-                    with suppress(Exception):
-                        await work
-                    raise
-        finally:
-            over.set()
+        known = drive.steps.get((record.step, True))
+        if known is None or known.status is not StepStatus.COMPLETED:
+            # What was begun is brought to its end, whoever loses interest meanwhile.
+            work = asyncio.ensure_future(self._tried(record, known))
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                drive.leave()
+                with suppress(Exception):
+                    await work
+                raise
+        over.set()  # not if that could not be written: then nothing more is asked of anybody
 
     async def _tried(self, done: StepRecord, known: StepRecord | None) -> None:
         drive = self._drive
@@ -102,28 +103,29 @@ class Undoing:
             await drive.be_sure()
             record = StepRecord(
                 done.step, undo=True, status=StepStatus.STARTED, attempt=attempt, key=key,
-                began=drive.place(), input_json=result_json(data), began_at=time.time(),
+                began=drive.place(), input_json=result_json(data), began_at=drive.now(),
             )  # fmt: skip
             drive.post(record)
             try:
                 value = await self._once(done, record, data)
             except Exception as error:
                 ended = replace(
-                    record, status=StepStatus.FAILED, ended=drive.place(), ended_at=time.time(),
+                    record, status=StepStatus.FAILED, ended=drive.place(), ended_at=drive.now(),
                     error=described(error),
                 )  # fmt: skip
                 pause = state.next_delay(loop.time(), hint=getattr(error, "retry_after", None))
                 if pause is None:
                     await drive.write(ended)
                     return
-                await asyncio.sleep(pause)
+                if not await drive.pause(pause):
+                    return  # whoever goes on with the run tries again
                 continue
             await drive.write(
                 replace(
                     record,
                     status=StepStatus.COMPLETED,
                     ended=drive.place(),
-                    ended_at=time.time(),
+                    ended_at=drive.now(),
                     output_json=result_json(value),
                 )
             )
@@ -150,4 +152,4 @@ class Undoing:
         assert undone is not None
         _current.set(SagaStep(drive.run.run_id, done.step, record.key, record.attempt, undo=True))
         result = call_with_context(undone, label="compensation", may_be_async=True)(data, context)
-        return await result if asyncio.iscoroutine(result) else result
+        return await result if inspect.isawaitable(result) else result

@@ -9,6 +9,7 @@ import pytest
 
 from rxorch.saga import Journal
 from tests.saga.journals import KINDS, Journals, journals_of
+from tests.saga.services import Services, serving
 
 
 @pytest.fixture(params=KINDS)
@@ -22,3 +23,10 @@ async def journals(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 def journal(journals: Journals) -> Journal:
     """One journal of each kind, in turn."""
     return journals.one
+
+
+@pytest.fixture
+async def services() -> AsyncIterator[Services]:
+    """Services on loopback that a saga may call."""
+    async with serving() as made:
+        yield made
