@@ -50,7 +50,7 @@ async def run_orders(progress: Progress, seed: int, board: Board) -> SagaReport:
                     await sender.send(saga, until=number // 2)
                 async with _opened(shop, transport, journal, progress) as saga:
                     resumed = await saga.resume()
-                    await sender.send(saga, resumed)
+                    await sender.send(saga)
                     seconds = progress.seconds
                     runs = await _runs(saga)
                     undone, picture = await _undone(saga, runs)
@@ -97,18 +97,20 @@ class _Sender:
         self._orders = orders
         self._progress = progress
         self._tasks: set[asyncio.Task[None]] = set()
+        self._open: list[str] = []
         self.cancelled = 0
 
-    async def send(self, saga: Saga, resumed: list[SagaRun] | None = None, until: int | None = None) -> None:
-        """Starts what is left of the orders, and waits for all of them, and for those that were resumed;
-        or only until so many are over.
+    async def send(self, saga: Saga, until: int | None = None) -> None:
+        """Starts what is left of the orders, and waits for all that were ever started; or only until so many
+        are over.
         """
-        for run in resumed or ():
-            self._wait_for(run)
+        for run_id in self._open:
+            self._wait_for(saga.run(run_id))
         try:
             for order in self._orders:
                 await self._room(self._progress.cap - 1)
                 run = await saga.start(order, run_id=order["order"])
+                self._open.append(run.run_id)
                 self._wait_for(run)
                 if int(order["order"].rpartition("-")[2]) % _CANCELLED_EVERY == _CANCELLED_EVERY - 1:
                     self.cancelled += 1
@@ -126,6 +128,7 @@ class _Sender:
     async def _ended(self, run: SagaRun) -> None:
         result = await run
         record = await run.status()
+        self._open.remove(run.run_id)
         self._progress.on_run(result.state is not SagaState.FAILED, record.changed - record.began)
 
     async def _room(self, most: int) -> None:
