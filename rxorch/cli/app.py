@@ -10,6 +10,7 @@ from rxorch import __version__
 from rxorch.cli.import_openapi import import_openapi
 from rxorch.cli.retry_failed import ledger, retry_failed
 from rxorch.cli.run import run
+from rxorch.cli.serve import serve
 from rxorch.cli.show import check, draw, new
 
 __all__ = ["app"]
@@ -45,6 +46,7 @@ app.command()(ledger)
 app.command()(check)
 app.command()(draw)
 app.command()(new)
+app.command()(serve)
 app.command("import-openapi")(import_openapi)
 
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from pydantic import BaseModel
 
-from rxorch import APIEndpoint, APIOrchestrationConfig, APIOrchestrator, ApiConfigurationError, sequential
+from rxorch import ApiConfigurationError, APIEndpoint, APIOrchestrationConfig, APIOrchestrator, sequential
 from rxorch.server import Serving, create_app
 from tests.server.conftest import Ask, Serve, Upstream, endpoint, parallel_of
 from tests.support.loopback import Loopback

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rxorch import APIOrchestrationConfig, ApiConfigurationError
+from rxorch import ApiConfigurationError, APIOrchestrationConfig
 from rxorch.server import ServerLimits, Serving, create_app
 from rxorch.server.settings import check_bind
 from tests.server.conftest import TOKEN, Ask, Serve, Upstream
@@ -308,7 +308,7 @@ async def test_what_is_no_http(serve: Serve) -> None:
     async with connected(server) as raw:
         await raw.send(b"\x16\x03\x01 s3cret\r\n\r\n")
         answer = await raw.rest()
-    assert answer.startswith(b"HTTP/1.0 400") or answer.startswith(b"HTTP/1.1 400")
+    assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
     assert b"no request that the server can read" in answer
     assert b"s3cret" not in answer
 
