@@ -102,5 +102,5 @@ async def services(loopback: ServeLoopback, upstream: Upstream) -> Loopback:
 def profile(services: Loopback) -> APIOrchestrationConfig:
     """The aggregator of two services."""
     return parallel_of(
-        endpoint(services, "users", timeout=5), endpoint(services, "orders", timeout=5), total_timeout=10
+        endpoint(services, "users", timeout=60), endpoint(services, "orders", timeout=60), total_timeout=60
     )
