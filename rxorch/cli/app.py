@@ -11,6 +11,7 @@ from rxorch.cli.import_openapi import import_openapi
 from rxorch.cli.retry_failed import ledger, retry_failed
 from rxorch.cli.run import run
 from rxorch.cli.saga import saga as saga_commands
+from rxorch.cli.serve import serve
 from rxorch.cli.show import check, draw, new
 
 __all__ = ["app"]
@@ -46,6 +47,7 @@ app.command()(ledger)
 app.command()(check)
 app.command()(draw)
 app.command()(new)
+app.command()(serve)
 app.command("import-openapi")(import_openapi)
 app.add_typer(saga_commands)
 

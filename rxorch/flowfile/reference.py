@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import iscoroutinefunction, signature
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +22,7 @@ from rxorch.flow import Flow
 from rxorch.flowfile.loading import load_flow
 from rxorch.orchestrator import APIOrchestrator
 
-__all__ = ["guarded", "referenced", "resolve_flow"]
+__all__ = ["guarded", "referenced", "resolve_flow", "resolve_flows"]
 
 _FLOW_FILES: Final = (".yaml", ".yml", ".json")
 _PYTHON: Final = "'module:attribute', 'file.py:attribute'"
@@ -40,14 +40,35 @@ def resolve_flow(reference: str) -> APIOrchestrator:
     Raises:
         ApiConfigurationError: It leads nowhere, or what it leads to cannot be run or fails; says which.
     """
+    return _orchestrator(_found(reference), reference)
+
+
+def resolve_flows(reference: str) -> dict[str, APIOrchestrator]:
+    """The orchestrators that a reference leads to, by name.
+
+    Args:
+        reference: As for `resolve_flow`; the attribute may also be a mapping of names to what can be run, or
+            a function that returns one. One flow has the name of its attribute, or of its file.
+
+    Raises:
+        ApiConfigurationError: As `resolve_flow`.
+    """
+    found = _made(_found(reference), reference)
+    if isinstance(found, Mapping):
+        return {name: _orchestrator(each, f"{reference}[{name!r}]") for name, each in found.items()}
+    _, colon, attribute = reference.rpartition(":")
+    name = attribute.rpartition(".")[2] if colon else Path(reference).stem
+    return {name: _orchestrator(found, reference)}
+
+
+def _found(reference: str) -> Any:
     if isinstance(reference, str) and reference.lower().endswith(_FLOW_FILES):
         if not Path(reference).is_file():
             raise ApiConfigurationError(f"there is no file {reference!r}")
         return APIOrchestrator(load_flow(reference))
     place, attribute = _parts(reference)
-    if attribute is not None:
-        return _orchestrator(_attribute(_module(place, reference), attribute, reference), reference)
-    return _orchestrator(_only(_module(place, reference), reference), reference)
+    module = _module(place, reference)
+    return _only(module, reference) if attribute is None else _attribute(module, attribute, reference)
 
 
 def referenced(reference: str, kinds: tuple[type, ...], noun: str) -> Any:
@@ -209,10 +230,15 @@ def _check_bare(function: Callable[..., Any], reference: str) -> None:
         pass
 
 
-def _orchestrator(found: Any, reference: str) -> APIOrchestrator:
+def _made(found: Any, reference: str) -> Any:
     if callable(found) and not isinstance(found, _RUNNABLE):
         _check_bare(found, reference)
-        found = guarded(found, reference)
+        return guarded(found, reference)
+    return found
+
+
+def _orchestrator(found: Any, reference: str) -> APIOrchestrator:
+    found = _made(found, reference)
     if isinstance(found, APIOrchestrator):
         return found
     if isinstance(found, APIOrchestrationConfig | Flow | APIEndpoint):
