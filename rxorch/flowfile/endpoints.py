@@ -33,6 +33,7 @@ _NOT_DATA: Final = frozenset({"clock"})
 _CODE: Final = {
     "response_parser": "it is code; leave it out, or write the flow in Python",
     "model": "it is a Python type; leave it out, or write the flow in Python",
+    "compensate_with": "a flow file has no sagas; leave it out, or write the saga in Python",
 }
 
 
