@@ -93,8 +93,10 @@ def _carried_out(flow: str, path: str, work: Callable[[Saga], Coroutine[Any, Any
         async def carry_out() -> int:
             with _interrupts() as stopped:
                 try:
-                    async with saga:
-                        return await work(saga)
+                    async with AsyncExitStack() as stack:
+                        if saga.client is not None:  # nobody else is here to close it
+                            await stack.enter_async_context(saga.client)
+                        return await work(await stack.enter_async_context(saga))
                 except asyncio.CancelledError:
                     return 128 + stopped[0] if stopped else INTERRUPTED
 

@@ -108,6 +108,11 @@ class Saga:
         """Its name."""
         return self.definition.name
 
+    @property
+    def client(self) -> Caller | None:
+        """The client that it was given; None: it has one of its own while it is open."""
+        return self._given
+
     def __repr__(self) -> str:
         return f"<Saga {self.name!r}: {', '.join(self.definition.steps)}>"
 

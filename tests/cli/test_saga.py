@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from rxorch.cli.app import app
 from rxorch.saga import NewRun, Saga, SagaState, SqliteJournal
 from rxorch.saga.reading import reading
+from tests.conftest import ServeLoopback
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 100
@@ -308,6 +309,27 @@ async def test_resume_tells_of_runs_that_others_drive(command: Command, folder: 
     assert (done.code, state_of(folder, "theirs")) == (0, SagaState.COMPLETED)
 
 
+async def test_the_client_of_a_saga_is_closed(folder: Path, loopback: ServeLoopback) -> None:
+    server = await loopback({"GET /a": {"ok": True}})
+    code = "from rxorch import ApiClient, APIEndpoint\nfrom rxorch.saga import Saga\n"
+    code += f"a = APIEndpoint(name='a', url='{server.url}/a')\nsaga = Saga('s', [a], client=ApiClient())\n"
+    (folder / "calls.py").write_text(code)
+    async with SqliteJournal(folder / "j.sqlite") as journal:
+        space: dict[str, Any] = {}
+        exec(code, space)
+        new = NewRun("one", "s", space["saga"].definition.fingerprint, b"{}")
+        await journal.release((await journal.create(new, "me", 30))[0].lease)
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-m", "rxorch", "saga", "resume", "calls.py:saga", "j.sqlite", "-q"),
+        cwd=folder,
+        env=environment(),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await running.communicate()
+    assert (running.returncode, server.hits["/a"]) == (0, 1)
+    assert b"Unclosed" not in err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_lets_go_of_what_is_under_way(folder: Path, number: int) -> None:
     await leave(folder, "long", attribute="patient")
@@ -352,9 +374,7 @@ async def test_cancel_of_a_run_that_somebody_drives(command: Command, folder: Pa
         done = await asyncio.to_thread(command, "cancel", "j.sqlite", "long")
         assert done.code == 0
         assert ", who drives it, undoes it" in done.out
-        await saga.signal("long", "look")  # so that it hears of it before its lease is renewed
-        for drive, _ in tuple(saga._watch.drives.values()):
-            await drive.renew()
+        await saga.cancel("long")  # it would hear of it, too, when it renews its lease
         assert (await run).state is SagaState.COMPENSATED
 
 

@@ -128,4 +128,4 @@ async def test_a_saga_with_another_journal_is_the_same_saga() -> None:
         await other.execute(run_id="one")
         assert [run.run_id for run in await other.runs()] == ["one"]
         assert await saga.runs() == []
-        assert other._caller is client
+        assert other.client is saga.client is client
