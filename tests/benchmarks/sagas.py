@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.sagas [SAGAS]
 
-Steps are functions that take no time, so that what is measured is the journal and the engine. Ours is durable
-(`synchronous=FULL`). By hand, one transaction for each change: the defaults of SQLite (a rollback journal, FULL),
-and WAL with FULL. At a concurrency of 50 the journal by hand works in threads, which SQLite lets write in turn.
+Steps are functions that take no time, so that what is measured is the journal and the engine. Ours is
+durable (`synchronous=FULL`). By hand, one transaction for each change: the defaults of SQLite (a rollback
+journal, FULL), and WAL with FULL. At a concurrency of 50 the journal by hand works in threads, which SQLite
+lets write in turn.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
-from rxorch.saga import Saga, SagaState, SqliteJournal
+from rxorch.saga import Saga, SagaState, SqliteJournal, Step
 
 SAGAS: Final = 300
 STEPS: Final = ("charge", "reserve", "ship")
@@ -43,8 +44,6 @@ def ship(order: Any) -> Any:
 async def ours(folder: Path, count: int, at_once: int) -> float:
     """Sagas per second."""
     left = iter(range(count))
-    from rxorch.saga import Step
-
     steps = [Step(each) for each in (charge, reserve, ship)]
     async with Saga("order", steps, journal=SqliteJournal(folder / "ours.sqlite")) as saga:
 

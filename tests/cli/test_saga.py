@@ -353,7 +353,7 @@ async def test_cancel_of_a_run_that_somebody_drives(command: Command, folder: Pa
         assert done.code == 0
         assert ", who drives it, undoes it" in done.out
         await saga.signal("long", "look")  # so that it hears of it before its lease is renewed
-        for drive, _ in tuple(saga._drives.values()):
+        for drive, _ in tuple(saga._watch.drives.values()):
             await drive.renew()
         assert (await run).state is SagaState.COMPENSATED
 

@@ -149,10 +149,13 @@ class PointJournal(SqliteJournal):
         *,
         error: dict[str, str] | None = None,
         result_json: bytes | None = None,
+        unless: SagaState | None = None,
     ) -> Heard:
         point = self._before("write")
         try:
-            heard = await super().write(lease, steps, state, error=error, result_json=result_json)
+            heard = await super().write(
+                lease, steps, state, error=error, result_json=result_json, unless=unless
+            )
         except LeaseLostError:
             self.counts["fenced"] += 1
             raise
