@@ -206,7 +206,7 @@ async def work(job: Job) -> dict[str, Any]:
             await saga.resume()
         looking = asyncio.create_task(_look(saga)) if job.looks else None
         results = await asyncio.gather(*runs)
-        driving = [task for _, task in saga._drives.values()]
+        driving = [task for _, task in saga._watch.drives.values()]
         if driving:  # somebody else brought the run to its end, which is still to be noticed
             await asyncio.wait(driving)
         if looking is not None:

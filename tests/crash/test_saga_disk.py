@@ -38,7 +38,7 @@ async def ends(runs: list[SagaRun]) -> list[object]:
 
 async def saga_is_idle(saga: Saga) -> None:
     """Waits until it drives no run."""
-    tasks = [task for _, task in saga._drives.values()]
+    tasks = [task for _, task in saga._watch.drives.values()]
     if tasks:
         await asyncio.wait(tasks)
 
