@@ -30,14 +30,13 @@ async def at_each_point(trials: Trials) -> None:
             pass
 
 
-async def twice(trials: Trials, step: int) -> None:
+async def twice(trials: Trials, flow: str, refused: str | None, way: dict[str, Any], step: int = 1) -> None:
     """Kills at each `step`-th of all pairs of points."""
-    for flow, refused in KINDS:
-        points = (await trials.program.do(trials.job(flow, refused)))["points"]
-        pairs = itertools.product(range(2, points + 1), range(1, points), WAYS)
-        for first, second, way in itertools.islice(pairs, 0, None, step):
-            kills = [{"kill_at": first, "is_late": True}, {**way, "kill_at": second}]
-            await trials.killed(trials.job(flow, refused), kills)
+    points = (await trials.program.do(trials.job(flow, refused)))["points"]
+    pairs = itertools.product(range(2, points + 1), range(1, points))
+    for first, second in itertools.islice(pairs, 0, None, step):
+        kills = [{"kill_at": first, "is_late": True}, {**way, "kill_at": second}]
+        await trials.killed(trials.job(flow, refused), kills)
 
 
 async def anywhere(trials: Trials, rounds: int, count: int, kills: int, **settings: Any) -> None:
@@ -70,7 +69,8 @@ async def test_at_each_point(trials: Trials) -> None:
 
 
 async def test_twice_in_a_row(trials: Trials) -> None:
-    await twice(trials, step=23)
+    for (flow, refused), way in itertools.product(KINDS, WAYS):
+        await twice(trials, flow, refused, way, step=23)
     books = report(trials)
     assert books.is_clean() and books.repeats > 0
 
@@ -91,10 +91,19 @@ async def test_without_keys_effects_are_doubled(trials: Trials) -> None:
 
 
 @pytest.mark.soak
-async def test_killed_three_thousand_times(trials: Trials) -> None:
-    await at_each_point(trials)
-    await twice(trials, step=1)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("flow", "refused"), KINDS)
+async def test_at_each_pair_of_points(
+    trials: Trials, flow: str, refused: str | None, way: dict[str, Any]
+) -> None:
+    await twice(trials, flow, refused, way)
+    books = report(trials)
+    assert books.is_clean() and books.repeats > 0
+
+
+@pytest.mark.soak
+async def test_three_thousand_trials(trials: Trials) -> None:
     trials.services.busy = 0.02
-    await anywhere(trials, rounds=10, count=100, kills=3)
+    await anywhere(trials, rounds=11, count=100, kills=3)
     books = report(trials)
     assert books.is_clean() and books.trials >= 3_000
