@@ -2,6 +2,7 @@
 """Everything a developer does, with nothing installed but Python 3.11, git and pip (or uv).
 
     python3 dev.py demo [--json] [--orders N] [--seed N]     the main job, on services it starts itself
+    python3 dev.py demo --saga [--json] [--orders N]         orders that are done whole, or undone
     python3 dev.py test [FOLDER_OR_FILE | pytest arguments]  all checks; with arguments: these tests only
     python3 dev.py lint                                      ruff, mypy and the floors, no tests
     python3 dev.py bench [pytest arguments]                  the benchmarks

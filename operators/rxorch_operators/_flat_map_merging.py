@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
 from .core.demand import DemandScheduler, ListenedDemand
 from .core.inner import Project, attach_inner
 from .core.stage import DISPOSED, NOTHING, Link, Stage
 
-__all__ = ["Inner", "Merging", "MergingFlatMap"]
+__all__ = ["Inner", "InnerMaker", "Merging", "MergingFlatMap"]
 
 T = TypeVar("T")
 
@@ -45,9 +46,9 @@ class Merging(Link, ListenedDemand):
     ) -> None:
         super().__init__(sink)
         self._project = project
-        self._inner: Callable[[Any, ObserverBase[Any], Merging], Inner] | None = getattr(
-            project, "inner", None
-        )
+        self._inner: Callable[[Any, ObserverBase[Any], Merging], Inner] | None = None
+        if isinstance(project, InnerMaker):  # and not who has an `inner`, which is a name like any other
+            self._inner = project.inner
         self._max_concurrent = max_concurrent
         self._scheduler = scheduler
         self._active = 0
@@ -209,3 +210,23 @@ class Inner(Link):
         self.sink.on_next(value)
         if parent.upstream is not DISPOSED:  # else: the sink has had enough
             parent.inner_completed(self)
+
+
+class InnerMaker:
+    """A projection that can make the inner link itself: one object less, and the way to it is short."""
+
+    __slots__ = ()
+
+    def __call__(self, value: Any) -> Observable[Any]:
+        """What is merged for an element, for who makes the link."""
+        raise NotImplementedError
+
+    def inner(self, value: Any, sink: ObserverBase[Any], parent: Merging) -> Inner:
+        """The link of an element; its `begin` starts it.
+
+        Args:
+            value: The element.
+            sink: That of the whole.
+            parent: Who runs it.
+        """
+        raise NotImplementedError

@@ -10,6 +10,8 @@ from rxorch import __version__
 from rxorch.cli.import_openapi import import_openapi
 from rxorch.cli.retry_failed import ledger, retry_failed
 from rxorch.cli.run import run
+from rxorch.cli.saga import saga as saga_commands
+from rxorch.cli.serve import serve
 from rxorch.cli.show import check, draw, new
 
 __all__ = ["app"]
@@ -45,13 +47,21 @@ app.command()(ledger)
 app.command()(check)
 app.command()(draw)
 app.command()(new)
+app.command()(serve)
 app.command("import-openapi")(import_openapi)
+app.add_typer(saga_commands)
 
 
 @app.command()
 def demo(
-    orders: Annotated[int, typer.Option(min=1, help="Orders to send through the shop.")] = 2000,
+    orders: Annotated[
+        int | None,
+        typer.Option(min=1, help="Orders to send through the shop.", show_default="2000; 200 with --saga"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Random seed of the orders and of the faults.")] = 7,
+    saga: Annotated[
+        bool, typer.Option("--saga", help="Orders that are completed or undone, whatever goes wrong.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
     """Show the six modes and a stream of orders on services that it starts itself.
@@ -60,9 +70,14 @@ def demo(
     timeouts and an outage. Exits with 0 only if what client and services counted agrees.
     """
     try:
-        from rxorch.demo.main import run_demo
+        if saga:
+            from rxorch.demo.saga_main import run_saga_demo
 
-        code = run_demo(orders, seed, as_json=json)
+            code = run_saga_demo(orders or 200, seed, as_json=json)
+        else:
+            from rxorch.demo.main import run_demo
+
+            code = run_demo(orders or 2000, seed, as_json=json)
     except KeyboardInterrupt:  # before there was anything to stop
         code = 130
     raise typer.Exit(code)

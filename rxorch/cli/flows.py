@@ -11,7 +11,7 @@ import typer
 from rxorch.cli.exits import usage_errors
 from rxorch.orchestrator import APIOrchestrator
 
-__all__ = ["Flow", "orchestrator_of"]
+__all__ = ["Flow", "look_here", "orchestrator_of"]
 
 Flow = Annotated[
     str,
@@ -28,8 +28,13 @@ def orchestrator_of(flow: str) -> APIOrchestrator:
     """The orchestrator that a reference leads to; ends the command where it leads to none."""
     from rxorch.flowfile import resolve_flow
 
+    look_here()
+    with usage_errors():
+        return resolve_flow(flow)
+
+
+def look_here() -> None:
+    """Modules of the current folder can be imported, as `python -m` lets them."""
     here = os.getcwd()  # noqa: PTH109 - an entry of sys.path is text
     if here not in sys.path:
         sys.path.insert(0, here)
-    with usage_errors():
-        return resolve_flow(flow)

@@ -18,7 +18,7 @@ from rxorch.demo.tour import TourReport, take_tour
 from rxorch.terminal.boards import board_for
 from rxorch.terminal.ink import Ink, count
 
-__all__ = ["run_demo"]
+__all__ = ["INTERRUPTED", "run_demo", "write"]
 
 CAP = 50
 """Orders in flight at the same time."""
@@ -56,15 +56,15 @@ def run_demo(orders: int = 2000, seed: int = 7, *, as_json: bool = False) -> int
 async def _run(progress: Progress, seed: int, stream: TextIO) -> tuple[TourReport, OrdersReport]:
     ink = Ink.of(stream)
     title = ink("rxorch demo", "bold")
-    _write(stream, [f"{title}  eight real services in another process, with faults (seed {seed})", ""])
+    write(stream, [f"{title}  eight real services in another process, with faults (seed {seed})", ""])
     tour = await take_tour(seed)
-    _write(stream, tour_lines(tour, ink, _columns(stream)))
+    write(stream, tour_lines(tour, ink, _columns(stream)))
     heading = f"{count(progress.total)} orders, {CAP} at a time, eight services each"
-    _write(stream, [ink(heading, "bold")])
+    write(stream, [ink(heading, "bold")])
     report = await stream_orders(progress, seed, board_for(stream, ink))
     rate = report.number / report.seconds if report.seconds else 0
-    _write(stream, [f"done in {report.seconds:.1f} s, {rate:.0f} orders/s", ""])
-    _write(stream, [*orders_lines(report, ink), *verdict(tour, report, ink)])
+    write(stream, [f"done in {report.seconds:.1f} s, {rate:.0f} orders/s", ""])
+    write(stream, [*orders_lines(report, ink), *verdict(tour, report, ink)])
     return tour, report
 
 
@@ -92,7 +92,8 @@ def _columns(stream: TextIO) -> int:
     return shutil.get_terminal_size().columns if stream.isatty() else 120
 
 
-def _write(stream: TextIO, lines: Iterable[str]) -> None:
+def write(stream: TextIO, lines: Iterable[str]) -> None:
+    """Print lines, at once."""
     for line in lines:
         print(line, file=stream)
     stream.flush()

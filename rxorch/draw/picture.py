@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.dot import dot_of
 from rxorch.draw.facts import printable
 from rxorch.draw.mermaid import mermaid_of
@@ -95,23 +94,7 @@ class FlowPicture:
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, Any]:
-        # A notebook that is not trusted shows neither SVG nor styles, but an image in HTML.
-        svg, text = self.svg(), self.text()
-        image = base64.b64encode(svg.encode()).decode()
-        forms = {
-            "text/plain": text,
-            "text/html": (
-                f'<img alt="{html.escape(self._scene.title)}" style="max-width:100%" '
-                f'src="data:image/svg+xml;base64,{image}"/>'
-                f"<details><summary>as text</summary><pre>{html.escape(text)}</pre></details>"
-            ),
-            "image/svg+xml": svg,
-        }
-        return {
-            kind: form
-            for kind, form in forms.items()
-            if (not include or kind in include) and kind not in (exclude or ())
-        }
+        return mime_bundle(self._scene.title, self.text(), self.svg(), include, exclude)
 
     def __str__(self) -> str:
         return self.text()

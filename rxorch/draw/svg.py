@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Final
 
 from rxorch.draw.boxes import CHIP_HEIGHT, Box, Route, chip_rows
 from rxorch.draw.layout import Placed, place
 from rxorch.draw.scene import Frame, Node, Scene
-from rxorch.draw.theme import METHODS, MONO, SANS, style_sheet
+from rxorch.draw.svg_parts import HEAD, MARGIN, sheet
+from rxorch.draw.svg_parts import escaped as _text
+from rxorch.draw.svg_parts import label as _label
+from rxorch.draw.svg_parts import pixels as _n
+from rxorch.draw.theme import METHODS, MONO
 from rxorch.draw.words import fitted, fitted_url, text_width
 
 __all__ = ["svg_of"]
-
-_MARGIN: Final = 24.0
-_HEAD: Final = 58.0
-_SPACE: Final = "http://www.w3.org/2000/svg"
-_ARROW_HEAD: Final = (
-    '<marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto" '
-    'markerUnits="userSpaceOnUse"><path class="head" d="M0 0.5 8 4 0 7.5z"/></marker>'
-)
 
 
 def svg_of(scene: Scene) -> str:
@@ -29,23 +23,13 @@ def svg_of(scene: Scene) -> str:
     placed = place(scene)
     settings = " · ".join(scene.settings)
     heading = max(text_width(scene.title, 16) * 1.1, text_width(settings, 12))
-    width = max(placed.width, heading) + 2 * _MARGIN
-    height = placed.height + _HEAD + 2 * _MARGIN
-    size = f'width="{_n(width)}" height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}"'
-    lines = [
-        f'<svg xmlns="{_SPACE}" role="img" aria-labelledby="t" {size} font-family="{SANS}">',
-        f'<title id="t">{_text(scene.title)}</title>',
-        f"<style>\n{style_sheet()}\n</style>",
-        f"<defs>{_ARROW_HEAD}</defs>",
-        f'<rect class="paper" width="{_n(width)}" height="{_n(height)}" rx="8"/>',
-        _label(_MARGIN, _MARGIN + 14, scene.title, "t", size=16, weight=600, anchor="start"),
-        _label(_MARGIN, _MARGIN + 34, settings, "m", size=12, anchor="start"),
-        f'<g transform="translate({_n((width - placed.width) / 2)} {_n(_MARGIN + _HEAD)})">',
+    width = max(placed.width, heading) + 2 * MARGIN
+    body = [
+        f'<g transform="translate({_n((width - placed.width) / 2)} {_n(MARGIN + HEAD)})">',
         *_body(placed),
         "</g>",
-        "</svg>",
     ]
-    return "\n".join(lines) + "\n"
+    return sheet(scene.title, settings, width, placed.height + HEAD + 2 * MARGIN, body)
 
 
 def _body(placed: Placed) -> Iterator[str]:
@@ -178,22 +162,5 @@ def _wire_label(route: Route) -> Iterator[str]:
     yield _label(x, y + 4, route.label, "m", size=10.5)
 
 
-def _label(
-    x: float, y: float, text: str, name: str, *, size: float, weight: int = 400, anchor: str = "middle"
-) -> str:
-    return (
-        f'<text class="{name}" x="{_n(x)}" y="{_n(y)}" font-size="{size:g}" font-weight="{weight}" '
-        f'text-anchor="{anchor}">{_text(text)}</text>'
-    )
-
-
 def _place(box: Box) -> str:
     return f'x="{_n(box.x)}" y="{_n(box.y)}" width="{_n(box.width)}" height="{_n(box.height)}"'
-
-
-def _text(text: str) -> str:
-    return html.escape(text, quote=True)
-
-
-def _n(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")

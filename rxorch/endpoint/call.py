@@ -88,16 +88,36 @@ class Call:
     """The facts of one call; the policies write them, the outcome and the events are read off it."""
 
     __slots__ = (
-        "_attempt_started", "answered", "attempts", "budget", "built", "cached", "changed", "cost", "data",
-        "deadline", "degraded", "draft", "emitted", "error", "failure", "headers", "hop", "hops", "is_aside",
-        "key", "last_event_id", "listening", "lookup", "now", "number", "piecewise", "reconnect",
-        "redirected", "renewable", "renewed", "request", "rewrite", "runtime", "seen", "started", "status",
-        "status_code", "trail", "tried", "unconditional", "value",
+        "__dict__", "answered", "attempts", "budget", "built", "cached", "cost", "data", "deadline",
+        "degraded", "error", "headers", "listening", "now", "number", "request", "runtime", "started",
+        "status", "status_code", "trail", "tried", "value",
     )  # fmt: skip
 
-    def __init__(  # noqa: PLR0915 - a list of facts
-        self, runtime: EndpointRuntime, data: Any, trail: Trail
-    ) -> None:
+    # Facts that few calls have are these until they are written: a store for each would cost every call.
+    rewrite: Callable[[URL], URL] | None = None
+    """Makes another url of the one that the templates give: a call for another page of the same."""
+    draft: Any = None
+    lookup: Lookup | None = None
+    unconditional: Request | None = None
+    redirected = False
+    changed = False
+    """Whether a request that may change something was carried out, and only its result is left to get."""
+    hop: Request | None = None
+    hops = 0
+    seen: Any = None
+    is_aside = False
+    failure: Exception | None = None
+    reconnect: float | None = None
+    renewable = False
+    renewed = False
+    piecewise = False
+    """Whether the elements of a stream are emitted as they come; otherwise as one list at the end."""
+    emitted = 0
+    last_event_id = ""
+    key: Any = None
+    _attempt_started: float | None = None  # the clock may well say 0
+
+    def __init__(self, runtime: EndpointRuntime, data: Any, trail: Trail) -> None:
         self.runtime = runtime
         self.data = data
         self.trail = trail
@@ -113,33 +133,11 @@ class Call:
         self.degraded = False
         self.cached = False
         self.built: Request | None = None
-        self.rewrite: Callable[[URL], URL] | None = None
-        """Makes another url of the one that the templates give: a call for another page of the same."""
         self.request: Request | None = None
         """What was sent last: what was built, or what hooks, credentials or a redirect made of it."""
-        self.draft: Any = None
-        self.lookup: Lookup | None = None
-        self.unconditional: Request | None = None
-        self.redirected = False
-        self.changed = False
-        """Whether a request that may change something was carried out, and only its result is left to get."""
-        self.hop: Request | None = None
-        self.hops = 0
-        self.seen: Any = None
-        self.is_aside = False
-        self.failure: Exception | None = None
-        self.reconnect: float | None = None
-        self.renewable = False
-        self.renewed = False
-        self.piecewise = False
-        """Whether the elements of a stream are emitted as they come; otherwise as one list at the end."""
-        self.emitted = 0
-        self.last_event_id = ""
         self.tried: list[Request] = []
         self.answered = 0
-        self.key: Any = None
         self.started = 0.0
-        self._attempt_started: float | None = None  # the clock may well say 0
         self.now: Callable[[], float]
         self.deadline: float | None = trail.deadline
         self.listening = False

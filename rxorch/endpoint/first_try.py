@@ -78,7 +78,9 @@ class FirstTry:
         except RuntimeError:
             link.on_error(RuntimeError(NEEDS_A_LOOP))
             return link
-        task = loop.create_task(link.send(), context=scheduler.context.copy())
+        task = loop.create_task(
+            link.send(), name=call.runtime.endpoint.name, context=scheduler.context.copy()
+        )
         if not link.is_sent:  # else: an eager task has ended, or failed and is repeated
             link.task = task
             scheduler.tasks.add(task)
@@ -137,6 +139,9 @@ class FirstLink(Link):
         try:
             try:
                 response = await runtime.caller.transport.send(request)
+            except ApiResponseTooLargeError:
+                call.answered += 1  # and refused by us
+                raise
             finally:
                 runtime.sends += request.sent
             value = runtime.answered(call, response)
@@ -161,8 +166,6 @@ class FirstLink(Link):
 
     def failed(self, error: BaseException) -> None:
         """The task has met an error, or its cancellation: whoever waits must hear of it."""
-        if isinstance(error, ApiResponseTooLargeError):
-            self._call.answered = 1  # and refused by us
         if self._unwound():
             self.on_error(error)  # type: ignore[arg-type]
 

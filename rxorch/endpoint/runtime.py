@@ -260,7 +260,7 @@ class EndpointRuntime:
 
     def answered(self, call: Call, response: Response) -> Any:
         """The value of the answer to the first attempt of a call without hooks, cache and credentials."""
-        call.answered = 1
+        call.answered += 1  # not 1: an attempt that nobody waits for any more may be answered after others
         call.status_code = response.status
         call.headers = response.headers
         try:

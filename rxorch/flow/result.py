@@ -44,6 +44,7 @@ class Outcome:
         duration: Seconds it took.
         degraded: The value is a substitute of its `error_handler`.
         reason: Why it was skipped, in one line.
+        cached: The value came from the cache.
     """
 
     status: OutcomeStatus
@@ -54,6 +55,7 @@ class Outcome:
     duration: float = 0.0
     degraded: bool = False
     reason: str | None = None
+    cached: bool = False
 
     @property
     def ok(self) -> bool:

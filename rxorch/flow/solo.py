@@ -19,6 +19,7 @@ from rxorch.endpoint.call import CallLink
 from rxorch.endpoint.first_try import FirstLink, FirstTry
 from rxorch.endpoint.retry_rules import classify
 from rxorch.endpoint.runtime import EndpointRuntime
+from rxorch.errors import ApiResponseTooLargeError
 from rxorch.events import CallFinished
 from rxorch.flow.engine import RunLink, begin_run
 from rxorch.flow.plan import CallPlan, FlowPlan
@@ -140,7 +141,9 @@ class SoloRun(Link):
             return self
         if call.budget is not None:
             call.budget.record_call(started)
-        task = asyncio.get_running_loop().create_task(self._send(), context=scheduler.context.copy())
+        task = asyncio.get_running_loop().create_task(
+            self._send(), name=runtime.endpoint.name, context=scheduler.context.copy()
+        )
         if self.upstream is not NOTHING:  # an eager task has ended; or it failed, and is repeated
             return self
         self._task = task
@@ -160,6 +163,9 @@ class SoloRun(Link):
         try:
             try:
                 response = await runtime.caller.transport.send(request)
+            except ApiResponseTooLargeError:
+                call.answered += 1  # and refused by us
+                raise
             finally:
                 runtime.sends += request.sent
             value = runtime.answered(call, response)
@@ -176,8 +182,9 @@ class SoloRun(Link):
 
     def _arrived(self, value: Any) -> None:
         """The run has ended well."""
-        if self._first is not None:
-            self._first.arrived(value)
+        bus = self._runs.caller.events
+        if self._first is not None or bus.active or CallFinished in bus.kinds:
+            self._grown().arrived(value)  # who has come meanwhile hears to which run the call belonged
             return
         self.upstream = DISPOSED
         call, scheduler = self._call, self._scheduler

@@ -116,6 +116,7 @@ class StepLink(Link):
             self.started - run.started,
             run.now() - self.started,
             call is not None and call.degraded,
+            cached=call is not None and call.cached,
         )
         return run.settle(self._name, outcome)
 

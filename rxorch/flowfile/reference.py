@@ -1,4 +1,7 @@
-"""``resolve_flow``: from ``module:attribute``, ``file.py:attribute`` or a flow file to an orchestrator."""
+"""``resolve_flow``: from ``module:attribute``, ``file.py:attribute`` or a flow file to an orchestrator.
+
+``referenced`` is the part of it that knows nothing of flows.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import iscoroutinefunction, signature
 from pathlib import Path
 from types import ModuleType
@@ -19,9 +22,10 @@ from rxorch.flow import Flow
 from rxorch.flowfile.loading import load_flow
 from rxorch.orchestrator import APIOrchestrator
 
-__all__ = ["resolve_flow"]
+__all__ = ["guarded", "referenced", "resolve_flow", "resolve_flows"]
 
 _FLOW_FILES: Final = (".yaml", ".yml", ".json")
+_PYTHON: Final = "'module:attribute', 'file.py:attribute'"
 _RUNNABLE: Final = (APIOrchestrator, APIOrchestrationConfig, Flow, APIEndpoint)
 
 
@@ -36,21 +40,71 @@ def resolve_flow(reference: str) -> APIOrchestrator:
     Raises:
         ApiConfigurationError: It leads nowhere, or what it leads to cannot be run or fails; says which.
     """
+    return _orchestrator(_found(reference), reference)
+
+
+def resolve_flows(reference: str) -> dict[str, APIOrchestrator]:
+    """The orchestrators that a reference leads to, by name.
+
+    Args:
+        reference: As for `resolve_flow`; the attribute may also be a mapping of names to what can be run, or
+            a function that returns one. One flow has the name of its attribute, or of its file.
+
+    Raises:
+        ApiConfigurationError: As `resolve_flow`.
+    """
+    found = _made(_found(reference), reference)
+    if isinstance(found, Mapping):
+        return {name: _orchestrator(each, f"{reference}[{name!r}]") for name, each in found.items()}
+    _, colon, attribute = reference.rpartition(":")
+    name = attribute.rpartition(".")[2] if colon else Path(reference).stem
+    return {name: _orchestrator(found, reference)}
+
+
+def _found(reference: str) -> Any:
     if isinstance(reference, str) and reference.lower().endswith(_FLOW_FILES):
         if not Path(reference).is_file():
             raise ApiConfigurationError(f"there is no file {reference!r}")
         return APIOrchestrator(load_flow(reference))
     place, attribute = _parts(reference)
-    module = _from_file(Path(place)) if place.endswith(".py") else _imported(place, reference)
-    found = _only(module, reference) if attribute is None else _attribute(module, attribute, reference)
-    return _orchestrator(found, reference)
+    module = _module(place, reference)
+    return _only(module, reference) if attribute is None else _attribute(module, attribute, reference)
 
 
-def _parts(reference: str) -> tuple[str, str | None]:
+def referenced(reference: str, kinds: tuple[type, ...], noun: str) -> Any:
+    """What a reference to Python leads to.
+
+    Args:
+        reference: `package.module:attribute`, `file.py:attribute`, or `file.py` with one such thing in it.
+        kinds: What is looked for where no attribute is named, and told where one is not there.
+        noun: What it is called in messages: "saga".
+
+    Raises:
+        ApiConfigurationError: It leads nowhere, or its module cannot be loaded; says which.
+    """
+    place, attribute = _parts(reference, noun, "'module:attribute' or 'file.py:attribute'")
+    module = _module(place, reference)
+    if attribute is not None:
+        return _attribute(module, attribute, reference, kinds)
+    names = _candidates(module, kinds)
+    if len(names) == 1:
+        return getattr(module, names[0])
+    if not names:
+        raise ApiConfigurationError(f"{reference!r}: there is no {noun} in it; give '{reference}:NAME'")
+    raise ApiConfigurationError(
+        f"{reference!r}: which one? There are {', '.join(map(repr, names))}; give '{reference}:{names[0]}'"
+    )
+
+
+def _module(place: str, reference: str) -> ModuleType:
+    return _from_file(Path(place)) if place.endswith(".py") else _imported(place, reference)
+
+
+def _parts(
+    reference: str, noun: str = "flow", forms: str = f"{_PYTHON} or a YAML file"
+) -> tuple[str, str | None]:
     if not isinstance(reference, str) or not reference.strip():
-        raise ApiConfigurationError(
-            "a flow is named by 'module:attribute', 'file.py:attribute' or a YAML file"
-        )
+        raise ApiConfigurationError(f"a {noun} is named by {forms}")
     place, colon, attribute = reference.rpartition(":")
     if colon and place.lower().endswith(_FLOW_FILES):
         raise ApiConfigurationError(f"{reference!r}: a flow file is one flow; leave out ':{attribute}'")
@@ -58,9 +112,7 @@ def _parts(reference: str) -> tuple[str, str | None]:
         place, attribute = reference, ""
     is_module = attribute and all(part.isidentifier() for part in place.split("."))
     if not place.endswith(".py") and not is_module:
-        raise ApiConfigurationError(
-            f"{reference!r} names no flow: give 'module:attribute', 'file.py:attribute' or a YAML file"
-        )
+        raise ApiConfigurationError(f"{reference!r} names no {noun}: give {forms}")
     return place, attribute or None
 
 
@@ -78,7 +130,7 @@ def _from_file(path: Path) -> ModuleType:
         sys.path.insert(0, folder)  # as `python file.py` does
     load = spec.loader.exec_module
     try:
-        _guarded(lambda: load(module), str(path))
+        guarded(lambda: load(module), str(path))
     except BaseException:
         del sys.modules[name]
         raise
@@ -87,7 +139,7 @@ def _from_file(path: Path) -> ModuleType:
 
 def _imported(name: str, reference: str) -> ModuleType:
     try:
-        return _guarded(lambda: importlib.import_module(name), name)  # type: ignore[no-any-return]
+        return guarded(lambda: importlib.import_module(name), name)  # type: ignore[no-any-return]
     except _Missing as error:
         missing = error.module
         if missing is not None and (name == missing or name.startswith(f"{missing}.")):
@@ -103,8 +155,12 @@ class _Missing(ApiConfigurationError):
         self.module = module
 
 
-def _guarded(function: Callable[[], Any], place: str) -> Any:
-    """Runs code of the user's; what it raises is told with its own place."""
+def guarded(function: Callable[[], Any], place: str) -> Any:
+    """Runs code of the user's; what it raises is told with its own place.
+
+    Raises:
+        ApiConfigurationError: It raised something, or left the program.
+    """
     try:
         return function()
     except ModuleNotFoundError as error:
@@ -124,21 +180,23 @@ def _guarded(function: Callable[[], Any], place: str) -> Any:
         raise ApiConfigurationError(f"{place} cannot be loaded: {message} ({where})") from error
 
 
-def _attribute(module: ModuleType, attribute: str, reference: str) -> Any:
+def _attribute(
+    module: ModuleType, attribute: str, reference: str, kinds: tuple[type, ...] = _RUNNABLE
+) -> Any:
     found: Any = module
     for name in attribute.split("."):
         if not hasattr(found, name):
-            raise ApiConfigurationError(f"{reference!r}: there is no {attribute!r}{_there(module)}")
+            raise ApiConfigurationError(f"{reference!r}: there is no {attribute!r}{_there(module, kinds)}")
         found = getattr(found, name)
     return found
 
 
-def _candidates(module: ModuleType) -> list[str]:
-    return [name for name, value in vars(module).items() if isinstance(value, _RUNNABLE)]
+def _candidates(module: ModuleType, kinds: tuple[type, ...] = _RUNNABLE) -> list[str]:
+    return [name for name, value in vars(module).items() if isinstance(value, kinds)]
 
 
-def _there(module: ModuleType) -> str:
-    names = _candidates(module)
+def _there(module: ModuleType, kinds: tuple[type, ...] = _RUNNABLE) -> str:
+    names = _candidates(module, kinds)
     return f"; there are {', '.join(map(repr, names))}" if names else ""
 
 
@@ -172,14 +230,19 @@ def _check_bare(function: Callable[..., Any], reference: str) -> None:
         pass
 
 
-def _orchestrator(found: Any, reference: str) -> APIOrchestrator:
+def _made(found: Any, reference: str) -> Any:
     if callable(found) and not isinstance(found, _RUNNABLE):
         _check_bare(found, reference)
-        found = _guarded(found, reference)
+        return guarded(found, reference)
+    return found
+
+
+def _orchestrator(found: Any, reference: str) -> APIOrchestrator:
+    found = _made(found, reference)
     if isinstance(found, APIOrchestrator):
         return found
     if isinstance(found, APIOrchestrationConfig | Flow | APIEndpoint):
-        return _guarded(lambda: APIOrchestrator(found), reference)  # type: ignore[no-any-return]
+        return guarded(lambda: APIOrchestrator(found), reference)  # type: ignore[no-any-return]
     raise ApiConfigurationError(
         f"{reference!r} is a {type(found).__name__}; what can be run is an orchestrator, a configuration, "
         "a flow or an endpoint"

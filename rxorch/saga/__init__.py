@@ -31,6 +31,7 @@ from rxorch.saga.saga import Saga
 from rxorch.saga.steps import SagaStep, Step, current_step, wait, wait_for
 
 if TYPE_CHECKING:
+    from rxorch.saga.picture import RunPicture, run_picture
     from rxorch.saga.sqlite_journal import SqliteJournal
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "LeaseLostError",
     "MemoryJournal",
     "NewRun",
+    "RunPicture",
     "RunRecord",
     "Saga",
     "SagaDefinitionChangedError",
@@ -60,6 +62,7 @@ __all__ = [
     "UnknownRunError",
     "current_step",
     "outbox",
+    "run_picture",
     "wait",
     "wait_for",
 ]
@@ -71,4 +74,8 @@ def __getattr__(name: str) -> Any:
         from rxorch.saga.sqlite_journal import SqliteJournal
 
         return SqliteJournal
+    if name in ("RunPicture", "run_picture"):
+        from rxorch.saga import picture
+
+        return getattr(picture, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

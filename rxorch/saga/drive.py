@@ -74,6 +74,7 @@ class Drive:
         self.random = Random()
         self._told = told
         self._changed = asyncio.Event()
+        self._notes: set[asyncio.Future[None]] = set()
         self._place = max((max(each.began, each.ended or 0) for each in claim.steps), default=0)
         self._sure_until = asyncio.get_running_loop().time() + settings.lease * 0.8
         self.is_leaving = False
@@ -171,6 +172,27 @@ class Drive:
             self.stop({"type": type(error).__name__, "message": "the journal could not be written"})
             raise
 
+    def note(self, record: StepRecord) -> None:
+        """Writes the end of a step in the background.
+
+        What begins after it is written behind it, and waits for that: so one commit serves for both.
+        """
+        self.steps[record.step, record.undo] = record
+        task = asyncio.ensure_future(self._noted(record))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+    async def _noted(self, record: StepRecord) -> None:
+        with suppress(Exception):  # `lost` says so
+            await self.write(record)
+
+    async def settled(self) -> None:
+        """Waits until all ends of steps are written; raises if one could not be."""
+        if self._notes:
+            await asyncio.wait(self._notes)
+        if self.lost is not None:
+            raise self.lost
+
     async def write(
         self,
         *records: StepRecord,
@@ -236,7 +258,11 @@ class Drive:
                 self.definition.plan, self.run.input, self.caller, _SPREAD, keeper=keeper,
                 idempotency=self.key, headers=self.headers(),
             )  # fmt: skip
-            result = await last_of(run)
+            try:
+                result = await last_of(run)
+            finally:
+                if self._notes:
+                    await asyncio.wait(self._notes)
         if self.lost is not None:
             raise self.lost
         if self.reason is None and result is not None and not result.ok:

@@ -141,7 +141,7 @@ class Keeper:
         if self._left == 0 and drive.reason is None and not drive.failures:
             drive.held = record
         else:
-            await drive.write(record)
+            drive.note(record)
         link.call.attempts, link.call.value = record.attempt, record.output
         return link.call.value
 
@@ -215,7 +215,7 @@ class Keeper:
             )  # fmt: skip
 
     async def _begun(self, step: Step, attempt: int, sent: bytes) -> StepRecord:
-        """Notes that a step begins."""
+        """Notes that a step begins: who finds the run after a crash has to know what may have been done."""
         drive = self._drive
         await drive.be_sure()
         self._check_going()
@@ -223,7 +223,9 @@ class Keeper:
             step.name, undo=False, status=StepStatus.STARTED, attempt=attempt, key=drive.key(step.name),
             began=drive.place(), input_json=sent, began_at=drive.now(),
         )  # fmt: skip
-        drive.post(record)
+        await drive.write(record)
+        await drive.settled()
+        self._check_going()
         return record
 
     def _check_going(self) -> None:

@@ -12,6 +12,7 @@ from rxorch.saga.records import AuditEvent, RunRecord, SagaState
 from rxorch_operators import from_async_iterable
 
 if TYPE_CHECKING:
+    from rxorch.saga.picture import RunPicture
     from rxorch.saga.saga import Saga
 
 __all__ = ["SagaResult", "SagaRun"]
@@ -61,6 +62,13 @@ class SagaRun:
     async def status(self) -> RunRecord:
         """What the journal knows of it now."""
         return await self._saga.status(self.run_id)
+
+    async def show(self) -> RunPicture:
+        """Its picture as it stands now; a notebook shows it, and `str` makes text of it."""
+        from rxorch.saga.picture import RunPicture
+
+        steps = await self._saga.steps(self.run_id)
+        return RunPicture(await self.status(), steps, tuple(self._saga.definition.steps))
 
     async def cancel(self, reason: str = "") -> RunRecord:
         """See `Saga.cancel`."""

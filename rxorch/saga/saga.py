@@ -29,6 +29,7 @@ from rxorch.saga.run import SagaResult, SagaRun
 from rxorch.saga.settings import FORWARD, NOW, UNDO, SagaSettings
 from rxorch.saga.steps import definition_of
 from rxorch.saga.watching import Watch
+from rxorch.storage import StorageError
 from rxorch_operators import RetryPolicy
 
 __all__ = ["Saga"]
@@ -92,6 +93,7 @@ class Saga:
         now: Callable[[], float] = NOW,
     ) -> None:
         self.definition = definition_of(name, steps)
+        self._steps = steps
         self.settings = SagaSettings(lease, recovery, undo, workflow_header, now)
         self.journal: Journal = MemoryJournal() if journal is None else journal
         self._given = client
@@ -108,6 +110,14 @@ class Saga:
 
     def __repr__(self) -> str:
         return f"<Saga {self.name!r}: {', '.join(self.definition.steps)}>"
+
+    def with_journal(self, journal: Journal) -> Saga:
+        """The same saga with its runs in another journal. It is another object, not open; this one stays."""
+        kept = self.settings
+        return Saga(
+            self.name, self._steps, journal=journal, client=self._given, lease=kept.lease,
+            recovery=kept.recovery, undo=kept.undo, workflow_header=kept.workflow_header, now=kept.now,
+        )  # fmt: skip
 
     # -- opening and closing ---------------------------------------------------------------------------
 
@@ -188,7 +198,7 @@ class Saga:
         if is_new:
             await self._take(claim)
         else:
-            self._check(claim.run)
+            self.definition.check(claim.run)
             await self._go_on(claim.run)
         return SagaRun(self, new.run_id)
 
@@ -208,10 +218,16 @@ class Saga:
         """
         self._open()
         taken: list[SagaRun] = []
-        for run_id in await self.journal.unclaimed(self.name, limit):
+        ending = [task for drive, task in self._watch.drives.values() if drive.lost is not None]
+        if ending:
+            await asyncio.wait(ending)
+        # What could not be written could not be given up either: the lease is ours still.
+        ids = [run_id for run_id, error in self._watch.failures.items() if isinstance(error, StorageError)]
+        ids += [each for each in await self.journal.unclaimed(self.name, limit) if each not in ids]
+        for run_id in ids[:limit]:
             run = await self.status(run_id)
             try:
-                self._check(run)
+                self.definition.check(run)
             except SagaDefinitionChangedError as error:
                 _LOG.warning("%s", error)
                 self._watch.failures[run_id] = error
@@ -242,15 +258,6 @@ class Saga:
         if run.saga != self.name:
             raise SagaError(f"run {run.run_id!r} is of saga {run.saga!r}, not of {self.name!r}")
 
-    def _check(self, run: RunRecord) -> None:
-        self._check_name(run)
-        if run.fingerprint != self.definition.fingerprint and not run.state.is_over:
-            raise SagaDefinitionChangedError(
-                f"run {run.run_id!r} began with other steps of saga {self.name!r} (fingerprint "
-                f"{run.fingerprint}, now {self.definition.fingerprint}): drive it with the code it began "
-                "with until it is over, or cancel it there; give changed steps another saga name"
-            )
-
     async def _take(self, claim: Claim) -> None:
         run_id = claim.run.run_id
         watch = self._watch
@@ -270,8 +277,8 @@ class Saga:
         except LeaseLostError:
             _LOG.info("run %r of saga %r is driven by another process now", run_id, self.name)
         except Exception as error:
-            self._watch.failures[run_id] = error
             await self._release(drive.lease)
+            self._watch.failures[run_id] = error  # now, as who hears of it may resume the run at once
 
     def _left(self, drive: Drive) -> None:
         run_id = drive.run.run_id
@@ -330,7 +337,7 @@ class Saga:
         """
         self._open()
         run = await self.status(run_id)
-        self._check(replace(run, state=SagaState.RUNNING))  # as it is going to be
+        self.definition.check(replace(run, state=SagaState.RUNNING))  # as it is going to be
         await self._go_on(await self.journal.reopen(run_id))
         return SagaRun(self, run_id)
 
@@ -349,7 +356,7 @@ class Saga:
             with suppress(JournalError):  # it is recorded, and who drives the run hears of it
                 await own[0].renew()
         elif run.state is SagaState.CANCEL_REQUESTED:
-            self._check(run)
+            self.definition.check(run)
             await self._go_on(run)
         return run
 

@@ -105,6 +105,12 @@ RUNS: Final = f"{_RUN} run > ? AND (? IS NULL OR saga = ?) ORDER BY run LIMIT ?"
 
 RUNS_OF_STATE: Final = f"{_RUN} state = ? AND run > ? AND (? IS NULL OR saga = ?) ORDER BY run LIMIT ?"
 
+LATEST: Final = f"""{_RUN} (? IS NULL OR saga = ?)
+    AND (? IS NULL OR state IN (SELECT value FROM json_each(?))) ORDER BY run DESC LIMIT ?
+"""
+
+COUNTS: Final = "SELECT state, count(*) FROM runs WHERE ? IS NULL OR saga = ? GROUP BY state"
+
 UNCLAIMED: Final = f"""
     SELECT run_id FROM runs WHERE saga = ? AND state IN ({_OPEN}) AND (owner IS NULL OR leased_until <= ?)
     ORDER BY run LIMIT ?

@@ -33,9 +33,11 @@ __all__ = [
     "acknowledge",
     "cancel",
     "claim",
+    "counts",
     "create",
     "find",
     "history",
+    "latest",
     "outbox",
     "release",
     "renew",
@@ -113,6 +115,20 @@ def runs(
         found = [row for state in states for row in connection.execute(sql.RUNS_OF_STATE, (state, *wanted))]
         found.sort(key=lambda row: row[-1])
     return [run_of(row) for row in found[:limit]]
+
+
+def latest(
+    connection: Connection, saga: str | None, states: Collection[str] | None, limit: int
+) -> list[RunRecord]:
+    """The runs that began last, in the order in which they began."""
+    wanted = None if states is None else plain_json(list(states)).decode()
+    found = connection.execute(sql.LATEST, (saga, saga, wanted, wanted, limit)).fetchall()
+    return [run_of(row) for row in reversed(found)]
+
+
+def counts(connection: Connection, saga: str | None) -> dict[SagaState, int]:
+    """How many runs are in which state."""
+    return {STATES[state]: number for state, number in connection.execute(sql.COUNTS, (saga, saga))}
 
 
 def steps(connection: Connection, run_id: str) -> list[StepRecord]:

@@ -16,6 +16,8 @@ from rxorch.errors import ApiConfigurationError
 from rxorch.flow.combinators import as_flow, sequential
 from rxorch.flow.nodes import Call, Choice, Flow, Group
 from rxorch.flow.plan import FlowPlan, compile_flow
+from rxorch.saga.errors import SagaDefinitionChangedError, SagaError
+from rxorch.saga.records import RunRecord
 
 __all__ = [
     "Compensation",
@@ -262,6 +264,22 @@ class Definition:
     plan: FlowPlan
     steps: Mapping[str, Step]
     fingerprint: str
+
+    def check(self, run: RunRecord) -> None:
+        """Refuses a run that began as something else.
+
+        Raises:
+            SagaError: It is of another saga.
+            SagaDefinitionChangedError: It began with other steps, and is not over.
+        """
+        if run.saga != self.name:
+            raise SagaError(f"run {run.run_id!r} is of saga {run.saga!r}, not of {self.name!r}")
+        if run.fingerprint != self.fingerprint and not run.state.is_over:
+            raise SagaDefinitionChangedError(
+                f"run {run.run_id!r} began with other steps of saga {self.name!r} (fingerprint "
+                f"{run.fingerprint}, now {self.fingerprint}): drive it with the code it began "
+                "with until it is over, or cancel it there; give changed steps another saga name"
+            )
 
 
 def definition_of(name: str, steps: Flow | Sequence[Flow | APIEndpoint]) -> Definition:

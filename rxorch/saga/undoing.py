@@ -78,20 +78,18 @@ class Undoing:
         drive = self._drive
         for each in later:
             await each.wait()
-        try:
-            known = drive.steps.get((record.step, True))
-            if known is None or known.status is not StepStatus.COMPLETED:
-                # What was begun is brought to its end, whoever loses interest meanwhile.
-                work = asyncio.ensure_future(self._tried(record, known))
-                try:
-                    await asyncio.shield(work)
-                except asyncio.CancelledError:
-                    drive.leave()
-                    with suppress(Exception):
-                        await work
-                    raise
-        finally:
-            over.set()
+        known = drive.steps.get((record.step, True))
+        if known is None or known.status is not StepStatus.COMPLETED:
+            # What was begun is brought to its end, whoever loses interest meanwhile.
+            work = asyncio.ensure_future(self._tried(record, known))
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                drive.leave()
+                with suppress(Exception):
+                    await work
+                raise
+        over.set()  # not if that could not be written: then nothing more is asked of anybody
 
     async def _tried(self, done: StepRecord, known: StepRecord | None) -> None:
         drive = self._drive

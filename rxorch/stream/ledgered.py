@@ -53,10 +53,10 @@ class LedgerRecording(Recording):
     again: bool
     by_place: bool
 
-    def inner(self, given: Input, sink: ObserverBase[Any], parent: Merging | None) -> RecordLink:
+    def inner(self, value: Input, sink: ObserverBase[Any], parent: Merging | None) -> RecordLink:
         """The link of an input; without a key it is in no ledger."""
-        link = RecordLink if given.key is None else _LedgerLink
-        return link(given, self, sink, parent)
+        link = RecordLink if value.key is None else _LedgerLink
+        return link(value, self, sink, parent)
 
 
 class _LedgerLink(RecordLink):

@@ -14,7 +14,7 @@ from rxorch.stream.control import Control
 from rxorch.stream.inputs import Input
 from rxorch.stream.judge import Judge
 from rxorch.stream.run import Run
-from rxorch_operators._flat_map_merging import Inner, Merging
+from rxorch_operators._flat_map_merging import Inner, InnerMaker, Merging
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import DISPOSED, NOTHING, Stage
 
@@ -25,7 +25,7 @@ Shape: TypeAlias = Callable[[OrchestrationResult], Any] | None
 _ABSENT: Final = object()
 
 
-class Recording:
+class Recording(InnerMaker):
     """What the records of one subscription have in common.
 
     Args:
@@ -47,13 +47,13 @@ class Recording:
         self.judge = judge
         self.scheduler = scheduler
 
-    def __call__(self, given: Input) -> Stage[Run]:
+    def __call__(self, value: Input) -> Stage[Run]:
         """The record of an input as an observable."""
-        return Record(given, self)
+        return Record(value, self)
 
-    def inner(self, given: Input, sink: ObserverBase[Any], parent: Merging | None) -> RecordLink:
+    def inner(self, value: Input, sink: ObserverBase[Any], parent: Merging | None) -> RecordLink:
         """The same as a link, for a `flat_map_bounded` that runs it, or for nobody."""
-        return RecordLink(given, self, sink, parent)
+        return RecordLink(value, self, sink, parent)
 
 
 class Record(Stage[Run]):
@@ -159,9 +159,10 @@ class RecordLink(Inner):
 
     def give(self, run: Run) -> None:
         """Hands the record on, and asks whether the stream goes on."""
-        self.end()
         recording, control = self._recording, self._recording.control
         tally = control.tally
+        if control.under_way.pop(self, _ABSENT) is not _ABSENT:  # `end`, without another call
+            tally.in_flight -= 1
         end = None
         if self.is_cut:
             tally.cancelled += 1

@@ -16,7 +16,7 @@ from rxorch import (
     ApiTimeoutError,
     OrchestrationMode,
 )
-from tests.benchmarks import http_client, machinery, streams
+from tests.benchmarks import http_client, machinery, sagas, streams
 from tests.support.loopback import Loopback
 
 pytestmark = pytest.mark.benchmark
@@ -92,6 +92,16 @@ def test_a_stream_of_runs_costs_less_than_aiostream_without_records(per_input: d
 def test_a_stream_of_runs_costs_a_third_of_aiostream_without_requests(per_input: dict[str, float]) -> None:
     """Records of whole requests against a call that is one turn of the loop."""
     assert per_input["orchestrator.stream"] <= per_input["aiostream"] / 3
+
+
+async def test_a_durable_saga_costs_no_more_than_a_journal_by_hand() -> None:
+    """Three steps, every one on the disk before the next begins."""
+    speeds = await sagas.measured()
+    print("\nsagas of three steps per second:")
+    for name, speed in speeds.items():
+        print(f"{name:>32} {speed:7.0f}")
+    assert speeds["ours, FULL, 1 at once"] >= speeds["by hand, WAL, FULL, 1 at once"]
+    assert speeds["ours, FULL, 50 at once"] >= 2 * speeds["by hand, WAL, FULL, 50 at once"]
 
 
 async def test_deadlines_are_overshot_by_less_than_20_ms() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +16,12 @@ import pytest
 
 from rxorch import APIOrchestrator, Run
 from rxorch.errors import ApiNetworkError
+from rxorch.events import CallFinished, Event
 from rxorch.flow import SoloRun
+from rxorch.http import Request, Response
 from rxorch.stream import RunStream
 from rxorch_operators.testing import virtual_time
-from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, orchestrate, turns
+from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, orchestrate, reply, turns
 
 SCRIPTS: dict[str, Callable[[], Any]] = {
     "values": lambda: {"x": 1},
@@ -158,3 +161,47 @@ async def test_runs_that_end_well_leave_nothing_for_the_collector() -> None:
     await stream.aclose()
     await orchestrator.aclose()
     assert left < 50
+
+
+async def test_who_begins_to_listen_in_the_middle_of_a_run_hears_to_which_run_its_call_belonged() -> None:
+    for kinds in (None, [CallFinished]):
+        hold = Hold()
+        orchestrator, _, stream = await after_one(in_turn({"x": 1}, hold))
+        taken = asyncio.create_task(anext(stream))
+        await turns()
+        heard: list[Event] = []
+        orchestrator.events.subscribe(heard.append, kinds=kinds)
+        hold.answer({})
+        run = await taken
+        assert isinstance(heard[0], CallFinished)
+        assert (heard[0].run, heard[0].status) == (run.result.run, "ok")
+        await stream.aclose()
+        await orchestrator.aclose()
+
+
+class Late(FakeTransport):
+    """Answers the second request 3 s after its cancellation, whatever that is worth then."""
+
+    async def send(self, request: Request) -> Response:
+        if len(self.calls) != 1:
+            return await super().send(request)
+        self.calls.append(request)
+        request.sent = True
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(100)
+        await asyncio.sleep(3)
+        return reply(503)
+
+
+@pytest.mark.parametrize("listener", [False, True])
+@virtual_time
+async def test_an_answer_that_comes_after_its_time_counts_beside_the_others(listener: bool) -> None:
+    endpoint = api(
+        "api", method="POST", idempotent=True, timeout=1.0, retry_count=3, retry_delay=2.0,
+        retry_jitter="none", circuit_breaker=False,
+    )  # fmt: skip
+    async with orchestrate(endpoint, transport=Late({"api": in_turn({}, 503)})) as orchestrator:
+        if listener:
+            orchestrator.events.subscribe(lambda event: None)
+        runs = [run async for run in orchestrator.stream([{}, {}], max_concurrent=1)]
+    assert str(runs[1].outcomes["api"].status) == "failed"  # and not "unknown": each of them was answered

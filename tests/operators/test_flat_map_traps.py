@@ -18,7 +18,7 @@ from rxorch_operators.engines.overflow import OverflowCounter
 from rxorch_operators.flat_map_bounded import flat_map_bounded
 from rxorch_operators.from_iterable import from_iterable
 from rxorch_operators.with_overflow import with_overflow
-from tests.operators.support import Counting, Manual, Recorder, Time, turns
+from tests.operators.support import END, Counting, Manual, Recorder, Time, turns
 
 FORMS: dict[str, dict[str, Any]] = {
     "unordered": {},
@@ -146,3 +146,18 @@ def _outside_of_any_loop(project: Callable[[int], Any], form: dict[str, Any], mo
     ).subscribe(recorder)
     error = recorder.error or recorder.values[0].error
     assert "needs a running event loop" in str(error)
+
+
+@EVERY_FORM
+def test_trap_a_function_that_has_an_attribute_of_a_name_like_any_other(form: dict[str, Any]) -> None:
+    """A wrapper around a function calls it `inner` as often as not."""
+
+    class Doubled:
+        def __init__(self, inner: Callable[[int], Observable[int]]) -> None:
+            self.inner = inner
+
+        def __call__(self, number: int) -> Observable[int]:
+            return self.inner(2 * number)
+
+    stream = from_iterable([1, 2]).pipe(flat_map_bounded(Doubled(reactivex.just), max_concurrent=2, **form))
+    assert [value for _, value in Time().run(stream).events] == [2, 4, END]

@@ -13,8 +13,7 @@ from .demand import DemandScheduler
 from .stage import DISPOSED, Adapter, Link, Stage
 
 Project: TypeAlias = Callable[[Any], Observable[Any] | Awaitable[Any]]
-"""From an element to what is merged for it. One that has `inner(element, sink, parent)` too makes the inner
-link itself, which `begin` starts: one object less, and the way to it is short."""
+"""From an element to what is merged for it."""
 
 
 def attach_inner(link: Link, inner: Observable[Any] | Awaitable[Any], scheduler: DemandScheduler) -> None:

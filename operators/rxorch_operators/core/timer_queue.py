@@ -7,7 +7,9 @@ needs no heap: only its first entry has a timer. A dict keeps that order, and fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Final, Protocol
 
 from .clock import Clock, Handle, LoopClock
@@ -85,13 +87,17 @@ class TimerQueue:
         self._handle = None
         self._firing = True
         least = _LEAST
-        now = self._clock.now()
+        now = self._clock.now() + _EARLY
         until = self._until
+        # All of them before the first is called: to ask a dict for its first key after each would have it
+        # pass over all that were deleted there, and the time of many would grow with their square.
+        due = [waiter for waiter, _ in takewhile(lambda entry: entry[1] <= now, until.items())]
         try:
-            while (waiter := next(iter(until), None)) is not None and until[waiter] <= now + _EARLY:
-                del until[waiter]
-                least = 0.0
-                waiter.time_over()
+            for waiter in due:
+                if until.get(waiter, math.inf) <= now:  # else: another has dropped it meanwhile
+                    del until[waiter]
+                    least = 0.0
+                    waiter.time_over()
         finally:  # what one of them raises must not cost the others their time
             self._firing = False
             first = next(iter(until.values()), None)

@@ -59,6 +59,7 @@ _DISABLED: Final = CircuitState.DISABLED
 _METRICS_ONLY: Final = CircuitState.METRICS_ONLY
 _FAILURE: Final = Outcome3.FAILURE
 _IGNORED: Final = Outcome3.IGNORED
+_SUCCESS: Final = Outcome3.SUCCESS
 
 
 class Circuit:
@@ -77,6 +78,7 @@ class Circuit:
 
     __slots__ = (
         "_failed_trials",
+        "_forgets",
         "_generation",
         "_opened",
         "_out",
@@ -93,6 +95,8 @@ class Circuit:
         self.policy = CircuitPolicy() if policy is None else policy
         self._random = Random() if random is None else random
         self._tally = _tally_of(self.policy)
+        # Whether a good call does nothing but clear the tally.
+        self._forgets = self.policy.kind == "consecutive" and self.policy.slow_call_duration is None
         self._trials = LastCalls(self.policy.half_open_permits)
         self._out: list[CircuitPermit] = []  # trial permits without a result
         self._state = _CLOSED
@@ -123,6 +127,8 @@ class Circuit:
         """
         if generation != self._generation or outcome is _IGNORED:
             return None  # of the same generation it is closed still
+        if outcome is _SUCCESS and self._forgets and not self._tally.calls:
+            return None  # a good call of many: there is nothing to forget
         return self._count(started, outcome, now)
 
     def try_acquire(self, now: float) -> CircuitPermit | None:

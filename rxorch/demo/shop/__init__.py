@@ -13,9 +13,22 @@ service               request                     answers
 ``fraud``             ``POST /check``             approved, score
 ``payment``           ``POST /charges``           charge, amount_cents; 402 for a declined card
 ``inventory``         ``POST /reservations``      reservation, warehouse
-``shipping``          ``POST /shipments``         tracking, days
+``shipping``          ``POST /shipments``         id, tracking, days; 422 for unknown countries
 ``notification``      ``POST /messages``          message, status
 ====================  ==========================  ========================================================
+
+Three of them can take back what they made, for orders that are sagas; `id` is the ``Idempotency-Key`` of the
+request that made it:
+
+==============================================  =================================================
+request                                         what
+==============================================  =================================================
+``POST /payments/charge``                       402 above the card's limit
+``POST /payments/{id}/refund?reason=...``       takes it back
+``POST /inventory/reservations``                409 where there is too little in stock
+``POST /inventory/reservations/{id}/release``   takes it back
+``POST /shipments/{id}/cancel``                 takes it back
+==============================================  =================================================
 
 Charges, reservations, shipments and messages take effect once per ``Idempotency-Key``. Each service has
 ``GET /health``, which never fails. The header ``X-Order-Id`` names the order that a request belongs to.

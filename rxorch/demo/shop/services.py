@@ -5,14 +5,14 @@ All data is derived from identifiers by hashing; there is no data base. Money is
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from zlib import crc32
 
 from aiohttp import web
 
+from rxorch.demo.shop.bodies import body_of, number_of, refusal
+from rxorch.demo.shop.reversible import COUNTRIES, reversible_routes
 from rxorch.demo.shop.tally import Tally
 
 __all__ = ["SERVICES", "Desk", "routes_of"]
@@ -22,7 +22,6 @@ SERVICES = ("users", "catalogue", "pricing", "fraud", "payment", "inventory", "s
 
 JsonObject = dict[str, Any]
 
-_COUNTRIES = ("AT", "BR", "CA", "DE", "FR", "IN", "JP", "KE", "NL", "US")
 _FIRST_NAMES = ("Ada", "Alan", "Barbara", "Edsger", "Grace", "Jean", "Katherine", "Ken", "Margaret", "Radia")
 _THINGS = ("Lamp", "Kettle", "Desk", "Chair", "Backpack", "Headphones", "Notebook", "Bicycle bell")
 
@@ -62,15 +61,16 @@ def routes_of(service: str, desk: Desk) -> list[web.RouteDef]:
     async def health(request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "service": service})
 
-    return [web.get("/health", health), _ROUTES[service](desk)]
+    routes = [web.get("/health", health), *reversible_routes(service, desk)]
+    return [*routes, _ROUTES[service](desk)] if service in _ROUTES else routes
 
 
 def _users(desk: Desk) -> web.RouteDef:
     async def user(request: web.Request) -> web.Response:
         number = request.match_info["id"]
         if not number.isdecimal() or not 0 < int(number) <= 100_000:
-            raise _refuse(web.HTTPNotFound, "no such user")
-        pick = _number("user", number)
+            raise refusal(web.HTTPNotFound, "no such user")
+        pick = number_of("user", number)
         name = _FIRST_NAMES[pick % len(_FIRST_NAMES)]
         return web.json_response(
             {
@@ -78,7 +78,7 @@ def _users(desk: Desk) -> web.RouteDef:
                 "name": name,
                 "email": f"{name.lower()}.{number}@example.com",
                 "tier": "premium" if pick % 5 == 0 else "standard",
-                "country": _COUNTRIES[pick // 7 % len(_COUNTRIES)],
+                "country": COUNTRIES[pick // 7 % len(COUNTRIES)],
             }
         )
 
@@ -90,10 +90,10 @@ def _catalogue(desk: Desk) -> web.RouteDef:
         sku = request.match_info["sku"]
         number = sku.removeprefix("SKU-")
         if number == sku or not number.isdecimal():
-            raise _refuse(web.HTTPNotFound, "no such product")
+            raise refusal(web.HTTPNotFound, "no such product")
         if int(number) % 100 == 99:
-            raise _refuse(web.HTTPNotFound, "product discontinued")
-        pick = _number("product", sku)
+            raise refusal(web.HTTPNotFound, "product discontinued")
+        pick = number_of("product", sku)
         return web.json_response(
             {
                 "sku": sku,
@@ -108,7 +108,7 @@ def _catalogue(desk: Desk) -> web.RouteDef:
 
 def _pricing(desk: Desk) -> web.RouteDef:
     async def quote(request: web.Request) -> web.Response:
-        body = await _body(request, price_cents=int, quantity=int, tier=str)
+        body = await body_of(request, price_cents=int, quantity=int, tier=str)
         gross = body["price_cents"] * body["quantity"]
         discount = gross // 10 if body["tier"] == "premium" else 0
         return web.json_response(
@@ -120,8 +120,8 @@ def _pricing(desk: Desk) -> web.RouteDef:
 
 def _fraud(desk: Desk) -> web.RouteDef:
     async def check(request: web.Request) -> web.Response:
-        body = await _body(request, order=str, amount_cents=int)
-        score = _number("fraud", body["order"]) % 1000 / 1000
+        body = await body_of(request, order=str, amount_cents=int)
+        score = number_of("fraud", body["order"]) % 1000 / 1000
         return web.json_response({"approved": score < 0.96, "score": score})
 
     return web.post("/check", check)
@@ -129,11 +129,11 @@ def _fraud(desk: Desk) -> web.RouteDef:
 
 def _payment(desk: Desk) -> web.RouteDef:
     async def charge(request: web.Request) -> web.Response:
-        body = await _body(request, order=str, amount_cents=int)
+        body = await body_of(request, order=str, amount_cents=int)
         order = body["order"]
-        if _number("card", order) % 100 == 0:
-            raise _refuse(web.HTTPPaymentRequired, "card declined")
-        made = {"charge": f"ch_{_number('charge', order):08x}", "amount_cents": body["amount_cents"]}
+        if number_of("card", order) % 100 == 0:
+            raise refusal(web.HTTPPaymentRequired, "card declined")
+        made = {"charge": f"ch_{number_of('charge', order):08x}", "amount_cents": body["amount_cents"]}
         return desk.once("payment", request, order, lambda: made)
 
     return web.post("/charges", charge)
@@ -141,28 +141,18 @@ def _payment(desk: Desk) -> web.RouteDef:
 
 def _inventory(desk: Desk) -> web.RouteDef:
     async def reserve(request: web.Request) -> web.Response:
-        body = await _body(request, order=str, sku=str, quantity=int)
-        warehouse = _COUNTRIES[_number("warehouse", body["sku"]) % len(_COUNTRIES)]
-        made = {"reservation": f"rs_{_number('reservation', body['order']):08x}", "warehouse": warehouse}
+        body = await body_of(request, order=str, sku=str, quantity=int)
+        warehouse = COUNTRIES[number_of("warehouse", body["sku"]) % len(COUNTRIES)]
+        made = {"reservation": f"rs_{number_of('reservation', body['order']):08x}", "warehouse": warehouse}
         return desk.once("inventory", request, body["order"], lambda: made)
 
     return web.post("/reservations", reserve)
 
 
-def _shipping(desk: Desk) -> web.RouteDef:
-    async def ship(request: web.Request) -> web.Response:
-        body = await _body(request, order=str, country=str, weight_g=int)
-        days = 1 + _number("route", body["country"]) % 4
-        made = {"tracking": f"TR{_number('parcel', body['order']):010d}", "days": days}
-        return desk.once("shipping", request, body["order"], lambda: made)
-
-    return web.post("/shipments", ship)
-
-
 def _notification(desk: Desk) -> web.RouteDef:
     async def message(request: web.Request) -> web.Response:
-        body = await _body(request, order=str, to=str, text=str)
-        made = {"message": f"ms_{_number('message', body['order']):08x}", "status": "queued"}
+        body = await body_of(request, order=str, to=str, text=str)
+        made = {"message": f"ms_{number_of('message', body['order']):08x}", "status": "queued"}
         return desk.once("notification", request, body["order"], lambda: made)
 
     return web.post("/messages", message)
@@ -175,27 +165,5 @@ _ROUTES: dict[str, Callable[[Desk], web.RouteDef]] = {
     "fraud": _fraud,
     "payment": _payment,
     "inventory": _inventory,
-    "shipping": _shipping,
     "notification": _notification,
 }
-
-
-async def _body(request: web.Request, **fields: type) -> JsonObject:
-    """The JSON body, with at least these fields of these types; 422 otherwise."""
-    try:
-        body = await request.json()
-    except ValueError:
-        raise _refuse(web.HTTPUnprocessableEntity, "the body is not JSON") from None
-    for name, kind in fields.items():
-        if not isinstance(body, dict) or not isinstance(body.get(name), kind):
-            raise _refuse(web.HTTPUnprocessableEntity, f"{name}: {kind.__name__} expected")
-    return dict(body)
-
-
-def _refuse(error: type[web.HTTPException], reason: str) -> web.HTTPException:
-    return error(text=json.dumps({"error": reason}), content_type="application/json")
-
-
-def _number(kind: str, name: str) -> int:
-    """A number that looks random, the same for the same name on every machine and in every run."""
-    return crc32(f"{kind}/{name}".encode())

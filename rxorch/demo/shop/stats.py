@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 __all__ = ["ServiceStats", "ShopStats"]
@@ -33,6 +33,7 @@ class ShopStats:
     effects: Mapping[str, Mapping[str, int]]
     replays: Mapping[str, int]
     charged: Mapping[str, int]
+    holdings: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @classmethod
     def from_report(cls, report: Mapping[str, Any]) -> Self:

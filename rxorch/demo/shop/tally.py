@@ -9,7 +9,7 @@ from typing import Any
 
 from rxorch.demo.shop.faults import Faults, Plan, order_of, plan, request_key
 
-__all__ = ["Gauge", "ServiceTally", "Tally", "Ticket"]
+__all__ = ["Gauge", "Holdings", "ServiceTally", "Tally", "Ticket"]
 
 
 @dataclass(slots=True)
@@ -78,6 +78,25 @@ class Ticket:
 
 
 @dataclass(slots=True)
+class Holdings:
+    """What a service has made and can take back.
+
+    Attributes:
+        kept: key of the request that made it -> order and how much; None: it was taken back.
+    """
+
+    kept: dict[str, tuple[str, int] | None] = field(default_factory=dict)
+
+    def report(self) -> dict[str, int]:
+        """Order -> how much of it is held."""
+        held: Counter[str] = Counter()
+        for each in self.kept.values():
+            if each is not None:
+                held[each[0]] += each[1]
+        return dict(held)
+
+
+@dataclass(slots=True)
 class Tally:
     """All counts of one shop since its start or the last reset.
 
@@ -87,6 +106,7 @@ class Tally:
         effects: service -> idempotency key -> how many times it took effect.
         replays: service -> repetitions that were answered from memory.
         charged: order -> how many charges took effect.
+        holdings: service -> what it has made and can take back.
     """
 
     seed: int
@@ -97,6 +117,7 @@ class Tally:
     effects: dict[str, Counter[str]] = field(default_factory=dict)
     replays: Counter[str] = field(default_factory=Counter)
     charged: Counter[str] = field(default_factory=Counter)
+    holdings: dict[str, Holdings] = field(default_factory=dict)
     _seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     _in_flight_by_order: Counter[str] = field(default_factory=Counter)
 
@@ -164,4 +185,5 @@ class Tally:
             "effects": {name: dict(keys) for name, keys in self.effects.items()},
             "replays": dict(self.replays),
             "charged": dict(self.charged),
+            "holdings": {name: holdings.report() for name, holdings in self.holdings.items()},
         }

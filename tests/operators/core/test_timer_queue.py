@@ -149,6 +149,25 @@ def test_one_cancelled_from_inside_another_of_the_same_instant_does_not_fire() -
     assert bench.loop.timers == []
 
 
+def test_one_that_is_dropped_from_inside_another_of_the_same_instant_may_wait_anew() -> None:
+    bench = Bench()
+
+    class Waiting:
+        def time_over(self) -> None:
+            bench.fired.append((bench.loop.now, "anew"))
+
+    waiting = Waiting()
+
+    def fire() -> None:
+        bench.timers.drop(waiting)
+        bench.timers.wake(waiting, bench.loop.now)
+
+    bench.timers.call(fire)
+    bench.timers.wake(waiting, 0.0)
+    bench.loop.advance(100)
+    assert bench.fired == [(20.0, "anew")]
+
+
 def test_the_last_one_cancelled_and_another_started_from_inside_a_third() -> None:
     bench = Bench()
     handles: list[Any] = []

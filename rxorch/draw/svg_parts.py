@@ -1,0 +1,62 @@
+"""What every SVG here is made of: the sheet with its heading, lines of text, numbers."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from typing import Final
+
+from rxorch.draw.theme import SANS, style_sheet
+
+__all__ = ["HEAD", "MARGIN", "escaped", "label", "pixels", "sheet"]
+
+MARGIN: Final = 24.0
+HEAD: Final = 58.0
+"""Height of the heading."""
+
+_SPACE: Final = "http://www.w3.org/2000/svg"
+_ARROW_HEAD: Final = (
+    '<marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto" '
+    'markerUnits="userSpaceOnUse"><path class="head" d="M0 0.5 8 4 0 7.5z"/></marker>'
+)
+
+
+def sheet(title: str, below: str, width: float, height: float, body: Iterable[str]) -> str:
+    """A whole SVG: a title, a line below it, and a body that has its places already.
+
+    Needs nothing from elsewhere, and is light or dark as the reader's system is.
+    """
+    wide, high = pixels(width), pixels(height)
+    size = f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"'
+    lines = [
+        f'<svg xmlns="{_SPACE}" role="img" aria-labelledby="t" {size} font-family="{SANS}">',
+        f'<title id="t">{escaped(title)}</title>',
+        f"<style>\n{style_sheet()}\n</style>",
+        f"<defs>{_ARROW_HEAD}</defs>",
+        f'<rect class="paper" width="{wide}" height="{high}" rx="8"/>',
+        label(MARGIN, MARGIN + 14, title, "t", size=16, weight=600, anchor="start"),
+        label(MARGIN, MARGIN + 34, below, "m", size=12, anchor="start"),
+        *body,
+        "</svg>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def label(
+    x: float, y: float, text: str, name: str, *, size: float, weight: int = 400, anchor: str = "middle"
+) -> str:
+    """A line of text; `name` is its class."""
+    return (
+        f'<text class="{name}" x="{pixels(x)}" y="{pixels(y)}" font-size="{size:g}" font-weight="{weight}" '
+        f'text-anchor="{anchor}">{escaped(text)}</text>'
+    )
+
+
+def escaped(text: str) -> str:
+    """Text that ends no tag and no attribute."""
+    return html.escape(text, quote=True)
+
+
+def pixels(value: float) -> str:
+    """A number in tenths of a pixel."""
+    return f"{value:.1f}".removesuffix(".0")

@@ -1,0 +1,293 @@
+"""RunPicture: a run of a saga as a picture: its steps in their order, and what was undone of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from rxorch.draw.bundle import mime_bundle
+from rxorch.draw.facts import printable
+from rxorch.saga.records import RunRecord, SagaState, StepRecord, StepStatus
+
+__all__ = [
+    "COLOURS",
+    "SIGNS",
+    "STATE_COLOURS",
+    "WORDS",
+    "RunPicture",
+    "StepRow",
+    "count_of",
+    "duration",
+    "run_picture",
+    "state_word",
+    "time_of",
+    "told_of",
+    "undo_colour",
+    "undo_word",
+]
+
+Paint: TypeAlias = Callable[[str, str], str]
+Piece: TypeAlias = tuple[str, str]
+
+SIGNS: Final = {
+    StepStatus.COMPLETED: "✓",
+    StepStatus.FAILED: "✗",
+    StepStatus.UNKNOWN: "?",
+    StepStatus.STARTED: "…",
+    StepStatus.WAITING: "…",
+    StepStatus.SKIPPED: "·",
+}
+COLOURS: Final = {
+    StepStatus.COMPLETED: "green",
+    StepStatus.FAILED: "red",
+    StepStatus.UNKNOWN: "yellow",
+    StepStatus.STARTED: "cyan",
+    StepStatus.WAITING: "cyan",
+    StepStatus.SKIPPED: "dim",
+}
+STATE_COLOURS: Final = {
+    SagaState.COMPLETED: "green",
+    SagaState.COMPENSATED: "yellow",
+    SagaState.FAILED: "red",
+}
+WORDS: Final = {
+    StepStatus.FAILED: "failed",
+    StepStatus.UNKNOWN: "nobody knows",
+    StepStatus.STARTED: "under way",
+    StepStatus.WAITING: "waiting",
+    StepStatus.SKIPPED: "skipped",
+}
+_UNDO_WORDS: Final = {
+    StepStatus.COMPLETED: "undone",
+    StepStatus.FAILED: "could not be undone",
+    StepStatus.UNKNOWN: "perhaps undone",
+    StepStatus.STARTED: "being undone",
+}
+_ASCII: Final = str.maketrans(
+    {"├": "|", "└": "`", "─": "-", "◀": "<", "·": "-", "✓": "+", "✗": "x", "…": "~"}
+)
+_LONGEST: Final = 300
+"""Characters of an error's message that are shown; the history has it whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step in a picture.
+
+    Attributes:
+        name: Of the step.
+        done: What is known of it; None: it was not begun.
+        undone: What is known of its undoing; None: there is none.
+    """
+
+    name: str
+    done: StepRecord | None = None
+    undone: StepRecord | None = None
+
+
+class RunPicture:
+    """A run as a picture: as text and as SVG; a notebook shows it by itself.
+
+    The same records give the same picture, to the byte. It holds no input and no result, but the messages of
+    errors.
+
+    Args:
+        run: The run.
+        steps: What is known of its steps and their undoings.
+        names: All steps of its saga, in their order: those that were not begun are shown too.
+
+    >>> from rxorch.saga import RunRecord, SagaState, StepRecord, StepStatus
+    >>> run = RunRecord(
+    ...     "order-7", "order", "f1", SagaState.COMPENSATED, b"{}", None, None, "", 5, 6, 1, None, 0
+    ... )
+    >>> def step(name, status, began, undo=False):
+    ...     return StepRecord(name, undo, status, 1, "k", began, began + 1, began_at=5.0, ended_at=5.012)
+    >>> steps = [
+    ...     step("charge", StepStatus.COMPLETED, 1),
+    ...     step("ship", StepStatus.FAILED, 3),
+    ...     step("charge", StepStatus.COMPLETED, 5, undo=True),
+    ... ]
+    >>> print(RunPicture(run, steps).text())
+    order · order-7 · compensated · 1 s
+    ├─ charge  ✓ 1x  12 ms   ◀── undone 1x  12 ms
+    └─ ship    ✗ 1x  12 ms   failed
+    """
+
+    def __init__(self, run: RunRecord, steps: Sequence[StepRecord], names: Sequence[str] = ()) -> None:
+        self.run = run
+        self.rows: tuple[StepRow, ...] = tuple(_rows(steps, names))
+
+    @property
+    def heading(self) -> str:
+        """Saga and run."""
+        return f"{printable(self.run.saga)} · {printable(self.run.run_id)}"
+
+    @property
+    def time(self) -> str:
+        """From the beginning of the run to its end."""
+        run = self.run
+        return duration(run.changed - run.began) if run.state.is_over else "not over"
+
+    @property
+    def title(self) -> str:
+        """Saga, run, state and time."""
+        return f"{self.heading} · {state_word(self.run)} · {self.time}"
+
+    def reasons(self) -> list[str]:
+        """Why the run did not go forward, and why a step could not be undone."""
+        error = self.run.error or {}
+        step = f"{printable(error['step'])}: " if error.get("step") else ""
+        why = [f"because of {step}{told_of(error)}"] if error else []
+        undone = [row.undone for row in self.rows if row.undone is not None]
+        return why + [
+            f"undoing {printable(each.step)}: {told_of(each.error)}"
+            for each in undone
+            if each.error is not None and each.step != error.get("step")
+        ]
+
+    def text(self, *, ascii: bool = False, paint: Paint | None = None) -> str:
+        """A line for each step: how it stands, how often it was begun, the time of its last attempt; behind
+        the arrow the same of its undoing.
+
+        Args:
+            ascii: Whether to use no character beyond ASCII.
+            paint: Gives a text a colour, by its name: `green`, `red`, `yellow`, `cyan` or `dim`.
+        """
+        lines = []
+        for line in _lines(self):
+            last, colour = line[-1]
+            pieces = [*line[:-1], (last.rstrip(), colour)]
+            if ascii:
+                pieces = [(_plain(text), colour) for text, colour in pieces]
+            lines.append(
+                "".join(paint(text, colour) if paint and colour else text for text, colour in pieces)
+            )
+        return "\n".join(lines)
+
+    def svg(self) -> str:
+        """The picture as SVG, self-contained; light or dark as the reader's system is."""
+        from rxorch.saga.picture_svg import svg_of
+
+        return svg_of(self)
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, Any]:
+        return mime_bundle(self.title, self.text(), self.svg(), include, exclude)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        return f"<RunPicture of {self.title}>"
+
+
+def _plain(text: str) -> str:
+    return text.translate(_ASCII).encode("ascii", "backslashreplace").decode()
+
+
+def run_picture(
+    run: RunRecord, steps: Sequence[StepRecord], names: Sequence[str] = (), *, ascii: bool = False
+) -> str:
+    """A run as text: see `RunPicture`."""
+    return RunPicture(run, steps, names).text(ascii=ascii)
+
+
+def _rows(steps: Sequence[StepRecord], names: Sequence[str]) -> Iterator[StepRow]:
+    """The steps that were begun, in the order in which they were, and those that were not."""
+    done = {each.step: each for each in sorted(steps, key=lambda each: each.began) if not each.undo}
+    undone = {each.step: each for each in steps if each.undo}
+    for name in dict.fromkeys([*done, *undone, *names]):
+        yield StepRow(name, done.get(name), undone.get(name))
+
+
+def _lines(picture: RunPicture) -> Iterator[list[Piece]]:
+    """The lines as pieces: a text and its colour."""
+    run, rows = picture.run, picture.rows
+    yield [
+        (f"{picture.heading} · ", ""),
+        (state_word(run), STATE_COLOURS.get(run.state, "cyan")),
+        (f" · {picture.time}", ""),
+    ]
+    name = _widest(printable(row.name) for row in rows)
+    count = _widest(count_of(each) for row in rows for each in (row.done, row.undone))
+    time = _widest(time_of(row.done) for row in rows)
+    told = _widest(WORDS.get(row.done.status, "") for row in rows if row.done and row.undone)
+    undo, undo_time = _widest(undo_word(row) for row in rows), _widest(time_of(row.undone) for row in rows)
+    for row in rows:
+        branch = "└─ " if row is rows[-1] else "├─ "
+        line: list[Piece] = [(f"{branch}{printable(row.name):{name}}  ", "")]
+        if row.done is not None:
+            status = row.done.status
+            line.append((SIGNS[status], COLOURS[status]))
+            line.append((f" {count_of(row.done):>{count}}  {time_of(row.done):>{time}}", ""))
+            word = WORDS.get(status, "")
+            if row.undone is not None:
+                word = f"{word:{told}}"
+            if word:
+                line += [("   ", ""), (word, COLOURS[status])]
+        else:
+            line.append(("· not begun", "dim"))
+        if row.undone is not None:
+            line += [("   ◀── ", ""), (f"{undo_word(row):{undo}}", undo_colour(row.undone))]
+            line.append((f" {count_of(row.undone):>{count}}  {time_of(row.undone):>{undo_time}}", ""))
+        yield line
+    for reason in picture.reasons():
+        yield [(reason, "")]
+
+
+def _widest(texts: Iterable[str]) -> int:
+    return max(map(len, texts), default=0)
+
+
+def state_word(run: RunRecord) -> str:
+    """Its state in words."""
+    return str(run.state).replace("_", " ")
+
+
+def undo_colour(step: StepRecord) -> str:
+    """The colour of an undoing."""
+    return "yellow" if step.status is StepStatus.COMPLETED else COLOURS[step.status]
+
+
+def undo_word(row: StepRow) -> str:
+    """How its undoing stands; nothing where there is none."""
+    return "" if row.undone is None else _UNDO_WORDS.get(row.undone.status, str(row.undone.status))
+
+
+def count_of(step: StepRecord | None) -> str:
+    """How often it was begun."""
+    return "" if step is None or not step.attempt else f"{step.attempt}x"
+
+
+def time_of(step: StepRecord | None) -> str:
+    """The time of its last attempt; nothing where that has no end, or took no time."""
+    if step is None or step.ended_at is None or step.status is StepStatus.SKIPPED:
+        return ""
+    return duration(step.ended_at - step.began_at)
+
+
+def told_of(error: dict[str, str]) -> str:
+    """Type and message of an error, in one line."""
+    kind, message = error.get("type", ""), printable(" ".join(error.get("message", "").split()))
+    message = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 1]}…"
+    return ": ".join(part for part in (printable(kind), message) if part)
+
+
+def duration(seconds: float) -> str:
+    """A time for people, in three digits or so.
+
+    >>> [duration(s) for s in (0.0042, 0.042, 1.25, 75, 4000, 200_000)]
+    ['4.2 ms', '42 ms', '1.2 s', '1 min 15 s', '1 h 6 min', '2 d 7 h']
+    """
+    seconds = max(0.0, seconds)
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.1f} ms" if seconds < 0.00995 else f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    whole = round(seconds)
+    for size, unit, smaller_size, smaller in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller_size} {smaller}"
+    return f"{whole // 60} min {whole % 60} s"

@@ -1,0 +1,128 @@
+"""`create_app`: an aiohttp application that runs flows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack
+from typing import Final
+
+from aiohttp import web
+
+from rxorch.config import APIOrchestrationConfig
+from rxorch.endpoint import APIEndpoint
+from rxorch.errors import ApiConfigurationError
+from rxorch.flow import Flow
+from rxorch.orchestrator import APIOrchestrator
+from rxorch.server.describing import SAFE_METHODS
+from rxorch.server.guarding import guard
+from rxorch.server.routes import Routes
+from rxorch.server.settings import LOOPBACK_HOSTS, ServerLimits, check_hosts, check_origins, check_token
+from rxorch.server.state import STATE, ServerState
+
+__all__ = ["create_app"]
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
+_LINGERING: Final = 1.0
+"""Seconds in which the rest of a refused body is read and thrown away, so that its sender sees the answer."""
+
+
+def create_app(
+    flows: Mapping[str, APIOrchestrator | APIOrchestrationConfig | Flow | APIEndpoint],
+    *,
+    token: str | None = None,
+    hosts: Collection[str] = LOOPBACK_HOSTS,
+    origins: Collection[str] = (),
+    readable: Collection[str] = (),
+    limits: ServerLimits | None = None,
+) -> web.Application:
+    """An application with routes for each flow. Use `Serving` to listen for it, or mount it in one's own.
+
+    Their HTTP sessions are open as long as the application runs.
+
+    Args:
+        flows: By the name that is part of the path: letters, digits, `_`, `-`, `.`.
+        token: Bearer token that clients must show, 16 characters or more; None: nobody has to. `/healthz`
+            and `/readyz` ask for none.
+        hosts: Names by which the server may be called (`Host`), without ports; `*` is any.
+        origins: Of web pages that may call it (CORS), such as `https://app.example.com`. Pages of the server
+            itself may.
+        readable: Names of flows that `GET` runs too, with the query parameters as input. Only flows that
+            change nothing can be: all their endpoints are GET, HEAD or OPTIONS.
+        limits: See `ServerLimits`.
+
+    Raises:
+        ApiConfigurationError: One of these cannot be used; says which. No message has the token.
+    """
+    orchestrators = {_checked(name): _orchestrator(name, flow) for name, flow in flows.items()}
+    state = ServerState(
+        flows=orchestrators,
+        readable=_check_readable(readable, orchestrators),
+        limits=limits if limits is not None else ServerLimits(),
+        token=check_token(token),
+        hosts=check_hosts(hosts),
+        origins=check_origins(origins),
+    )
+    app = web.Application(
+        middlewares=[guard(state)],
+        handler_args={
+            "handler_cancellation": True,
+            "keepalive_timeout": state.limits.idle_seconds,
+            "lingering_time": _LINGERING,
+        },
+    )
+    app[STATE] = state
+    Routes(state).add_to(app)
+    app.cleanup_ctx.append(_open)
+    app.on_shutdown.append(_drain)
+    return app
+
+
+async def _open(app: web.Application) -> AsyncIterator[None]:
+    state = app[STATE]
+    async with AsyncExitStack() as stack:
+        for orchestrator in state.flows.values():
+            await stack.enter_async_context(orchestrator)
+        state.is_open = True
+        yield
+        state.is_open = False
+
+
+async def _drain(app: web.Application) -> None:
+    app[STATE].drain()
+
+
+def _checked(name: str) -> str:
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise ApiConfigurationError(
+            "flows: a name has letters, digits, _, - and ., at most 100, and does not begin with a dot"
+        )
+    return name
+
+
+def _orchestrator(
+    name: str, flow: APIOrchestrator | APIOrchestrationConfig | Flow | APIEndpoint
+) -> APIOrchestrator:
+    if isinstance(flow, APIOrchestrator):
+        return flow
+    if isinstance(flow, APIOrchestrationConfig | Flow | APIEndpoint):
+        return APIOrchestrator(flow)
+    raise ApiConfigurationError(
+        f"flows: {name!r} is a {type(flow).__name__}; give an orchestrator, a configuration, a flow or an "
+        "endpoint"
+    )
+
+
+def _check_readable(names: Collection[str], flows: Mapping[str, APIOrchestrator]) -> frozenset[str]:
+    if isinstance(names, str):
+        raise ApiConfigurationError("readable: give a list of names")
+    for name in names:
+        if name not in flows:
+            raise ApiConfigurationError(f"readable: there is no flow {name!r}")
+        for endpoint in flows[name].flow.endpoints():
+            if endpoint.method not in SAFE_METHODS:
+                raise ApiConfigurationError(
+                    f"readable: {name!r} has endpoint {endpoint.name!r}, which is {endpoint.method}; only "
+                    "GET, HEAD and OPTIONS change nothing"
+                )
+    return frozenset(names)

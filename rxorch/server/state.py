@@ -1,0 +1,104 @@
+"""What the parts of one application share: its flows, and what it is doing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from rxorch.orchestrator import APIOrchestrator
+from rxorch.server.problems import Problem
+from rxorch.server.settings import ServerLimits
+from rxorch.stream import RunStream
+
+__all__ = ["STATE", "ServerState"]
+
+
+@dataclass(slots=True, eq=False)
+class ServerState:
+    """One application.
+
+    Attributes:
+        flows: By name.
+        readable: Those that GET runs.
+        limits: Of its clients.
+        token: That clients must show; None: none.
+        hosts: Names by which it may be called.
+        origins: Of web pages that may call it, beside its own.
+        is_open: Whether its flows can be run.
+        is_draining: Whether it takes no more requests.
+        tasks: Of the requests under way.
+        streams: Under way.
+        runs: Requests under way that run a flow.
+        answers: How many answers there were, by status.
+    """
+
+    flows: Mapping[str, APIOrchestrator]
+    readable: frozenset[str]
+    limits: ServerLimits
+    token: str | None = field(repr=False)
+    hosts: frozenset[str]
+    origins: frozenset[str]
+    is_open: bool = False
+    is_draining: bool = False
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    streams: set[RunStream] = field(default_factory=set)
+    runs: int = 0
+    answers: Counter[int] = field(default_factory=Counter)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """A request, as long as the block runs."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self.tasks.discard(task)
+            if not self.tasks:
+                self.idle.set()
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """A request that runs a flow.
+
+        Raises:
+            Problem: There are too many.
+        """
+        if self.runs >= self.limits.runs:
+            raise Problem(503, "too many runs at once", headers={"Retry-After": "1"})
+        self.runs += 1
+        try:
+            yield
+        finally:
+            self.runs -= 1
+
+    def drain(self) -> None:
+        """Takes no more requests; streams read no more inputs."""
+        self.is_draining = True
+        for stream in tuple(self.streams):
+            stream.drain()
+
+    async def until_idle(self, seconds: float) -> None:
+        """Waits for the requests under way; after `seconds` ends them."""
+        if self.tasks:
+            self.idle.clear()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self.idle.wait()
+            except TimeoutError:
+                left = tuple(self.tasks)
+                for task in left:
+                    task.cancel()
+                await asyncio.gather(*left, return_exceptions=True)
+
+
+STATE = web.AppKey("rxorch.server", ServerState)
