@@ -50,6 +50,7 @@ class _Facts:
         self.value: Any = None
         self.error: BaseException | None = None
         self.degraded = False
+        self.cached = False
         self.attempts = 0
         self.status = "running"
 
@@ -225,7 +226,13 @@ class Keeper:
         )  # fmt: skip
         await drive.write(record)
         await drive.settled()
-        self._check_going()
+        if drive.reason is not None:
+            if step.name not in self._perhaps:  # it is written that it began, and nothing was sent
+                stopped = described(StoppedError("the run turned back before it was made"))
+                drive.failures.append(
+                    replace(record, status=StepStatus.FAILED, ended=drive.place(), error=stopped)
+                )
+            self._check_going()
         return record
 
     def _check_going(self) -> None:
