@@ -50,6 +50,7 @@ class _Facts:
         self.value: Any = None
         self.error: BaseException | None = None
         self.degraded = False
+        self.cached = False
         self.attempts = 0
         self.status = "running"
 
@@ -131,7 +132,8 @@ class Keeper:
             return known.output
         try:
             record = await self._tried(step, data, run, link, scheduler, known)
-        except StoppedError:
+        except StoppedError as error:
+            self._not_made(step.name, error)
             raise
         except Exception as error:
             self._failed(step.name, error)
@@ -152,6 +154,12 @@ class Keeper:
     def failed(self, name: str, error: Exception) -> None:
         """The condition in front of a step has raised."""
         if self._drive.reason is None:  # else it was not to be asked
+            self._failed(name, error)
+
+    def _not_made(self, name: str, error: StoppedError) -> None:
+        """A step may be written as begun that is not made any more, or that was made before."""
+        begun = self._drive.steps.get((name, False))
+        if begun is not None and begun.status is StepStatus.STARTED:
             self._failed(name, error)
 
     def _failed(self, name: str, error: Exception) -> None:
@@ -183,11 +191,11 @@ class Keeper:
         """Makes a step until it succeeds, or may not be made again."""
         drive = self._drive
         leaf = step.endpoint
+        if known is not None and known.status in _IN_DOUBT:
+            self._perhaps.add(step.name)
         self._check_going()
         if isinstance(leaf, Local) and leaf.action is None:
             return await self._waited(leaf, known)
-        if known is not None and known.status in _IN_DOUBT:
-            self._perhaps.add(step.name)
         if known is None or known.input_json is None:
             sent = input_json(data, f"the input of step {step.name!r}", "the journal")
         else:  # the same key is the same request, whatever a function makes of it now

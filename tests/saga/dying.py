@@ -29,10 +29,12 @@ class Dying:
         journal: Where all goes.
         writes: How many writes, posted ones too, are let through.
         is_written: Whether the last one is written, though nobody is told.
+        yields: Turns of the loop that a write takes.
     """
 
-    def __init__(self, journal: Journal, writes: int, *, is_written: bool = False) -> None:
+    def __init__(self, journal: Journal, writes: int, *, is_written: bool = False, yields: int = 0) -> None:
         self.journal = journal
+        self.yields = yields
         self.left = writes
         self.is_written = is_written
         self.is_dead = False
@@ -79,6 +81,8 @@ class Dying:
     ) -> Heard:
         """A write."""
         last = self._counted()
+        for _ in range(self.yields):
+            await asyncio.sleep(0)
         heard = await self.journal.write(
             lease, steps, state, error=error, result_json=result_json, unless=unless
         )

@@ -172,7 +172,7 @@ class World:
             self.log.append(("undo", name))
 
 
-async def lived(world: World, flow: Flow, deaths: list[tuple[int, bool]]) -> SagaResult:
+async def lived(world: World, flow: Flow, deaths: list[tuple[int, bool]], yields: int) -> SagaResult:
     """The end of a run whose processes die so, one after another."""
     clock = Clock()
     async with MemoryJournal(now=clock) as journal:
@@ -181,13 +181,13 @@ async def lived(world: World, flow: Flow, deaths: list[tuple[int, bool]]) -> Sag
             return Saga("order", flow, journal=of, recovery=QUICK, undo=QUICK)
 
         for writes, is_written in deaths:
-            dying = Dying(journal, writes, is_written=is_written)
+            dying = Dying(journal, writes, is_written=is_written, yields=yields)
             async with saga(dying) as dies:
                 with suppress(JournalError):
                     run = await dies.start({}, run_id="r")
                     await run
             clock.now += 100
-        async with saga(journal) as lives:
+        async with saga(Dying(journal, 10_000, yields=yields)) as lives:
             result = await lives.execute({}, run_id="r")
             await check(world, lives, result)
             if result.state is SagaState.FAILED:
@@ -237,9 +237,9 @@ async def check(world: World, saga: Saga, result: SagaResult) -> None:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(tree=TREES, deaths=DEATHS)
-def test_the_promises_hold(tree: Tree, deaths: list[tuple[int, bool]]) -> None:
+@given(tree=TREES, deaths=DEATHS, yields=st.integers(0, 4))
+def test_the_promises_hold(tree: Tree, deaths: list[tuple[int, bool]], yields: int) -> None:
     world = World()
     flow = world.flow(("sequential", [tree]))
-    result = asyncio.run(asyncio.wait_for(lived(world, flow, deaths), PATIENCE))
+    result = asyncio.run(asyncio.wait_for(lived(world, flow, deaths, yields), PATIENCE))
     assert result.state.is_over
