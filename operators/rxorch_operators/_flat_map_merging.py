@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -217,10 +218,11 @@ class InnerMaker:
 
     __slots__ = ()
 
+    @abstractmethod
     def __call__(self, value: Any) -> Observable[Any]:
         """What is merged for an element, for who makes the link."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inner(self, value: Any, sink: ObserverBase[Any], parent: Merging) -> Inner:
         """The link of an element; its `begin` starts it.
 
@@ -229,4 +231,3 @@ class InnerMaker:
             sink: That of the whole.
             parent: Who runs it.
         """
-        raise NotImplementedError

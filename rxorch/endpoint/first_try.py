@@ -9,7 +9,7 @@ one place that knows what follows a failure.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reactivex.abc import DisposableBase
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rxorch.endpoint.call import Call
     from rxorch.endpoint.runtime import EndpointRuntime
 
-__all__ = ["FirstLink", "FirstTry", "is_plain"]
+__all__ = ["FirstLink", "FirstTry", "is_plain", "sent"]
 
 
 def is_plain(runtime: EndpointRuntime) -> bool:
@@ -79,7 +79,7 @@ class FirstTry:
             link.on_error(RuntimeError(NEEDS_A_LOOP))
             return link
         task = loop.create_task(
-            link.send(), name=call.runtime.endpoint.name, context=scheduler.context.copy()
+            sent(link, call), name=call.runtime.endpoint.name, context=scheduler.context.copy()
         )
         if not link.is_sent:  # else: an eager task has ended, or failed and is repeated
             link.task = task
@@ -88,6 +88,47 @@ class FirstTry:
                 link.timers = timers = self.timer.queue(scheduler.clock, self.limit)
                 timers.wake(link, link.started)
         return link
+
+
+class Sender(Protocol):
+    """Who has the request of a first attempt sent."""
+
+    has_begun: bool
+    """Whether the task has made its first step."""
+
+    def arrived(self, value: Any) -> None:
+        """There is a value."""
+
+    def failed(self, error: BaseException) -> None:
+        """The task has met an error, or its cancellation: whoever waits must hear of it."""
+
+
+async def sent(sender: Sender, call: Call) -> None:
+    """What `EndpointRuntime.attempt` does, for a first attempt without hooks, cache and credentials.
+
+    The result is delivered from inside the task, as by `AsyncCall`.
+    """
+    sender.has_begun = True
+    runtime, request = call.runtime, call.departed()
+    try:
+        try:
+            response = await runtime.caller.transport.send(request)
+        except ApiResponseTooLargeError:
+            call.answered += 1  # and refused by us
+            raise
+        finally:
+            runtime.sends += request.sent
+        value = runtime.answered(call, response)
+    except GeneratorExit:  # thrown away with its loop: nobody is there any more
+        raise
+    except BaseException as error:
+        sender.failed(error)
+        if isinstance(error, ENDS_THE_TASK):
+            raise
+    else:
+        sender.arrived(value)
+    finally:
+        del sender  # an error keeps this frame in its traceback, and through the sender it would keep itself
 
 
 class FirstLink(Link):
@@ -127,34 +168,6 @@ class FirstLink(Link):
         self.task: asyncio.Task[None] | None = None
         self.timers: TimerQueue | None = None
         self.started = started
-
-    async def send(self) -> None:
-        """What `EndpointRuntime.attempt` does, for a call without hooks, cache and credentials.
-
-        The result is delivered from inside the task, as by `AsyncCall`.
-        """
-        self.has_begun = True
-        call = self._call
-        runtime, request = call.runtime, call.departed()
-        try:
-            try:
-                response = await runtime.caller.transport.send(request)
-            except ApiResponseTooLargeError:
-                call.answered += 1  # and refused by us
-                raise
-            finally:
-                runtime.sends += request.sent
-            value = runtime.answered(call, response)
-        except GeneratorExit:  # thrown away with its loop: nobody is there any more
-            raise
-        except BaseException as error:
-            self.failed(error)
-            if isinstance(error, ENDS_THE_TASK):
-                raise
-        else:
-            self.arrived(value)
-        finally:
-            del self  # an error keeps this frame in its traceback, and through us it would keep itself
 
     def _unwound(self) -> bool:
         """The task is done but for the delivery; returns whether somebody waits for it."""

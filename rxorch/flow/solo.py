@@ -16,10 +16,9 @@ from reactivex.abc import DisposableBase
 
 from rxorch.endpoint import APIEndpoint, Call, Caller, IdempotencyKeys, Trail
 from rxorch.endpoint.call import CallLink
-from rxorch.endpoint.first_try import FirstLink, FirstTry
+from rxorch.endpoint.first_try import FirstLink, FirstTry, sent
 from rxorch.endpoint.retry_rules import classify
 from rxorch.endpoint.runtime import EndpointRuntime
-from rxorch.errors import ApiResponseTooLargeError
 from rxorch.events import CallFinished
 from rxorch.flow.engine import RunLink, begin_run
 from rxorch.flow.plan import CallPlan, FlowPlan
@@ -27,7 +26,6 @@ from rxorch.flow.result import OrchestrationResult, Outcome, OutcomeStatus
 from rxorch.flow.run_ids import new_run_id
 from rxorch.flow.state import RunSettings, RunState
 from rxorch.flow.steps import StepLink
-from rxorch_operators.core.async_call import ENDS_THE_TASK
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import DISPOSED, NOTHING, Link
 from rxorch_operators.core.timer_queue import SharedTimer, TimerQueue
@@ -100,10 +98,14 @@ class RunBeginner:
 
 
 class SoloRun(Link):
-    """One run: its call, the task that sends the request, the permit, and a timer for the nearer limit."""
+    """One run: its call, the task that sends the request, the permit, and a timer for the nearer limit.
+
+    Attributes:
+        has_begun: Whether the task has made its first step.
+    """
 
     __slots__ = (
-        "_call", "_first", "_generation", "_has_begun", "_runs", "_scheduler", "_started", "_task", "_timers",
+        "_call", "_first", "_generation", "_runs", "_scheduler", "_started", "_task", "_timers", "has_begun",
     )  # fmt: skip
 
     sink: Link
@@ -122,7 +124,7 @@ class SoloRun(Link):
         self._call = call
         self._scheduler = scheduler
         self._generation = generation
-        self._has_begun = False
+        self.has_begun = False
         self._first: FirstLink | None = None
         self._task: asyncio.Task[None] | None = None
         self._timers: TimerQueue | None = None
@@ -142,7 +144,7 @@ class SoloRun(Link):
         if call.budget is not None:
             call.budget.record_call(started)
         task = asyncio.get_running_loop().create_task(
-            self._send(), name=runtime.endpoint.name, context=scheduler.context.copy()
+            sent(self, call), name=runtime.endpoint.name, context=scheduler.context.copy()
         )
         if self.upstream is not NOTHING:  # an eager task has ended; or it failed, and is repeated
             return self
@@ -156,31 +158,11 @@ class SoloRun(Link):
             timers.wake(self, started)
         return self
 
-    async def _send(self) -> None:
-        self._has_begun = True
-        call = self._call
-        runtime, request = call.runtime, call.departed()
-        try:
-            try:
-                response = await runtime.caller.transport.send(request)
-            except ApiResponseTooLargeError:
-                call.answered += 1  # and refused by us
-                raise
-            finally:
-                runtime.sends += request.sent
-            value = runtime.answered(call, response)
-        except GeneratorExit:  # thrown away with its loop: nobody is there any more
-            raise
-        except BaseException as error:
-            self._grown().failed(error)
-            if isinstance(error, ENDS_THE_TASK):
-                raise
-        else:
-            self._arrived(value)
-        finally:
-            del self  # as in `FirstLink.send`
+    def failed(self, error: BaseException) -> None:
+        """The task has met an error, or its cancellation."""
+        self._grown().failed(error)
 
-    def _arrived(self, value: Any) -> None:
+    def arrived(self, value: Any) -> None:
         """The run has ended well."""
         bus = self._runs.caller.events
         if self._first is not None or bus.active or CallFinished in bus.kinds:
@@ -225,7 +207,7 @@ class SoloRun(Link):
         tries = call.runtime.first_try
         assert tries is not None
         first = FirstLink(called, tries, call, scheduler, self._generation, self._started)
-        first.task, first.has_begun = self._task, self._has_begun
+        first.task, first.has_begun = self._task, self.has_begun
         if self._timers is not None:  # the attempt is over, or ends now
             self._timers.drop(self)
         total = runs.settings.total_timeout
