@@ -173,6 +173,18 @@ async def test_a_listener_that_fails_breaks_nothing_and_is_dropped(caplog: pytes
 
 
 @virtual_time
+async def test_who_asks_for_any_kinds_hears_them() -> None:
+    client = ApiClient(FakeTransport({"api": in_turn({}, 503, {})}))
+    heard: list[Event] = []
+    client.events.subscribe(heard.append, kinds=[AttemptStarted, AttemptFailed])
+    await client.call(api(retry_jitter="none"))  # with which its attempts are composed
+    await client.call(api(retry_jitter="none"))
+    assert [type(event).__name__ for event in heard] == [
+        *("AttemptStarted",), *("AttemptStarted", "AttemptFailed", "AttemptStarted"),
+    ]  # fmt: skip
+
+
+@virtual_time
 async def test_a_listener_that_comes_late_hears_the_end() -> None:
     """Who asks for finished calls only, and when, changes nothing for the call."""
     hold = Hold()
