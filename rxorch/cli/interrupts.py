@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from rxorch.stream import RunStream
 
-__all__ = ["Interrupts", "interrupts"]
+__all__ = ["Interrupts", "interrupts", "signals"]
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -46,15 +46,22 @@ def interrupts(stream: RunStream) -> Iterator[Interrupts]:
     task = asyncio.current_task()
     assert task is not None
     found = Interrupts(stream, task)
+    with signals(found.on_signal):
+        yield found
+
+
+@contextmanager
+def signals(handle: Callable[[int], object]) -> Iterator[None]:
+    """Has Ctrl-C and SIGTERM call a function on the running loop, with their number, while the block runs."""
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:
         try:
-            loop.add_signal_handler(number, found.on_signal, number)
+            loop.add_signal_handler(number, handle, number)
         except NotImplementedError:  # the loops of Windows
-            signal.signal(number, lambda n, _: loop.call_soon_threadsafe(found.on_signal, n))
+            signal.signal(number, lambda n, _: loop.call_soon_threadsafe(handle, n))
     try:
-        yield found
+        yield
     finally:
         for number, handler in before.items():
             try:

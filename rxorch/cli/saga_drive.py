@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterator
@@ -15,6 +14,7 @@ import typer
 
 from rxorch.blocking import run_blocking
 from rxorch.cli.exits import FAILED, INTERRUPTED, OK, escape_signs
+from rxorch.cli.interrupts import signals
 from rxorch.cli.saga_flows import JournalPath, RunId, SagaFlow, saga_errors, saga_of
 from rxorch.errors import ApiError
 from rxorch.terminal.boards import board_for, shown
@@ -109,7 +109,7 @@ def _carried_out(flow: str, path: str, work: Callable[[Saga], Coroutine[Any, Any
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
     """Ctrl-C and SIGTERM cancel the task that enters this; the first one's number is in the list."""
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    task = asyncio.current_task()
     assert task is not None
     seen: list[int] = []
 
@@ -118,22 +118,8 @@ def _interrupts() -> Iterator[list[int]]:
         print("stopping: what is under way can be resumed", file=sys.stderr, flush=True)
         task.cancel()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        try:
-            loop.add_signal_handler(number, stop, number)
-        except NotImplementedError:  # the loops of Windows
-            signal.signal(number, lambda n, _: loop.call_soon_threadsafe(stop, n))
-    try:
+    with signals(stop):
         yield seen
-    finally:
-        for number, handler in before.items():
-            try:
-                loop.remove_signal_handler(number)
-            except NotImplementedError:
-                pass
-            signal.signal(number, handler)
 
 
 async def _retried(saga: Saga, run_id: str) -> int:
