@@ -168,8 +168,7 @@ class Drive:
         try:
             self.journal.post(self.lease, record)
         except Exception as error:
-            self.lost = self.lost or error
-            self.stop({"type": type(error).__name__, "message": "the journal could not be written"})
+            self._lose(error)
             raise
 
     def note(self, record: StepRecord) -> None:
@@ -217,10 +216,15 @@ class Drive:
         try:
             heard: Heard = await writing
         except Exception as error:
-            self.lost = self.lost or error
-            self.stop({"type": type(error).__name__, "message": "the journal could not be written"})
+            self._lose(error)
             raise
         return heard
+
+    def _lose(self, error: Exception) -> None:
+        """The run is not in our hands any more, or cannot be written: nothing else begins."""
+        self.lost = self.lost or error
+        self.stop({"type": type(error).__name__, "message": "the journal could not be written"})
+        self._changed.set()  # for who waits between two tries of an undoing, which has a reason already
 
     async def hear(self, heard: Heard) -> None:
         """Takes note of what others have written."""

@@ -129,10 +129,15 @@ class Saga:
     async def __aenter__(self) -> Self:
         if self._caller is not None:
             raise SagaError(f"saga {self.name!r} is open already")
+        caller = ApiClient() if self._given is None else self._given
         await self.journal.open()
-        self._caller = ApiClient() if self._given is None else self._given
         if self._given is None:
-            await self._caller.__aenter__()
+            try:
+                await caller.__aenter__()
+            except BaseException:
+                await self.journal.aclose()
+                raise
+        self._caller = caller
         self._watch.is_closing = False
         self._heartbeat = asyncio.create_task(self._beat())
         return self

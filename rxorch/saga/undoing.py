@@ -13,6 +13,7 @@ from rxorch.endpoint import APIEndpoint, Trail, call_with_context
 from rxorch.endpoint.stack import EndpointCall
 from rxorch.ledger.json_text import result_json
 from rxorch.saga.effects import described
+from rxorch.saga.keeper import StoppedError
 from rxorch.saga.records import SagaState, StepRecord, StepStatus
 from rxorch.saga.steps import SagaStep, _current
 from rxorch_operators import last_of
@@ -101,6 +102,7 @@ class Undoing:
         while True:
             attempt += 1
             await drive.be_sure()
+            _check_driven(drive)
             record = StepRecord(
                 done.step, undo=True, status=StepStatus.STARTED, attempt=attempt, key=key,
                 began=drive.place(), input_json=result_json(data), began_at=drive.now(),
@@ -118,7 +120,7 @@ class Undoing:
                     await drive.write(ended)
                     return
                 if not await drive.pause(pause):
-                    return  # whoever goes on with the run tries again
+                    _check_driven(drive)
                 continue
             await drive.write(
                 replace(
@@ -153,3 +155,11 @@ class Undoing:
         _current.set(SagaStep(drive.run.run_id, done.step, record.key, record.attempt, undo=True))
         result = call_with_context(undone, label="compensation", may_be_async=True)(data, context)
         return await result if inspect.isawaitable(result) else result
+
+
+def _check_driven(drive: Drive) -> None:
+    """Raises if the run is not in our hands any more: whoever goes on with it tries again, in this order."""
+    if drive.lost is not None:
+        raise drive.lost
+    if drive.is_leaving:
+        raise StoppedError("the saga is being closed")

@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from rxorch import APIEndpoint, parallel, sequential
-from rxorch.saga import Journal, Saga, SagaError, SagaState, Step, wait_for
+from rxorch.saga import (
+    Journal,
+    LeaseLostError,
+    MemoryJournal,
+    Saga,
+    SagaError,
+    SagaState,
+    Step,
+    wait_for,
+)
+from rxorch_operators import RetryPolicy
 from tests.saga.services import QUICK, Services
 
 
@@ -239,3 +249,29 @@ async def test_who_is_cancelled_while_he_awaits_leaves_the_run_alone(services: S
         services.gates["a"].set()
         assert (await saga.run("r")).ok
     assert services.asked == ["a", "b"]
+
+
+async def test_who_loses_a_run_between_two_tries_undoes_nothing_more() -> None:
+    clock, undone, tried = [1000.0], [], asyncio.Event()
+    journal = MemoryJournal(now=lambda: clock[0])
+
+    def broken(_: Any) -> None:
+        tried.set()
+        raise ValueError("not now")
+
+    steps: list[Any] = [
+        Step(lambda _: 1, name="a", compensation=lambda _: undone.append("a")),
+        Step(lambda _: 1, name="b", compensation=broken),
+        Step(fails),
+    ]
+    patient = RetryPolicy(base=3600.0, cap=3600.0, jitter="none", max_elapsed=None)
+    async with Saga("order", steps, journal=journal, undo=patient) as saga:
+        await saga.start({}, run_id="r")
+        await tried.wait()
+        drive, task = saga._watch.drives["r"]
+        clock[0] += 60.0
+        assert await journal.claim("r", "somebody else", 3600.0) is not None
+        with pytest.raises(LeaseLostError):
+            await drive.renew()
+        await asyncio.wait([task])
+    assert undone == []
