@@ -1,8 +1,9 @@
-"""Lets the pages of docs/ serve GitHub and the site: what lies outside of docs/ is found on both."""
+"""Lets the pages of docs/ serve GitHub and the site: what lies outside is found on both, tables are menus."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -16,6 +17,11 @@ PAGES = {
 }
 """Files at the top of the repository, and the pages of the site that show them."""
 
+MENUS = {"index", "operators", "api/index"}
+"""Pages whose tables link other pages in their first column: these stand below them in the menu of the site."""
+
+_ROW = re.compile(r"(?m)^\| \[[^\]]*\]\((?P<page>[\w/]+)\.md\)")
+
 
 def lead_inside(app: Sphinx, page: str, source: list[str]) -> None:
     """Turn links to those files into links to their pages."""
@@ -23,7 +29,23 @@ def lead_inside(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = re.sub(rf"\]\(((?:\.\./)*)\.\./{re.escape(file)}", rf"](\1{shown_by}", source[0])
 
 
+def add_menu(app: Sphinx, page: str, source: list[str]) -> None:
+    """Add what the tables of a page link to the menu, on the front page with the headings above them."""
+    if page in MENUS:
+        source[0] += "\n".join(_menu(source[0], with_captions=page == app.config.root_doc))
+
+
+def _menu(text: str, *, with_captions: bool) -> Iterator[str]:
+    for section in re.split(r"(?m)^## ", text):
+        pages = dict.fromkeys(_ROW.findall(section))
+        if pages:
+            heading = section.partition("\n")[0]
+            yield from ("", "```{toctree}", ":hidden:", *([f":caption: {heading}"] if with_captions else []), "")
+            yield from (*pages, "```", "")
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("source-read", lead_inside)
+    app.connect("source-read", add_menu)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

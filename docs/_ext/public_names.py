@@ -44,6 +44,7 @@ MODULES = [
     "rxorch.flowfile",
     "rxorch.draw",
     "rxorch.worst_case",
+    "rxorch.lab",
     "rxorch.testing",
     "rxorch_operators",
     "rxorch_operators.testing",
