@@ -17,6 +17,7 @@ from rxorch.endpoint import stack
 from rxorch.endpoint.retry_rules import RETRYABLE_STATUSES, THROTTLED_BASE
 from rxorch.http import AioHttpTransport
 from rxorch_operators import CircuitPolicy, RetryBudget, TtlCache
+from tests.docs import front_page
 from tests.docs.test_docs import errors_of_the_tree
 from tests.operators.core.test_demand import STOCK
 
@@ -108,3 +109,8 @@ def test_the_stock_operators_that_hold_demand_are_those_tested() -> None:
 def test_every_operator_is_on_its_page() -> None:
     text = (ROOT / "docs" / "operators.md").read_text()
     assert [name for name in operators.__all__ if f"`{name}`" not in text] == []
+
+
+def test_the_picture_on_the_front_page_is_that_of_its_example() -> None:
+    drawn_anew_by = "python -m tests.docs.front_page"
+    assert front_page.PICTURE.read_text() == front_page.drawn(), drawn_anew_by
