@@ -384,5 +384,6 @@ class Saga:
         told = await self.journal.signal(run_id, name, input_json(value, "the signal", "the journal"))
         own = self._watch.drives.get(run_id)
         if own is not None:
-            await own[0].look_for_signals()
+            with suppress(JournalError):  # it is recorded, and who drives the run hears of it
+                await own[0].look_for_signals()
         return told

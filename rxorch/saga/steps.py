@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from pydantic_core import to_json
 
@@ -23,44 +22,13 @@ __all__ = [
     "Compensation",
     "Definition",
     "Local",
-    "SagaStep",
     "Step",
-    "current_step",
     "definition_of",
     "wait",
     "wait_for",
 ]
 
 Compensation: TypeAlias = APIEndpoint | Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SagaStep:
-    """Which step is being made, for whom it calls.
-
-    Attributes:
-        run_id: Of the run.
-        step: Its name.
-        key: The idempotency key: the same whenever this step of this run is made.
-        attempt: How often it was begun, over all processes.
-        undo: Whether it is the undoing of the step.
-    """
-
-    run_id: str
-    step: str
-    key: str
-    attempt: int
-    undo: bool = False
-
-
-_current: Final[ContextVar[SagaStep | None]] = ContextVar("rxorch_saga_step", default=None)
-
-
-def current_step() -> SagaStep | None:
-    """The step whose function is running; None outside of one. A function that is no endpoint takes its
-    idempotency key from here.
-    """
-    return _current.get()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
