@@ -46,6 +46,7 @@ class Drive:
         steps: What is known of each step and each undoing.
         now: The time of the day, in seconds since 1970.
         reason: Why no further step begins; None while the run goes forward.
+        error: Why the run does not go forward, as the journal has it.
         is_leaving: Whether this process lets go of the run: what was begun is ended, nothing else begins.
     """
 
@@ -67,6 +68,7 @@ class Drive:
         self.steps = {(each.step, each.undo): each for each in claim.steps}
         self.signals: dict[str, Signal] = {each.name: each for each in claim.signals}
         self.reason: dict[str, str] | None = None
+        self.error = claim.run.error
         self.is_cancelled = claim.run.state is SagaState.CANCEL_REQUESTED
         self.failures: list[StepRecord] = []
         self.held: StepRecord | None = None
@@ -301,6 +303,7 @@ class Drive:
             await self.write(*records, state=SagaState.FAILED, error=self.reason)
             return
         await self.write(*records, state=SagaState.COMPENSATING, error=self.reason)
+        self.error = self.reason
         self.is_undoing = True
 
 

@@ -17,8 +17,10 @@ __all__ = [
     "WORDS",
     "RunPicture",
     "StepRow",
+    "cause_of",
     "count_of",
     "duration",
+    "plight_of",
     "run_picture",
     "state_word",
     "time_of",
@@ -136,14 +138,12 @@ class RunPicture:
 
     def reasons(self) -> list[str]:
         """Why the run did not go forward, and why a step could not be undone."""
-        error = self.run.error or {}
-        step = f"{printable(error['step'])}: " if error.get("step") else ""
-        why = [f"because of {step}{told_of(error)}"] if error else []
+        why = cause_of(self.run.error or {})
         undone = [row.undone for row in self.rows if row.undone is not None]
-        return why + [
+        return [f"because of {why}"] * bool(why) + [
             f"undoing {printable(each.step)}: {told_of(each.error)}"
             for each in undone
-            if each.error is not None and each.step != error.get("step")
+            if each.error is not None
         ]
 
     def text(self, *, ascii: bool = False, paint: Paint | None = None) -> str:
@@ -273,6 +273,18 @@ def told_of(error: dict[str, str]) -> str:
     kind, message = error.get("type", ""), printable(" ".join(error.get("message", "").split()))
     message = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 1]}…"
     return ": ".join(part for part in (printable(kind), message) if part)
+
+
+def cause_of(error: dict[str, str]) -> str:
+    """Why a run does not go forward, in one line: the step, and its error."""
+    step = printable(error.get("step", ""))
+    return ": ".join(part for part in (step, told_of(error)) if part)
+
+
+def plight_of(error: dict[str, str]) -> str:
+    """Why a run is where it is: what could not be undone, before why that was to be undone."""
+    undo, cause = printable(" ".join(error.get("undo", "").split())), cause_of(error)
+    return ", because of ".join(part for part in (undo, cause) if part)
 
 
 def duration(seconds: float) -> str:

@@ -65,13 +65,13 @@ class Undoing:
             for (_, undo), record in drive.steps.items()
             if undo and record.status is not StepStatus.COMPLETED
         ]
-        if not failed:
-            await drive.write(state=SagaState.COMPENSATED)
-            return
-        first = drive.steps[failed[0], True].error or {}
-        error = {"step": failed[0], "type": "", **first}
-        error["message"] = f"{', '.join(map(repr, failed))} could not be undone: {first.get('message', '')}"
-        await drive.write(state=SagaState.FAILED, error=error)
+        cause = {name: text for name, text in (drive.error or {}).items() if name != "undo"}
+        if failed:
+            first = drive.steps[failed[0], True].error or {}
+            parts = (f"{', '.join(map(repr, failed))} could not be undone", *first.values())
+            await drive.write(state=SagaState.FAILED, error={**cause, "undo": ": ".join(filter(None, parts))})
+        else:  # by now: a dead letter may have been tried again
+            await drive.write(state=SagaState.COMPENSATED, error=None if cause == drive.error else cause)
 
     async def _undone(self, record: StepRecord, later: list[asyncio.Event], over: asyncio.Event) -> None:
         drive = self._drive

@@ -239,7 +239,7 @@ def test_dead_letters_have_their_reason_and_the_next_step(command: Command, fold
     assert command("dead-letters", "j.sqlite").err == "0 dead letters\n"
     command("resume", "shop.py:order", "j.sqlite", WAREHOUSE_IS_AWAY="1")
     done = command("dead-letters", "j.sqlite")
-    assert "reserve: ConnectionError: 'reserve' could not be undone" in done.out
+    assert "'reserve' could not be undone: ConnectionError: " in done.out
     assert done.err == "1 dead letter; next: rxorch saga retry FLOW j.sqlite RUN_ID\n"
     assert [run["run_id"] for run in json.loads(command("dead-letters", "j.sqlite", "--json").out)] == [
         "stuck"
@@ -268,10 +268,11 @@ async def test_resume_tells_of_dead_letters_and_retry_ends_them(command: Command
     away = {"WAREHOUSE_IS_AWAY": "1"}
     done = command("resume", "shop.py:order", "j.sqlite", "--quiet", **away)
     assert done.code == 1
-    assert done.err.startswith("stuck: failed: ConnectionError: 'reserve' could not be undone")
+    assert done.err.startswith("stuck: failed: 'reserve' could not be undone: ConnectionError: ")
+    assert done.err.rstrip().endswith("because of charge: ValueError: no money")
     assert len(done.err.splitlines()) == 1
     again = command("retry", "shop.py:order", "j.sqlite", "stuck", **away)
-    assert (again.code, again.out.partition(": Conn")[0]) == (1, "stuck: failed")
+    assert (again.code, again.out.partition(": 'reserve'")[0]) == (1, "stuck: failed")
     last = command("retry", "shop.py:make", "j.sqlite", "stuck")
     assert (last.code, last.out, last.err) == (0, "stuck: compensated\n", "")
     assert state_of(folder, "stuck") is SagaState.COMPENSATED

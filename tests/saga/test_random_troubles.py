@@ -1,4 +1,4 @@
-"""Small sagas at random on journals that fail now and then, with cancels, signals and take-overs meanwhile."""
+"""Small sagas at random on journals that fail now and then; cancels, signals and take-overs meanwhile."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ class Trouble:
         await self.check_history(run)
 
     async def check_history(self, run: RunRecord) -> None:
-        """What was told of the run is what happened to it, in a possible order, and all of it is published."""
+        """What was told of the run is what happened to it, in a possible order; all of it is published."""
         events = await self.journal.history("r")
         kinds = [event.kind for event in events]
         assert kinds[0] == "run.started"
