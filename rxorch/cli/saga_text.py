@@ -40,7 +40,7 @@ def run_lines(
     values: bool,
 ) -> Iterator[str]:
     """All there is to say of a run; inputs and results only with `values`."""
-    yield RunPicture(run, steps).text(ascii=not ink.unicode, paint=ink)
+    yield RunPicture(run, steps, history=history).text(ascii=not ink.unicode, paint=ink)
     yield ""
     facts = [["began", _clock(run.began)], ["driven", _driven(run, now)], ["trace", printable(run.trace_id)]]
     yield from columns([[ink(label, "dim"), value] for label, value in facts if value], "<<")

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.facts import printable
-from rxorch.saga.records import RunRecord, SagaState, StepRecord, StepStatus
+from rxorch.saga.records import AuditEvent, RunRecord, SagaState, StepRecord, StepStatus
 
 __all__ = [
     "COLOURS",
@@ -81,11 +81,18 @@ class StepRow:
         name: Of the step.
         done: What is known of it; None: it was not begun.
         undone: What is known of its undoing; None: there is none.
+        is_reopened: Whether it failed before, and is to be made again as if it had not been begun.
     """
 
     name: str
     done: StepRecord | None = None
     undone: StepRecord | None = None
+    is_reopened: bool = False
+
+    @property
+    def absence(self) -> str:
+        """What there is to say of a step that was not begun."""
+        return "to be tried again" if self.is_reopened else "not begun"
 
 
 class RunPicture:
@@ -98,6 +105,7 @@ class RunPicture:
         run: The run.
         steps: What is known of its steps and their undoings.
         names: All steps of its saga, in their order: those that were not begun are shown too.
+        history: Its events: those steps too are shown that failed, and are to be tried again.
 
     >>> from rxorch.saga import RunRecord, SagaState, StepRecord, StepStatus
     >>> run = RunRecord(
@@ -116,9 +124,15 @@ class RunPicture:
     └─ ship    ✗ 1x  12 ms   failed
     """
 
-    def __init__(self, run: RunRecord, steps: Sequence[StepRecord], names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        run: RunRecord,
+        steps: Sequence[StepRecord],
+        names: Sequence[str] = (),
+        history: Sequence[AuditEvent] = (),
+    ) -> None:
         self.run = run
-        self.rows: tuple[StepRow, ...] = tuple(_rows(steps, names))
+        self.rows: tuple[StepRow, ...] = tuple(_rows(steps, names, history))
 
     @property
     def heading(self) -> str:
@@ -194,12 +208,15 @@ def run_picture(
     return RunPicture(run, steps, names).text(ascii=ascii)
 
 
-def _rows(steps: Sequence[StepRecord], names: Sequence[str]) -> Iterator[StepRow]:
+def _rows(
+    steps: Sequence[StepRecord], names: Sequence[str], history: Sequence[AuditEvent]
+) -> Iterator[StepRow]:
     """The steps that were begun, in the order in which they were, and those that were not."""
+    told = {event.data["step"] for event in history if event.kind.startswith("step.")}
     done = {each.step: each for each in sorted(steps, key=lambda each: each.began) if not each.undo}
     undone = {each.step: each for each in steps if each.undo}
-    for name in dict.fromkeys([*done, *undone, *names]):
-        yield StepRow(name, done.get(name), undone.get(name))
+    for name in dict.fromkeys([*done, *undone, *sorted(told - set(names)), *names]):
+        yield StepRow(name, done.get(name), undone.get(name), name in told and name not in done)
 
 
 def _lines(picture: RunPicture) -> Iterator[list[Piece]]:
@@ -228,7 +245,7 @@ def _lines(picture: RunPicture) -> Iterator[list[Piece]]:
             if word:
                 line += [("   ", ""), (word, COLOURS[status])]
         else:
-            line.append(("· not begun", "dim"))
+            line.append((f"· {row.absence}", "dim"))
         if row.undone is not None:
             line += [("   ◀── ", ""), (f"{undo_word(row):{undo}}", undo_colour(row.undone))]
             line.append((f" {count_of(row.undone):>{count}}  {time_of(row.undone):>{undo_time}}", ""))

@@ -69,8 +69,8 @@ class SagaRun:
         """Its picture as it stands now; a notebook shows it, and `str` makes text of it."""
         from rxorch.saga.picture import RunPicture
 
-        steps = await self._saga.steps(self.run_id)
-        return RunPicture(await self.status(), steps, tuple(self._saga.definition.steps))
+        steps, history = await self._saga.steps(self.run_id), await self._saga.history(self.run_id)
+        return RunPicture(await self.status(), steps, tuple(self._saga.definition.steps), history)
 
     async def cancel(self, reason: str = "") -> RunRecord:
         """See `Saga.cancel`."""

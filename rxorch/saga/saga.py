@@ -58,7 +58,8 @@ class Saga:
         now: The time of the day, in seconds since 1970; waits are over at one.
 
     Raises:
-        ApiConfigurationError: The steps or a setting cannot be; says which and why.
+        ApiConfigurationError: The steps or a setting cannot be; says which and why. To open it raises that of
+            an endpoint that its client cannot call.
 
     >>> import asyncio
     >>> from rxorch.saga import Saga, Step
@@ -125,6 +126,8 @@ class Saga:
         if self._driving.caller is not None:
             raise SagaError(f"saga {self.name!r} is open already")
         caller = ApiClient() if self._given is None else self._given
+        for endpoint in self.definition.endpoints():
+            caller.runtime(endpoint)  # refuses what it could not call: not only when a step is to be undone
         await self.journal.open()
         if self._given is None:
             try:

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rxorch.cli.app import app
-from rxorch.saga import NewRun, Saga, SagaState, SqliteJournal
+from rxorch.saga import NewRun, Saga, SagaState, SqliteJournal, StepRecord, StepStatus
 from rxorch.saga.reading import reading
 from tests.conftest import ServeLoopback
 
@@ -422,10 +422,43 @@ def test_mistakes_are_one_line(here: Command, journal: Path, arguments: list[str
     assert not (journal.parent / "none.sqlite").exists()
 
 
+def test_show_writes_the_picture(here: Command, folder: Path, journal: Path) -> None:
+    done = here("show", "j.sqlite", "poor", "--svg", "run.svg")
+    assert done.code == 0 and "undone" in done.out
+    assert (folder / "run.svg").read_text(encoding="utf-8").startswith("<svg")
+    refused = here("show", "j.sqlite", "poor", "--svg", "nowhere/run.svg")
+    assert (refused.code, refused.out) == (2, "")
+    assert "cannot use 'nowhere/run.svg'" in refused.err
+
+
+async def test_show_has_the_steps_of_a_dead_letter_that_is_to_be_tried_again(
+    here: Command, folder: Path
+) -> None:
+    async with SqliteJournal(folder / "j.sqlite") as journal:
+        claim, _ = await journal.create(NewRun("r", "order", "f", b"{}"), "me", 30)
+        failed = StepRecord("ship", False, StepStatus.FAILED, 3, "r:ship", 1, 2)
+        await journal.write(claim.lease, [failed], SagaState.FAILED)
+        await journal.reopen("r")
+    assert "ship  · to be tried again" in here("show", "j.sqlite", "r").out
+
+
+def test_prune_deletes_what_is_over(command: Command, folder: Path, journal: Path) -> None:
+    kept = command("prune", "j.sqlite", "--older-than", "0")
+    assert kept.out == (
+        "0 runs deleted; those with unpublished events stay (--unpublished deletes them, too)\n"
+    )
+    young = command("prune", "j.sqlite", "--older-than", "1", "--unpublished")
+    assert young.out == "0 runs deleted\n"
+    done = command("prune", "j.sqlite", "--older-than", "0", "--unpublished")
+    assert (done.code, done.out) == (0, "2 runs deleted\n")
+    with reading(folder / "j.sqlite") as view:
+        assert not any(run.state in (SagaState.COMPLETED, SagaState.COMPENSATED) for run in view.latest())
+
+
 def test_without_a_command_the_commands_are_told(here: Command) -> None:
     done = here("--help")
     assert done.code == 0
-    for name in ("list", "show", "dead-letters", "resume", "cancel", "retry"):
+    for name in ("list", "show", "dead-letters", "resume", "cancel", "retry", "prune"):
         assert name in done.out
 
 
