@@ -153,12 +153,15 @@ async def test_a_signal_is_recorded_though_who_drives_the_run_cannot_read_it(ser
     ("url", "name", "message"),
     [("/undo/a", "una", "its url is a path"), ("http://127.0.0.1:9/undo", "unb", "are called 'unb'")],
 )
-async def test_a_compensation_that_cannot_be_called_is_refused_before_there_is_a_run(
+async def test_an_endpoint_that_cannot_be_called_is_refused_before_there_is_a_run(
     url: str, name: str, message: str, services: Services
 ) -> None:
     back = APIEndpoint(name=name, method="POST", url=url)
-    saga = Saga("order", [services.step("a", compensate_with=back), services.step("b")])
-    with pytest.raises(ApiConfigurationError, match=message):
-        await saga.__aenter__()
-    with pytest.raises(JournalError, match="is not open"):
-        await saga.journal.outbox()
+    for saga in (
+        Saga("order", [services.step("a", compensate_with=back), services.step("b")]),
+        Saga("order", [back, services.step("b")]),
+    ):
+        with pytest.raises(ApiConfigurationError, match=message):
+            await saga.__aenter__()
+        with pytest.raises(JournalError, match="is not open"):
+            await saga.journal.outbox()

@@ -324,10 +324,3 @@ async def test_a_journal_that_fails_between_two_steps_ends_the_drive(journal: Jo
         with pytest.raises(JournalError, match="the process is gone"):
             await run
     assert "c" not in [step.step for step in await journal.steps("r")]
-
-
-async def test_an_endpoint_that_this_client_cannot_call_fails_its_step(journal: Journal) -> None:
-    async with Saga("order", [APIEndpoint(name="a", url="/nowhere")], journal=journal) as saga:
-        result = await saga.execute()
-    assert result.error is not None
-    assert (result.state, result.error["type"]) == (SagaState.COMPENSATED, "ApiConfigurationError")
