@@ -442,14 +442,14 @@ async def test_show_has_the_steps_of_a_dead_letter_that_is_to_be_tried_again(
     assert "ship  · to be tried again" in here("show", "j.sqlite", "r").out
 
 
-def test_prune_deletes_what_is_over(command: Command, folder: Path, journal: Path) -> None:
-    kept = command("prune", "j.sqlite", "--older-than", "0")
+def test_prune_deletes_what_is_over(here: Command, folder: Path, journal: Path) -> None:
+    kept = here("prune", "j.sqlite", "--older-than", "0")
     assert kept.out == (
         "0 runs deleted; those with unpublished events stay (--unpublished deletes them, too)\n"
     )
-    young = command("prune", "j.sqlite", "--older-than", "1", "--unpublished")
+    young = here("prune", "j.sqlite", "--older-than", "1", "--unpublished")
     assert young.out == "0 runs deleted\n"
-    done = command("prune", "j.sqlite", "--older-than", "0", "--unpublished")
+    done = here("prune", "j.sqlite", "--older-than", "0", "--unpublished")
     assert (done.code, done.out) == (0, "2 runs deleted\n")
     with reading(folder / "j.sqlite") as view:
         assert not any(run.state in (SagaState.COMPLETED, SagaState.COMPENSATED) for run in view.latest())
