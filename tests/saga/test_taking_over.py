@@ -70,7 +70,7 @@ async def test_a_run_of_other_steps_is_not_waited_for_when_nobody_drives_it(jour
 
 async def test_a_run_of_other_steps_is_cancelled_by_those_who_know_them(services: Services) -> None:
     journal = MemoryJournal()
-    old = [services.step("a"), wait_for("go")]
+    old: list[Any] = [services.step("a"), wait_for("go")]
     async with Saga("order", old, journal=journal) as saga:
         run = await saga.start({}, run_id="r")
         while (await saga.history("r"))[-1].kind != "step.waiting":
