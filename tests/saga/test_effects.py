@@ -6,10 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from rxorch import APIEndpoint
+from rxorch.client import RedirectPolicy
 from rxorch.errors import ApiConfigurationError
 from rxorch.saga import JournalError, MemoryJournal, Saga, SagaState, Signal, Step, StepStatus, wait_for
+from tests.conftest import ServeLoopback
 from tests.saga.services import QUICK, Services
 
 
@@ -165,3 +168,16 @@ async def test_an_endpoint_that_cannot_be_called_is_refused_before_there_is_a_ru
             await saga.__aenter__()
         with pytest.raises(JournalError, match="is not open"):
             await saga.journal.outbox()
+
+
+async def test_what_was_carried_out_and_led_elsewhere_has_acted(loopback: ServeLoopback) -> None:
+    undone: list[Any] = []
+    elsewhere = web.Response(status=303, headers={"Location": "/gone"})
+    server = await loopback({"POST /pay": elsewhere, "GET /gone": 404})
+    pay = APIEndpoint(
+        name="pay", method="POST", url=server.url + "/pay", follow_redirects=RedirectPolicy(), retry_count=0
+    )
+    async with Saga("order", [Step(pay, compensation=undone.append)]) as saga:
+        result = await saga.execute({}, run_id="r")
+    assert result.error is not None and result.error["message"].startswith("HTTP 404")
+    assert [data["saga"]["key"] for data in undone] == ["r:pay"]
