@@ -139,7 +139,7 @@ def site(rest: list[str]) -> int:
     """Make the site of the documentation; a warning is an error."""
     code = _run([str(PYTHON), *SITE, *rest, "docs", str(PAGES / "html")])
     if code != 0:
-        shutil.rmtree(PAGES, ignore_errors=True)  # pages that were read are not read again, and so warn no more
+        shutil.rmtree(PAGES, ignore_errors=True)  # what was read is not read again, and would warn no more
         return _fail("the site has faults, see above", code)
     _say(f"the site is in {PAGES / 'html' / 'index.html'}")
     return 0

@@ -23,6 +23,8 @@ extensions = [
     "code_spans",
     "one_source",
     "public_names",
+    "reference",
+    "entries",
 ]
 exclude_patterns = ["_build", "_ext", "_static"]
 nitpicky = True
@@ -39,6 +41,7 @@ autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
 napoleon_use_ivar = True
 napoleon_use_rtype = False
+napoleon_attr_annotations = False
 python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
 add_module_names = False

@@ -1,4 +1,4 @@
-"""Docstrings write code as `this` or ``this``; reStructuredText is handed the second, or a link where there is an entry."""
+"""Code in docstrings: `this` becomes ``this``, as reStructuredText wants it, or a link to its entry."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ PAGES = {
 """Files at the top of the repository, and the pages of the site that show them."""
 
 MENUS = {"index", "operators", "api/index"}
-"""Pages whose tables link other pages in their first column: these stand below them in the menu of the site."""
+"""Pages whose tables link others in their first column: these stand below them in the menu of the site."""
 
 _ROW = re.compile(r"(?m)^\| \[[^\]]*\]\((?P<page>[\w/]+)\.md\)")
 
@@ -40,8 +40,8 @@ def _menu(text: str, *, with_captions: bool) -> Iterator[str]:
         pages = dict.fromkeys(_ROW.findall(section))
         if pages:
             heading = section.partition("\n")[0]
-            yield from ("", "```{toctree}", ":hidden:", *([f":caption: {heading}"] if with_captions else []), "")
-            yield from (*pages, "```", "")
+            caption = [f":caption: {heading}"] if with_captions else []
+            yield from ("", "```{toctree}", ":hidden:", *caption, "", *pages, "```", "")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The picture on the front page: the flow of the example above it. `python -m tests.docs.front_page` draws it anew."""
+"""The picture on the front page: the flow of its example. `python -m tests.docs.front_page` draws it anew."""
 
 from __future__ import annotations
 

@@ -112,5 +112,11 @@ def test_every_operator_is_on_its_page() -> None:
 
 
 def test_the_picture_on_the_front_page_is_that_of_its_example() -> None:
-    drawn_anew_by = "python -m tests.docs.front_page"
-    assert front_page.PICTURE.read_text() == front_page.drawn(), drawn_anew_by
+    """Its colours may be older."""
+    kept, drawn = (without_style(svg) for svg in (front_page.PICTURE.read_text(), front_page.drawn()))
+    assert "<style>" not in kept
+    assert kept == drawn, "python -m tests.docs.front_page draws it anew"
+
+
+def without_style(svg: str) -> str:
+    return re.sub(r"(?s)<style>.*?</style>", "", svg)
