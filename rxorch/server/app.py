@@ -17,6 +17,7 @@ from rxorch.orchestrator import APIOrchestrator
 from rxorch.server.describing import SAFE_METHODS
 from rxorch.server.guarding import guard
 from rxorch.server.routes import Routes
+from rxorch.server.served import Served, contracts_of, served
 from rxorch.server.settings import LOOPBACK_HOSTS, ServerLimits, check_hosts, check_origins, check_token
 from rxorch.server.state import STATE, ServerState
 
@@ -28,7 +29,7 @@ _LINGERING: Final = 1.0
 
 
 def create_app(
-    flows: Mapping[str, APIOrchestrator | APIOrchestrationConfig | Flow | APIEndpoint],
+    flows: Mapping[str, APIOrchestrator | APIOrchestrationConfig | Flow | APIEndpoint | Served],
     *,
     token: str | None = None,
     hosts: Collection[str] = LOOPBACK_HOSTS,
@@ -41,7 +42,8 @@ def create_app(
     Their HTTP sessions are open as long as the application runs.
 
     Args:
-        flows: By the name that is part of the path: letters, digits, `_`, `-`, `.`.
+        flows: By the name that is part of the path: letters, digits, `_`, `-`, `.`. A `Served` says the
+            types of input and result too.
         token: Bearer token that clients must show, 16 characters or more; None: nobody has to. `/healthz`
             and `/readyz` ask for none.
         hosts: Names by which the server may be called (`Host`), without ports; `*` is any.
@@ -54,10 +56,13 @@ def create_app(
     Raises:
         ApiConfigurationError: One of these cannot be used; says which. No message has the token.
     """
-    orchestrators = {_checked(name): _orchestrator(name, flow) for name, flow in flows.items()}
+    offers = {_checked(name): served(flow) for name, flow in flows.items()}
+    orchestrators = {name: _orchestrator(name, offer.flow) for name, offer in offers.items()}
+    read = _check_readable(readable, offers, orchestrators)
     state = ServerState(
         flows=orchestrators,
-        readable=_check_readable(readable, orchestrators),
+        contracts=contracts_of(offers, readable=read),
+        readable=read,
         limits=limits if limits is not None else ServerLimits(),
         token=check_token(token),
         hosts=check_hosts(hosts),
@@ -113,9 +118,12 @@ def _orchestrator(
     )
 
 
-def _check_readable(names: Collection[str], flows: Mapping[str, APIOrchestrator]) -> frozenset[str]:
-    if isinstance(names, str):
+def _check_readable(
+    given: Collection[str], offers: Mapping[str, Served], flows: Mapping[str, APIOrchestrator]
+) -> frozenset[str]:
+    if isinstance(given, str):
         raise ApiConfigurationError("readable: give a list of names")
+    names = frozenset(given).union(name for name, offer in offers.items() if offer.readable)
     for name in names:
         if name not in flows:
             raise ApiConfigurationError(f"readable: there is no flow {name!r}")
@@ -125,4 +133,4 @@ def _check_readable(names: Collection[str], flows: Mapping[str, APIOrchestrator]
                     f"readable: {name!r} has endpoint {endpoint.name!r}, which is {endpoint.method}; only "
                     "GET, HEAD and OPTIONS change nothing"
                 )
-    return frozenset(names)
+    return names

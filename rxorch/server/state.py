@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from rxorch.orchestrator import APIOrchestrator
+from rxorch.server.contracts import Contract
 from rxorch.server.problems import Problem
 from rxorch.server.settings import ServerLimits
 from rxorch.stream import RunStream
@@ -25,6 +26,7 @@ class ServerState:
 
     Attributes:
         flows: By name.
+        contracts: What each takes and gives.
         readable: Those that GET runs.
         limits: Of its clients.
         token: That clients must show; None: none.
@@ -39,6 +41,7 @@ class ServerState:
     """
 
     flows: Mapping[str, APIOrchestrator]
+    contracts: Mapping[str, Contract]
     readable: frozenset[str]
     limits: ServerLimits
     token: str | None = field(repr=False)
