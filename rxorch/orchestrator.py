@@ -28,6 +28,7 @@ from rxorch.flow import (
 )
 from rxorch.http import LoggedTransport, Transport
 from rxorch.http.choosing import TransportKind, chosen
+from rxorch.http.http_cache import http_cache_of
 from rxorch.observe import IOMetrics, MetricsSnapshot
 from rxorch.stream import RunStream
 from rxorch.stream.inputs import ManyInputs, failed_inputs
@@ -359,6 +360,7 @@ class _OrchestratorCaller(Caller):
                 global_limiter=limiter,
                 cache_ttl=config.cache_ttl,
                 cache_key_generator=config.cache_key_generator,
+                http_cache=http_cache_of(config.http_cache),
                 retry_budget=config.retry_budget,
             ),
         )

@@ -63,13 +63,13 @@ def serve(
     the command, a flow or a file is wrong, with 130 after the second signal.
     """
     from rxorch.flowfile import resolve_flows
-    from rxorch.server import ServerLimits, Serving, create_app
+    from rxorch.server import Served, ServerLimits, Serving, create_app
     from rxorch.server.settings import LOOPBACK_HOSTS
 
     look_here()
     with usage_errors():
         app = create_app(
-            resolve_flows(flows),
+            resolve_flows(flows, (Served,)),
             token=_token(token_file),
             hosts=[*LOOPBACK_HOSTS, host, *(allow_host or ())],
             origins=allow_origin or (),

@@ -40,25 +40,27 @@ def resolve_flow(reference: str) -> APIOrchestrator:
     Raises:
         ApiConfigurationError: It leads nowhere, or what it leads to cannot be run or fails; says which.
     """
-    return _orchestrator(_found(reference), reference)
+    orchestrator: APIOrchestrator = _orchestrator(_found(reference), reference)
+    return orchestrator
 
 
-def resolve_flows(reference: str) -> dict[str, APIOrchestrator]:
+def resolve_flows(reference: str, also: tuple[type, ...] = ()) -> dict[str, Any]:
     """The orchestrators that a reference leads to, by name.
 
     Args:
         reference: As for `resolve_flow`; the attribute may also be a mapping of names to what can be run, or
             a function that returns one. One flow has the name of its attribute, or of its file.
+        also: Classes of what may stand in the place of a flow, and is left as it is.
 
     Raises:
         ApiConfigurationError: As `resolve_flow`.
     """
     found = _made(_found(reference), reference)
     if isinstance(found, Mapping):
-        return {name: _orchestrator(each, f"{reference}[{name!r}]") for name, each in found.items()}
+        return {name: _orchestrator(each, f"{reference}[{name!r}]", also) for name, each in found.items()}
     _, colon, attribute = reference.rpartition(":")
     name = attribute.rpartition(".")[2] if colon else Path(reference).stem
-    return {name: _orchestrator(found, reference)}
+    return {name: _orchestrator(found, reference, also)}
 
 
 def _found(reference: str) -> Any:
@@ -237,12 +239,12 @@ def _made(found: Any, reference: str) -> Any:
     return found
 
 
-def _orchestrator(found: Any, reference: str) -> APIOrchestrator:
-    found = _made(found, reference)
-    if isinstance(found, APIOrchestrator):
+def _orchestrator(found: Any, reference: str, also: tuple[type, ...] = ()) -> Any:
+    found = found if isinstance(found, also) else _made(found, reference)
+    if isinstance(found, (APIOrchestrator, *also)):
         return found
     if isinstance(found, APIOrchestrationConfig | Flow | APIEndpoint):
-        return guarded(lambda: APIOrchestrator(found), reference)  # type: ignore[no-any-return]
+        return guarded(lambda: APIOrchestrator(found), reference)
     raise ApiConfigurationError(
         f"{reference!r} is a {type(found).__name__}; what can be run is an orchestrator, a configuration, "
         "a flow or an endpoint"

@@ -20,6 +20,7 @@ from rxorch.server.describing import SAFE_METHODS
 from rxorch.server.guarding import guard
 from rxorch.server.routes import Routes
 from rxorch.server.saga_desk import SagaDesk
+from rxorch.server.served import Served, contracts_of, served
 from rxorch.server.settings import LOOPBACK_HOSTS, ServerLimits, check_hosts, check_origins, check_token
 from rxorch.server.state import STATE, ServerState
 
@@ -32,7 +33,7 @@ _LINGERING: Final = 1.0
 
 
 def create_app(
-    flows: Mapping[str, APIOrchestrator | APIOrchestrationConfig | Flow | APIEndpoint | Saga],
+    flows: Mapping[str, APIOrchestrator | APIOrchestrationConfig | Flow | APIEndpoint | Saga | Served],
     *,
     token: str | None = None,
     hosts: Collection[str] = LOOPBACK_HOSTS,
@@ -48,8 +49,9 @@ def create_app(
     resumed.
 
     Args:
-        flows: By the name that is part of the path: letters, digits, `_`, `-`, `.`. Each saga has a journal
-            object of its own; several may have the same file.
+        flows: By the name that is part of the path: letters, digits, `_`, `-`, `.`. A `Served` says the
+            types of input and result too. Each saga has a journal object of its own; several may have the
+            same file.
         token: Bearer token that clients must show, 16 characters or more; None: nobody has to. `/healthz`
             and `/readyz` ask for none.
         hosts: Names by which the server may be called (`Host`), without ports; `*` is any.
@@ -62,17 +64,18 @@ def create_app(
     Raises:
         ApiConfigurationError: One of these cannot be used; says which. No message has the token.
     """
-    sagas = {_checked(name): flow for name, flow in flows.items() if isinstance(flow, Saga)}
-    _check_journals(sagas)
+    offers = {_checked(name): served(flow) for name, flow in flows.items()}
+    sagas = {name: offer.flow for name, offer in offers.items() if isinstance(offer.flow, Saga)}
+    _check_sagas(sagas, offers)
     orchestrators = {
-        _checked(name): _orchestrator(name, flow)
-        for name, flow in flows.items()
-        if not isinstance(flow, Saga)
+        name: _orchestrator(name, offer.flow) for name, offer in offers.items() if name not in sagas
     }
+    read = _check_readable(readable, offers, orchestrators)
     state = ServerState(
         flows=orchestrators,
         sagas=sagas,
-        readable=_check_readable(readable, orchestrators),
+        contracts=contracts_of(offers, readable=read),
+        readable=read,
         limits=limits if limits is not None else ServerLimits(),
         token=check_token(token),
         hosts=check_hosts(hosts),
@@ -122,14 +125,18 @@ async def _drain(app: web.Application) -> None:
     app[STATE].drain()
 
 
-def _check_journals(sagas: Mapping[str, Saga]) -> None:
+def _check_sagas(sagas: Mapping[str, Saga], offers: Mapping[str, Served]) -> None:
     seen: dict[int, str] = {}
     for name, saga in sagas.items():
+        if offers[name].output is not None:
+            raise ApiConfigurationError(
+                f"flows: {name!r}: output: the result of a saga is what its journal has; leave it out"
+            )
         other = seen.setdefault(id(saga.journal), name)
         if other != name:
             raise ApiConfigurationError(
-                f"flows: sagas {other!r} and {name!r} have one journal object, which closes with the first of "
-                "them; give each its own: two SqliteJournals may have the same file"
+                f"flows: sagas {other!r} and {name!r} have one journal object, which closes with the first; "
+                "give each its own: two SqliteJournals may have the same file"
             )
 
 
@@ -154,9 +161,12 @@ def _orchestrator(
     )
 
 
-def _check_readable(names: Collection[str], flows: Mapping[str, APIOrchestrator]) -> frozenset[str]:
-    if isinstance(names, str):
+def _check_readable(
+    given: Collection[str], offers: Mapping[str, Served], flows: Mapping[str, APIOrchestrator]
+) -> frozenset[str]:
+    if isinstance(given, str):
         raise ApiConfigurationError("readable: give a list of names")
+    names = frozenset(given).union(name for name, offer in offers.items() if offer.readable)
     for name in names:
         if name not in flows:
             raise ApiConfigurationError(f"readable: there is no flow {name!r}")
@@ -166,4 +176,4 @@ def _check_readable(names: Collection[str], flows: Mapping[str, APIOrchestrator]
                     f"readable: {name!r} has endpoint {endpoint.name!r}, which is {endpoint.method}; only "
                     "GET, HEAD and OPTIONS change nothing"
                 )
-    return frozenset(names)
+    return names

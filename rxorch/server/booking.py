@@ -15,7 +15,7 @@ from rxorch.server.run_book import FlowState, KeptRun
 from rxorch.server.run_events import CURRENT
 from rxorch.server.state import ServerState
 
-__all__ = ["RUN_ID", "Answering", "answered", "begun"]
+__all__ = ["RUN_ID", "Answering", "begun", "booked"]
 
 Answering: TypeAlias = Coroutine[Any, Any, web.Response]
 """Runs a flow, and gives the answer. Raises a `Problem` if there is none."""
@@ -24,7 +24,7 @@ RUN_ID: Final = "X-Run-Id"
 _STATES: Final = {200: FlowState.COMPLETED, 206: FlowState.PARTIAL}
 
 
-async def answered(state: ServerState, flow: str, answering: Answering) -> web.Response:
+async def booked(state: ServerState, flow: str, answering: Answering) -> web.Response:
     """Runs a flow for who waits for its answer, which names the run.
 
     Raises:

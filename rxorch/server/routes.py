@@ -8,9 +8,10 @@ from typing import Any, Final
 from aiohttp import web
 
 from rxorch.orchestrator import APIOrchestrator
-from rxorch.server.answering import answer_of, json_bytes, json_response, problem_of, status_of
+from rxorch.server.answering import answered, json_bytes, json_response
 from rxorch.server.bodies import InputLines, json_of, query_of
-from rxorch.server.booking import answered
+from rxorch.server.booking import booked
+from rxorch.server.contracts import Contract
 from rxorch.server.live import Live
 from rxorch.server.metrics_text import metrics_text
 from rxorch.server.openapi_document import openapi_document
@@ -81,9 +82,10 @@ class Routes:
             if begun is not None:
                 return begun
         orchestrator = self._flow(name)
+        contract = state.contracts[name]
         with state.run():
-            data = await json_of(request, state.limits)
-            return await answered(state, name, _answer(orchestrator, data))
+            data = await json_of(request, state.limits, contract)
+            return await booked(state, name, _answer(orchestrator, contract, data))
 
     async def read(self, request: web.Request) -> web.Response:
         """Runs a flow for the query parameters."""
@@ -92,13 +94,17 @@ class Routes:
         if name not in self._state.readable:
             raise Problem(405, "this flow is run by POST", headers={"Allow": "POST"})
         with self._state.run():
-            return await answered(self._state, name, _answer(orchestrator, query_of(request)))
+            contract = self._state.contracts[name]
+            data = query_of(request, contract)
+            return await booked(self._state, name, _answer(orchestrator, contract, data))
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Runs a flow for each line of the body; a line of the answer for each, as they end."""
-        orchestrator = self._flow(request.match_info["name"])
+        name = request.match_info["name"]
+        orchestrator = self._flow(name)
         state = self._state
-        lines = InputLines(request, state.limits)
+        contract = state.contracts[name]
+        lines = InputLines(request, state.limits, contract)
         with state.run():
             response = web.StreamResponse(
                 headers={
@@ -109,16 +115,20 @@ class Routes:
             )
             try:
                 await response.prepare(request)
-                await self._stream_to(response, orchestrator, lines)
+                await self._stream_to(response, orchestrator, lines, contract)
             except ConnectionError:  # the client is gone, or takes nothing
                 if request.transport is not None:
                     request.transport.abort()
         return response
 
     async def _stream_to(
-        self, response: web.StreamResponse, orchestrator: APIOrchestrator, lines: InputLines
+        self,
+        response: web.StreamResponse,
+        orchestrator: APIOrchestrator,
+        lines: InputLines,
+        contract: Contract,
     ) -> None:
-        problem = await self._records(response, orchestrator, lines)
+        problem = await self._records(response, orchestrator, lines, contract)
         if problem is None and not lines.ended:
             problem = Problem(503, "the server is shutting down; inputs after these were not read")
         if problem is not None:
@@ -127,7 +137,11 @@ class Routes:
         await response.write_eof()
 
     async def _records(
-        self, response: web.StreamResponse, orchestrator: APIOrchestrator, lines: InputLines
+        self,
+        response: web.StreamResponse,
+        orchestrator: APIOrchestrator,
+        lines: InputLines,
+        contract: Contract,
     ) -> Problem | None:
         """Writes the records; returns why it ended before its time."""
         fail_fast = orchestrator.config.fail_fast
@@ -135,7 +149,7 @@ class Routes:
             self._state.streams.add(runs)
             try:
                 async for run in runs:
-                    await self._write(response, _record(run, fail_fast=fail_fast))
+                    await self._write(response, _record(run, contract, fail_fast=fail_fast))
             except Problem as problem:
                 return problem
             except ConnectionError:
@@ -163,25 +177,28 @@ class Routes:
         return found
 
 
-async def _answer(orchestrator: APIOrchestrator, data: Any) -> web.Response:
+async def _answer(orchestrator: APIOrchestrator, contract: Contract, data: Any) -> web.Response:
     # A stream of one, because its record has the outcomes beside what a merger makes of them.
     async with orchestrator.stream([data], max_concurrent=1) as runs:
         run = await anext(runs)
-    status = status_of(run, fail_fast=orchestrator.config.fail_fast)
-    if status >= 400:
-        raise problem_of(run, status)
-    return json_response(status, answer_of(run))
+    return json_response(*answered(run, contract, fail_fast=orchestrator.config.fail_fast))
 
 
-def _record(run: Run, *, fail_fast: bool) -> dict[str, Any]:
-    status = status_of(run, fail_fast=fail_fast)
-    record = {"index": run.index, "status": status}
-    if status < 400:
-        return {**record, **answer_of(run)}
-    if isinstance(run.input, BadInput):
-        detail = "this line is not valid JSON, or too long"
-        return {**record, "problem": Problem(422, detail, more={"line": run.input.line}).document()}
-    return {**record, "problem": problem_of(run, status).document()}
+def _record(run: Run, contract: Contract, *, fail_fast: bool) -> dict[str, Any]:
+    try:
+        if isinstance(run.input, BadInput):
+            raise _bad_line(run.input)
+        status, answer = answered(run, contract, fail_fast=fail_fast)
+    except Problem as problem:
+        return {"index": run.index, "status": problem.status, "problem": problem.document()}
+    return {"index": run.index, "status": status, **answer}
+
+
+def _bad_line(given: BadInput) -> Problem:
+    if given.error.errors:
+        detail = "this line does not fit the flow"
+        return Problem(422, detail, more={"line": given.line, "errors": given.error.errors})
+    return Problem(422, "this line is not valid JSON, or too long", more={"line": given.line})
 
 
 def _line(record: dict[str, Any]) -> bytes:

@@ -14,6 +14,7 @@ from rxorch.saga import RunRecord, Saga, SagaDefinitionChangedError, SagaError, 
 from rxorch.server.answering import json_response
 from rxorch.server.bodies import json_of
 from rxorch.server.booking import RUN_ID, Answering, begun
+from rxorch.server.contracts import Contract
 from rxorch.server.preferences import ACCEPTED, idempotency_key, wants_no_answer
 from rxorch.server.problems import Problem
 from rxorch.server.run_documents import flow_document, link_of, saga_document, saga_problem
@@ -23,7 +24,7 @@ from rxorch.storage import StorageError
 
 __all__ = ["Beginning"]
 
-_Answer: TypeAlias = Callable[[APIOrchestrator, Any], Answering]
+_Answer: TypeAlias = Callable[[APIOrchestrator, Contract, Any], Answering]
 _CHANGED: Final = "that run began with other steps than this saga has now"
 
 
@@ -57,14 +58,15 @@ class Beginning:
         if not wants_no_answer(request):
             return None
         orchestrator = self._state.flows[name]
-        data = await json_of(request, self._state.limits)
-        run = begun(self._state, name, lambda: self._answer(orchestrator, data))
+        contract = self._state.contracts[name]
+        data = await json_of(request, self._state.limits, contract)
+        run = begun(self._state, name, lambda: self._answer(orchestrator, contract, data))
         return _accepted(run.id, flow_document(run))
 
     async def _saga(self, request: web.Request, name: str, key: str | None) -> web.Response:
         saga = self._state.sagas[name]
         with self._state.run():
-            data = await json_of(request, self._state.limits)
+            data = await json_of(request, self._state.limits, self._state.contracts[name])
             try:
                 run = await self._desk.start(name, data, key)
                 record = await run.status()

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from rxorch.orchestrator import APIOrchestrator
 from rxorch.saga import Saga
+from rxorch.server.contracts import Contract
 from rxorch.server.listeners import Listeners
 from rxorch.server.problems import Problem
 from rxorch.server.run_book import RunBook
@@ -30,6 +31,7 @@ class ServerState:
     Attributes:
         flows: By name.
         sagas: By name.
+        contracts: What each takes and gives.
         readable: Those that GET runs.
         limits: Of its clients.
         token: That clients must show; None: none.
@@ -48,6 +50,7 @@ class ServerState:
 
     flows: Mapping[str, APIOrchestrator]
     sagas: Mapping[str, Saga]
+    contracts: Mapping[str, Contract]
     readable: frozenset[str]
     limits: ServerLimits
     token: str | None = field(repr=False)

@@ -32,9 +32,12 @@ async def begun(ask: Ask, server: Serving, name: str = "profile", **headers: str
     return server.url + str(answer.headers["Location"])
 
 
-async def test_what_happens_in_a_run(
-    serve: Serve, ask: Ask, services: Loopback, upstream: Upstream
-) -> None:
+def head(url: str, server: Serving) -> bytes:
+    """A request for the events of a run."""
+    return f"GET {url.removeprefix(server.url)}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+async def test_what_happens_in_a_run(serve: Serve, ask: Ask, services: Loopback, upstream: Upstream) -> None:
     failures = iter([503])
     upstream.users = lambda request: next(failures, {"id": 7})
     flow = parallel_of(endpoint(services, "users", retry_count=1, retry_delay=0.001))
@@ -180,16 +183,19 @@ async def test_listeners_beyond_the_limit_are_refused(
 
 
 async def test_silence_is_broken(
-    serve: Serve, ask: Ask, profile: APIOrchestrationConfig, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    serve: Serve,
+    ask: Ask,
+    profile: APIOrchestrationConfig,
+    upstream: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(event_stream_module, "HEARTBEAT", 0.01)
     upstream.users = lambda request: asyncio.get_running_loop().create_future()
     server = await serve({"profile": profile})
     async with listening(f"{await begun(ask, server)}/events") as events:
         await events.until("step_finished")
-        while events.beats < 3:
-            await events.line() and None
-            events.beats = events.text.count(": still here")
+        while events.text.count(": still here") < 3:
+            await events.line()
 
 
 async def test_who_listens_does_not_hold_up_the_end(
@@ -203,7 +209,9 @@ async def test_who_listens_does_not_hold_up_the_end(
     url = await begun(ask, server)
     async with listening(f"{url}/events") as events, connected(server) as deaf:
         await events.until("step_finished")
-        await deaf.send(f"GET {url.removeprefix(server.url)}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await deaf.send(
+            f"GET {url.removeprefix(server.url)}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        )
         while len(app[STATE].listeners) < 2:
             await asyncio.sleep(0)
         assert (await ask("POST", f"{url}/cancel")).status == 202
@@ -214,7 +222,9 @@ async def test_who_listens_does_not_hold_up_the_end(
 async def test_one_who_takes_nothing_is_let_go(
     serve: Serve, ask: Ask, services: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = create_app({"profile": parallel_of(endpoint(services, "users"))}, limits=ServerLimits(idle_seconds=0.1))
+    app = create_app(
+        {"profile": parallel_of(endpoint(services, "users"))}, limits=ServerLimits(idle_seconds=0.1)
+    )
     server = await serve(app)
 
     async def flood() -> Any:
@@ -224,7 +234,9 @@ async def test_one_who_takes_nothing_is_let_go(
     monkeypatch.setattr("rxorch.server.run_routes._flow_frames", lambda run, number: flood())
     url = await begun(ask, server)
     async with connected(server) as deaf:
-        await deaf.send(f"GET {url.removeprefix(server.url)}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await deaf.send(
+            f"GET {url.removeprefix(server.url)}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        )
         while not app[STATE].listeners:
             await asyncio.sleep(0)
         while app[STATE].listeners:

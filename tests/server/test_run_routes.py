@@ -34,9 +34,7 @@ async def test_every_answer_names_its_run(
     upstream.users = 500
     seen.append(await ask("POST", server.url + RUN, json={"id": 7}))
     assert [answer.status for answer in seen] == [200, 200, 206, 502]
-    documents = [
-        (await ask("GET", f"{server.url}/runs/{each.headers['X-Run-Id']}")).json for each in seen
-    ]
+    documents = [(await ask("GET", f"{server.url}/runs/{each.headers['X-Run-Id']}")).json for each in seen]
     assert [each["state"] for each in documents] == ["completed", "completed", "partial", "failed"]
     assert documents[0]["result"] == seen[0].json["result"]
     assert documents[2]["outcomes"] == seen[2].json["outcomes"]
@@ -97,7 +95,9 @@ async def test_a_run_in_the_background_is_cancelled(
 ) -> None:
     upstream.users = held
     server = await serve({"profile": profile})
-    url = server.url + (await ask("POST", server.url + RUN, json={"id": 7}, headers=ASYNC)).headers["Location"]
+    url = (
+        server.url + (await ask("POST", server.url + RUN, json={"id": 7}, headers=ASYNC)).headers["Location"]
+    )
     await services.until(lambda: services.hits["/users/7"] == 1)
     async with listening(f"{url}/events") as events:
         assert (await ask("POST", f"{url}/cancel")).status == 202
@@ -205,9 +205,7 @@ async def test_what_is_kept_is_bounded_in_number_and_bytes(
 ) -> None:
     limits = ServerLimits(kept_runs=3, kept_bytes=400)
     server = await serve({"profile": profile}, limits=limits)
-    begun = [
-        (await ask("POST", server.url + RUN, json={"id": 7})).headers["X-Run-Id"] for _ in range(5)
-    ]
+    begun = [(await ask("POST", server.url + RUN, json={"id": 7})).headers["X-Run-Id"] for _ in range(5)]
     listed = (await ask("GET", f"{server.url}/runs")).json["runs"]
     assert [run["id"] for run in listed] == begun[:1:-1]
     assert (await ask("GET", f"{server.url}/runs/{begun[0]}")).status == 404
@@ -268,7 +266,9 @@ async def test_what_is_in_the_background_ends_with_the_server(
     await services.until_idle()
 
 
-async def test_what_there_is(serve: Serve, ask: Ask, profile: APIOrchestrationConfig, services: Loopback) -> None:
+async def test_what_there_is(
+    serve: Serve, ask: Ask, profile: APIOrchestrationConfig, services: Loopback
+) -> None:
     server = await serve({"profile": profile})
     (only,) = (await ask("GET", f"{server.url}/orchestrations")).json["orchestrations"]
     assert (only["name"], only["kind"]) == ("profile", "flow")

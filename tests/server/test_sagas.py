@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from rxorch import ApiClient, ApiConfigurationError, APIOrchestrationConfig
 from rxorch.events import CallFinished
 from rxorch.saga import MemoryJournal, Saga, SqliteJournal, Step, StepStatus, wait_for
-from rxorch.server import ServerLimits, Serving, create_app
+from rxorch.server import Served, ServerLimits, Serving, create_app
 from tests.saga.services import QUICK, Services, serving
 from tests.server.conftest import Ask, Serve
 from tests.server.raw import connected, post
@@ -91,20 +92,19 @@ async def test_the_status_is_by_the_cause(
     assert (await ask("POST", server.url + ORDER, json={})).status == status
 
 
-async def test_the_same_key_is_the_same_run(
-    serve: Serve, ask: Ask, shop: Services, order: Make
-) -> None:
+async def test_the_same_key_is_the_same_run(serve: Serve, ask: Ask, shop: Services, order: Make) -> None:
     server = await serve({"order": order()})
     key = 'order/7?x={1}#"%2F"'
     once = {"Idempotency-Key": key}
-    first = await ask("POST", server.url + ORDER, json={"item": "pen", "n": [1, {"a": 1, "b": 2}]}, headers=once)
-    again = await ask("POST", server.url + ORDER, json={"n": [1, {"b": 2, "a": 1}], "item": "pen"}, headers=once)
+    data = {"item": "pen", "n": [1, {"a": 1, "b": 2}]}
+    turned = {"n": [1, {"b": 2, "a": 1}], "item": "pen"}
+    first = await ask("POST", server.url + ORDER, json=data, headers=once)
+    again = await ask("POST", server.url + ORDER, json=turned, headers=once)
     assert (first.status, again.status, again.json) == (200, 200, first.json)
     assert shop.log == ["charge", "reserve", "ship"]
     other = await ask("POST", server.url + ORDER, json={"item": "ink"}, headers=once)
     assert (other.status, CANARY in other.text) == (422, False)
-    later = await ask("POST", server.url + ORDER, json={"item": "pen", "n": [1, {"a": 1, "b": 2}]},
-                      headers={**once, **ASYNC})  # fmt: skip
+    later = await ask("POST", server.url + ORDER, json=data, headers={**once, **ASYNC})
     assert (later.status, later.json["state"], later.json["id"]) == (202, "completed", key)
     assert (await ask("GET", server.url + later.headers["Location"])).json == first.json
     assert len(shop.log) == 3
@@ -360,6 +360,29 @@ async def test_what_is_no_route_of_a_saga(serve: Serve, ask: Ask, order: Make, s
     assert "127.0.0.1" not in picture
 
 
+class Order(BaseModel):
+    item: str
+
+
+async def test_a_saga_with_a_type(serve: Serve, ask: Ask, order: Make, shop: Services) -> None:
+    server = await serve({"order": Served(order(), input=Order)})
+    refused = await ask("POST", server.url + ORDER, json={"item": 7})
+    assert (refused.status, refused.json["errors"][0]["loc"]) == (422, ["item"])
+    assert shop.log == []
+    document = (await ask("GET", f"{server.url}/openapi.json")).json
+    run = document["paths"][ORDER]["post"]
+    assert run["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/Order")
+    assert set(run["responses"]) == {"200", "202", "default"}
+    assert [each["name"] for each in run["parameters"]] == ["Prefer", "Idempotency-Key"]
+    assert {"/runs", "/runs/{id}/signal", "/live", f"{ORDER}/picture"} <= document["paths"].keys()
+    assert f"{ORDER}/stream" not in document["paths"]
+
+
+def test_a_type_of_its_result_is_refused(order: Make) -> None:
+    with pytest.raises(ApiConfigurationError, match="'order': output: the result of a saga"):
+        create_app({"order": Served(order(), output=Order)})
+
+
 async def test_a_client_of_ones_own_is_opened_too(
     serve: Serve, ask: Ask, shop: Services, order: Make
 ) -> None:
@@ -371,9 +394,7 @@ async def test_a_client_of_ones_own_is_opened_too(
     assert [call.endpoint for call in seen] == ["charge", "reserve", "ship"]
 
 
-async def test_a_journal_in_memory_is_told(
-    order: Make, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_journal_in_memory_is_told(order: Make, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "rxorch.server"):
         async with Serving(create_app({"order": order(journal=MemoryJournal())}), port=0):
             pass
@@ -392,5 +413,3 @@ async def test_a_journal_that_cannot_be_used(
         assert (answer.status, answer.json["detail"]) == (503, "the journal cannot be used now")
         assert answer.json["id"] in caplog.text
         assert "orders.sqlite" not in answer.text
-
-
