@@ -13,7 +13,10 @@ from typing import Any, Final
 
 from rxorch.server.run_events import KeptEvents
 
-__all__ = ["FlowState", "KeptRun", "RunBook", "Tally"]
+__all__ = ["NOW", "FlowState", "KeptRun", "RunBook", "Tally"]
+
+NOW: Final[Callable[[], float]] = time.time
+"""The time of the day: a run tells people when it began."""
 
 _RECENT: Final = 256
 """Durations of which the percentiles are made."""
@@ -88,7 +91,7 @@ class KeptRun:
         self.id = run_id
         self.flow = flow
         self.state = FlowState.RUNNING
-        self.began = time.time()
+        self.began = NOW()
         self._started = time.monotonic()
         self.duration: float | None = None
         self.answer: bytes | None = None
