@@ -115,7 +115,7 @@ class SagaDesk:
         finally:
             tally.in_flight -= 1
         is_ok = ended.state is SagaState.COMPLETED
-        tally.count(max(0.0, ended.changed - ended.began), ok=is_ok, failed=not is_ok)
+        tally.count(max(0.0, ended.changed - ended.began), is_ok, not is_ok)
         self._tell(name, ended)
 
     def _tell(self, name: str, run: RunRecord) -> None:
