@@ -20,6 +20,9 @@ __all__ = ["Step", "StepLink"]
 class Step(Stage[Done]):
     """The call of one endpoint: skipped, or called, and its outcome written down."""
 
+    waited = 0.0
+    """Seconds since it could have begun."""
+
     def __init__(
         self,
         plan: CallPlan,
@@ -60,12 +63,18 @@ class Step(Stage[Done]):
                     keeper.skipped(plan.endpoint.name)
                 return link.skip(plan, "its condition does not hold", None)
         if keeper is not None:
-            link.started = run.step_started(plan.endpoint.name)
+            link.started = self._started(names)
             return link.joined(keeper.start(plan, data, run, link, scheduler))
         link.call = Call(run.caller.runtime(plan.endpoint), data, run)
-        link.started = run.step_started(plan.endpoint.name)
+        link.started = self._started(names)
         upstream = EndpointCall.start(link.call, link, scheduler)
         return link.joined(upstream)
+
+    def _started(self, names: tuple[str, ...]) -> float:
+        run = self.state
+        if not run.listening:
+            return run.now()
+        return run.step_started(self.plan.endpoint.name, (*self.earlier, *names), self.waited)
 
 
 class StepLink(Link):
