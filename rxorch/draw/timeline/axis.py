@@ -47,17 +47,17 @@ class Axis:
     Args:
         timeline: What is shown.
         length: Of the axis, in pixels or columns.
-        cut: How long a stretch that is cut short is in the picture.
+        cut: How long a stretch that is cut short is in the picture; 0: none is.
 
     Attributes:
         breaks: What is cut short, from left to right.
     """
 
-    def __init__(self, timeline: Timeline, length: float, cut: float) -> None:
+    def __init__(self, timeline: Timeline, length: float, cut: float = 0.0) -> None:
         self.start = timeline.start
         self.duration = timeline.duration
         self.length = length
-        idle = _idle(timeline) if cut * 4 < length else []
+        idle = _idle(timeline) if 0 < cut * 4 < length else []
         shown = self.duration - sum(end - start for start, end in idle)
         self.scale = (length - cut * len(idle)) / shown if shown > 0 else 0.0
         self._times, self._places = [0.0], [0.0]

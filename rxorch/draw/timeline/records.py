@@ -53,8 +53,8 @@ WAITS: Final = frozenset(
 """Kinds in which a call waits.
 
 Before a repeat, by itself or because the server asked for it; for the rate limit; for a permit
-(`max_in_flight`); for a place among the steps of its run (`max_concurrent`); for the answer to an equal call. What is neither an
-attempt nor a wait is `WORK`: hooks, an error handler.
+(`max_in_flight`); for a place among the steps of its run (`max_concurrent`); for the answer to an equal
+call. What is neither an attempt nor a wait is `WORK`: hooks, an error handler.
 """
 
 
