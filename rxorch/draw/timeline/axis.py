@@ -95,7 +95,7 @@ class Axis:
     def _tick(self, seconds: float, step: float) -> str:
         if step < 1 and self.duration <= _SECONDS:
             return f"{round(seconds * 1000, 3):g} ms"
-        return f"{round(seconds, 6):g} s" if self.duration < _MINUTES else seconds_words(seconds)
+        return f"{round(seconds, 6):g} s" if self.duration < _MINUTES else _minutes(seconds)
 
 
 def _step(least: float) -> float:
@@ -115,14 +115,20 @@ def seconds_words(seconds: float) -> str:
     ('4.2 ms', '563 ms', '1.25 s', '3 min 10 s')
     """
     if seconds >= _MINUTES:
-        minutes, rest = divmod(round(seconds), 60)
-        if minutes >= 120:
-            return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+        return _minutes(seconds)
     ms = seconds * 1000
     if ms < 999.5:
         return f"{round(ms, 1):g} ms" if ms < 9.95 else f"{ms:.0f} ms"
     return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 120:
+        return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+    if rest:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes} min"
 
 
 def _idle(timeline: Timeline) -> list[tuple[float, float]]:
