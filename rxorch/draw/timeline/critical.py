@@ -121,7 +121,7 @@ def _of_call(call: CallRecord, until: float) -> Iterator[PathPart]:
     """What a call did before `until`, from its end to its beginning."""
     for segment in reversed(call.segments):
         end, start = min(segment.end, until), max(segment.start, call.began)
-        if segment.kind is SegmentKind.PLACE or start >= end:
+        if start >= end:
             continue
         if end < until:
             yield PathPart(end, until, call, SegmentKind.WORK)

@@ -37,7 +37,7 @@ SIGNS: Final[Mapping[SegmentKind, tuple[str, str]]] = {
     _K.BACKOFF: ("~", "~"),
     _K.RETRY_AFTER: ("≈", "="),
     _K.RATE_LIMIT: (":", ":"),
-    _K.PERMIT: (":", ":"),
+    _K.PERMIT: (";", ";"),
     _K.PLACE: ("·", "."),
     _K.SHARED: ("░", "s"),
 }

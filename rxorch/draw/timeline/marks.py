@@ -84,12 +84,11 @@ def marks(calls: Sequence[CallRecord], x: PlaceOf, top: float, height: float, li
     """Hedges, values from the cache, substitutes, refusals, and why a step was skipped."""
     first, middle = calls[0], top + height / 2
     if first.status == "skipped":
-        left = x(first.began)
-        words = fitted(f"skipped: {first.note}", limit - left - 6, 10.5)
-        anchor = "start"
-        if text_width(words, 10.5) < text_width(f"skipped: {first.note}", 10.5):  # little room: to the left
-            words, anchor, left = fitted(f"skipped: {first.note}", 420, 10.5), "end", limit
-        yield label(left, middle + 3.7, words, "m", size=10.5, anchor=anchor)
+        left, wide = x(first.began), text_width(first.note, 10.5)
+        if left + wide <= limit:
+            yield label(left, middle + 3.7, first.note, "m", size=10.5, anchor="start")
+        else:  # little room: it ends at the edge
+            yield label(limit, middle + 3.7, fitted(first.note, 420, 10.5), "m", size=10.5, anchor="end")
         return
     for hedge in calls[1:]:
         yield hedge_mark(x(hedge.began), middle)

@@ -19,9 +19,10 @@ from rxorch import (
 from rxorch import operators as rxo
 from rxorch.draw import CallRecord, Timeline, record, waterfall
 from rxorch.draw.timeline.folding import Folder
+from rxorch.draw.timeline.rows import _single
 from rxorch.http import Request, Response
 from rxorch_operators.testing import virtual_time
-from tests.draw.timeline.happenings import BUSY, Story, trip
+from tests.draw.timeline.happenings import BUSY, Story
 from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, reply
 
 
@@ -190,6 +191,18 @@ def test_a_call_that_began_before_anybody_listened_is_there_as_a_whole() -> None
     assert len(timeline.calls) == 1
 
 
+def test_of_two_races_at_the_same_time_each_has_its_own_hedges() -> None:
+    story = Story(None)
+    for number in (1, 2):
+        story.tell(0, ev.CallStarted, "a", number)
+        story.tell(100, ev.CallStarted, "a", number + 2, hedge=1, late=0.1)
+        story.tell(200, ev.CallStarted, "a", number + 4, hedge=2, late=0.2)
+        story.tell(100, ev.CallStarted, "b", number + 6, hedge=1, late=0.1)  # of a call that is not known
+    calls = waterfall(story.events).timeline.calls
+    rows = [sorted(call.number for call in row.calls) for row in _single(calls)]
+    assert sorted(rows) == [[1, 4, 6], [2, 3, 5], [7], [8]]
+
+
 def test_what_ends_between_two_hops_of_a_redirect_is_one_attempt() -> None:
     story = Story()
     story.tell(0, ev.CallStarted, "a", 1)
@@ -212,12 +225,15 @@ def test_how_a_call_ends_says_how_its_attempt_ended() -> None:
     assert kinds == ["cancelled", "cancelled", "failed", "timeout"]
 
 
-def test_open_calls_and_steps_leave_nothing_behind() -> None:
+async def test_runs_that_are_over_leave_nothing_behind_but_their_records() -> None:
+    flow = graph(api("a"), api("b", condition=lambda data: 1 / 0), api("c", condition=lambda data: False))
+    orchestrator = APIOrchestrator(flow, transport=FakeTransport())
     folder = Folder(limit=2)
-    for event in trip():
-        folder.take(event)
-    assert folder._open == {}
-    assert len(folder._records) == 2
+    orchestrator.events.subscribe(folder.take)
+    for _ in range(3):
+        await orchestrator.execute()
+    assert (folder._open, folder._steps, folder._called) == ({}, {}, set())
+    assert (len(folder._records), len(folder._spans)) == (2, 2)
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
