@@ -27,8 +27,10 @@ def _signs(timeline: Timeline, grouped: bool) -> Iterator[tuple[str, str]]:
     """Each sign, drawn at the origin, with its word."""
     if grouped:
         yield _box('class="w-ok"', 12), "in flight"
-        yield _box('class="w-timeout"', 12), "failed, timeout or cancelled"
+        yield _box('class="w-timeout"', 12), "goes wrong"
         yield _box('fill="url(#backoff)"', 12), "waiting"
+        if SegmentKind.FAILED in kinds_of(timeline):
+            yield _box(FILLS[SegmentKind.FAILED], 12), "one failed attempt"
     else:
         for kind in kinds_of(timeline):
             drawn = (
