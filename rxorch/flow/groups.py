@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from reactivex.abc import DisposableBase, ObserverBase
@@ -115,14 +116,10 @@ class _GroupStage(Stage[Done]):
         plan, run = self.plan, self.state
         ready = ReadySteps(plan.needs, run.now if run.listening else None)
         cap = plan.max_concurrent or run.settings.max_concurrent
-
-        def member(index: int) -> Stage[tuple[int, Done]]:
-            return self._member(index, ready)
-
-        members = flat_map_bounded(member, max_concurrent=cap)(ready)
+        members = flat_map_bounded(partial(self._member, ready), max_concurrent=cap)(ready)
         return _GroupLink(sink, plan, run, ready).connect(as_stage(members), scheduler)
 
-    def _member(self, index: int, ready: ReadySteps) -> Stage[tuple[int, Done]]:
+    def _member(self, ready: ReadySteps, index: int) -> Stage[tuple[int, Done]]:
         plan = self.plan
         earlier = () if plan.kind is Kind.FANOUT else self.earlier
         node = node_of(plan.members[index], self.data, self.state, earlier)

@@ -62,19 +62,13 @@ class Step(Stage[Done]):
                 if keeper is not None:
                     keeper.skipped(plan.endpoint.name)
                 return link.skip(plan, "its condition does not hold", None)
-        if keeper is not None:
-            link.started = self._started(names)
+        call = link.call = None if keeper is not None else Call(run.caller.runtime(plan.endpoint), data, run)
+        after = (*self.earlier, *names) if run.listening else ()
+        link.started = run.step_started(plan.endpoint.name, after, self.waited)
+        if call is None:
+            assert keeper is not None
             return link.joined(keeper.start(plan, data, run, link, scheduler))
-        link.call = Call(run.caller.runtime(plan.endpoint), data, run)
-        link.started = self._started(names)
-        upstream = EndpointCall.start(link.call, link, scheduler)
-        return link.joined(upstream)
-
-    def _started(self, names: tuple[str, ...]) -> float:
-        run = self.state
-        if not run.listening:
-            return run.now()
-        return run.step_started(self.plan.endpoint.name, (*self.earlier, *names), self.waited)
+        return link.joined(EndpointCall.start(call, link, scheduler))
 
 
 class StepLink(Link):
