@@ -133,6 +133,9 @@ async def test_no_secret_input_or_url_is_told(
         async with listening(f"{url}/events", **mine) as events:
             await events.all()
         told += [answer.text, events.text, (await ask("GET", url, headers=mine)).text]
+        picture = await ask("GET", f"{url}/picture", headers=mine)
+        assert (picture.status, "users" in picture.text) == (200, True)
+        told.append(picture.text)
     told.append((await ask("GET", f"{server.url}/runs", headers=mine)).text)
     for text in told:
         assert CANARY not in text
@@ -252,5 +255,5 @@ def test_events_of_one_run_are_bounded() -> None:
     assert len(kept.kept) == 1001
     number, kind, data = kept.kept[-1]
     assert (number, kind, b'"left_out":4001' in data) == (5002, "run_finished", True)
-    assert kept.size == sum(len(data) for _, _, data in kept.kept)
+    assert kept.size == 3 * sum(len(data) for _, _, data in kept.kept)
     assert kept.after(1000) == [kept.kept[-1]]
