@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json
 from reactivex.abc import DisposableBase
 
-from rxorch.draw.timeline.folding import Folder
 from rxorch.errors import ApiHttpError
 from rxorch.events import Event, EventBus, RunFinished, RunStarted
 
@@ -73,6 +72,8 @@ class KeptEvents:
         self.kept: list[tuple[int, str, bytes]] = []
         self.size = 0
         self._count = 0
+        from rxorch.draw.timeline.folding import Folder  # only a run that is followed loads what draws it
+
         self._folder = Folder(_MOST_DRAWN)
 
     def add(self, event: Event, at: float) -> None:

@@ -211,7 +211,7 @@ async def test_who_listens_does_not_hold_up_the_end(
     ask: Ask, order: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither one who reads nor one who takes nothing: with a drain of an hour."""
-    app = create_app({"order": order(wait_for("paid"))})
+    app = create_app({"order": order(wait_for("paid"))}, limits=ServerLimits(idle_seconds=3600))
     server = Serving(app, port=0, drain_seconds=3600)
     await server.__aenter__()
     url = await begun(ask, server, "order")
