@@ -267,8 +267,7 @@ class Call:
     def substituted(self, error: BaseException) -> None:
         """Another value takes the place of this error."""
         self.degraded = True
-        if self.stale:  # what the cache gave could not be used
-            self.stale = False
+        self.stale = False  # what the cache gave could not be used
         self.error = error
 
     def describe(self, error: ApiError) -> ApiError:
