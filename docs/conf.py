@@ -16,7 +16,7 @@ version = release = rxorch.__version__
 root_doc = "index"
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
@@ -31,6 +31,7 @@ nitpicky = True
 # What other packages have is not described here, and nothing is fetched to know where it is.
 nitpick_ignore_regex = [("py:.*", r"(?!rxorch).*")]
 
+nb_execution_mode = "off"  # the tests execute them
 myst_heading_anchors = 4
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence"]
 

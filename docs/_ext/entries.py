@@ -16,13 +16,24 @@ from sphinx.util.inspect import stringify_signature
 
 __all__ = ["setup"]
 
-NOT_OURS = {"model_config", "model_post_init"}
-"""What pydantic puts into each model."""
+HIDDEN = {
+    *("model_config", "model_post_init"),  # pydantic puts them into each model
+    *(
+        "enter",
+        "leave",
+        "release",
+        "session",
+        "runtime",
+        "runtimes",
+    ),  # by which an orchestrator uses a client
+    *("keep_loose", "loose_runtime", "close_unused"),
+}
+"""Members that are nothing for readers."""
 
 
 def leave_out(app: Sphinx, what: str, name: str, member: Any, skip: bool, options: Any) -> bool | None:
-    """Leave out private members, and what a class inherits from other packages."""
-    if name.startswith("_") or name in NOT_OURS:
+    """Leave out what is not for readers, and what a class inherits from other packages."""
+    if name.startswith("_") or name in HIDDEN:
         return True
     function = member.fget if isinstance(member, property) else member
     origin = getattr(inspect.unwrap(function) if callable(function) else function, "__module__", None)

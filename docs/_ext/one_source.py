@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -20,11 +21,27 @@ PAGES = {
 MENUS = {"index", "operators", "api/index"}
 """Pages whose tables link others in their first column: these stand below them in the menu of the site."""
 
-_ROW = re.compile(r"(?m)^\| \[[^\]]*\]\((?P<page>[\w/]+)\.md\)")
+_ROW = re.compile(r"(?m)^\| \[[^\]]*\]\((?P<page>[\w/]+)\.(?:md|ipynb)\)")
+
+
+def bring_notebooks(app: Sphinx) -> None:
+    """Copy the notebooks to where Sphinx finds them."""
+    folder = Path(app.srcdir) / "notebooks"
+    folder.mkdir(exist_ok=True)
+    found = {path.name: path.read_bytes() for path in (folder.parents[1] / "notebooks").glob("*.ipynb")}
+    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name in kept.keys() - found.keys():
+        (folder / name).unlink()
+    for name, notebook in found.items():
+        if notebook != kept.get(name):
+            (folder / name).write_bytes(notebook)
 
 
 def lead_inside(app: Sphinx, page: str, source: list[str]) -> None:
-    """Turn links to those files into links to their pages."""
+    """Turn links to those files, and to notebooks and from them, into links to their pages."""
+    if page.startswith("notebooks/"):
+        source[0] = source[0].replace("](../docs/", "](../")
+    source[0] = source[0].replace("](../notebooks/", "](notebooks/")
     for file, shown_by in PAGES.items():
         source[0] = re.sub(rf"\]\(((?:\.\./)*)\.\./{re.escape(file)}", rf"](\1{shown_by}", source[0])
 
@@ -46,6 +63,7 @@ def _menu(text: str, *, with_captions: bool) -> Iterator[str]:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
+    app.connect("builder-inited", bring_notebooks)
     app.connect("source-read", lead_inside)
     app.connect("source-read", add_menu)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -17,7 +17,6 @@ from rxorch.endpoint import stack
 from rxorch.endpoint.retry_rules import RETRYABLE_STATUSES, THROTTLED_BASE
 from rxorch.http import AioHttpTransport
 from rxorch_operators import CircuitPolicy, RetryBudget, TtlCache
-from tests.docs import front_page
 from tests.docs.test_docs import errors_of_the_tree
 from tests.operators.core.test_demand import STOCK
 
@@ -109,14 +108,3 @@ def test_the_stock_operators_that_hold_demand_are_those_tested() -> None:
 def test_every_operator_is_on_its_page() -> None:
     text = (ROOT / "docs" / "operators.md").read_text()
     assert [name for name in operators.__all__ if f"`{name}`" not in text] == []
-
-
-def test_the_picture_on_the_front_page_is_that_of_its_example() -> None:
-    """Its colours may be older."""
-    kept, drawn = (without_style(svg) for svg in (front_page.PICTURE.read_text(), front_page.drawn()))
-    assert "<style>" not in kept
-    assert kept == drawn, "python -m tests.docs.front_page draws it anew"
-
-
-def without_style(svg: str) -> str:
-    return re.sub(r"(?s)<style>.*?</style>", "", svg)
