@@ -2,11 +2,12 @@
 
 Around a call: `retry_backoff`, `timeout`, `hedge`, `rate_limit`, `circuit_breaker`, `bulkhead`,
 `adaptive_concurrency`, `fallback`, `cache`, `coalesce`, `chaos`; all of them in one stack: `policy`; for an
-`async def`: `guard`. Streams: `flat_map_bounded`, `throttle`, `batch`, `with_overflow`. To see what passes:
-`tap_events`, `record`. Sources and ends that keep demand: `from_iterable`, `from_async_iterable`, `from_async`, `to_async_iterable`,
-`last_of`. State that several pipelines may share is an object: `RateLimiter`, `CircuitBreaker`, `Bulkhead`,
-`AdaptiveBulkhead`, `Hedger`, `TtlCache`, `Coalescer`, `RetryBudget`. Below each stands a pure engine that
-takes the time as an argument: `Gcra`, `Circuit`, `PermitPool`, `SlidingWindow`.
+`async def`: `guard`. Streams: `flat_map_bounded`, `throttle`, `batch`, `with_overflow`; to see what passes
+`tap_events` and `record`. Sources and ends that keep demand: `from_iterable`, `from_async_iterable`,
+`from_async`, `to_async_iterable`, `last_of`. State that several pipelines may share is an object:
+`RateLimiter`, `CircuitBreaker`, `Bulkhead`, `AdaptiveBulkhead`, `Hedger`, `TtlCache`, `Coalescer`,
+`RetryBudget`. Below each stands a pure engine that takes the time as an argument: `Gcra`, `Circuit`,
+`PermitPool`, `SlidingWindow`.
 """
 
 from ._adaptive_bulkhead import AdaptiveBulkhead, AdaptiveStatistics

@@ -11,9 +11,15 @@ __all__ = ["mime_bundle"]
 
 
 def mime_bundle(
-    title: str, text: str, svg: str, include: Collection[str] | None, exclude: Collection[str] | None
+    title: str,
+    text: str,
+    svg: str,
+    include: Collection[str] | None,
+    exclude: Collection[str] | None,
+    *,
+    more: str = "",
 ) -> dict[str, Any]:
-    """What `_repr_mimebundle_` gives of a picture."""
+    """What `_repr_mimebundle_` gives of a picture; `more` is HTML that stands below it."""
     # A notebook that is not trusted shows neither SVG nor styles, but an image in HTML.
     image = base64.b64encode(svg.encode()).decode()
     forms = {
@@ -22,6 +28,7 @@ def mime_bundle(
             f'<img alt="{html.escape(title)}" style="max-width:100%" '
             f'src="data:image/svg+xml;base64,{image}"/>'
             f"<details><summary>as text</summary><pre>{html.escape(text)}</pre></details>"
+            f"{more}"
         ),
         "image/svg+xml": svg,
     }

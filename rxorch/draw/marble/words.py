@@ -1,0 +1,150 @@
+"""What is said of a value: a few letters for a marble, a line for the table, and no secret in either."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping, Set
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from rxorch.draw.facts import printable
+from rxorch.http.redaction import REDACTED, is_secret_name, is_secret_value, redact_url
+from rxorch_operators import Failure, Success
+
+__all__ = ["HIDDEN", "TIMES", "in_full", "in_short", "masked"]
+
+HIDDEN: Final = "•"
+"""What stands for an element that was not recorded."""
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
+
+_SHORT: Final = 8
+
+_LONGEST: Final = 240
+_MEMBERS: Final = 8
+_DEEPEST: Final = 3
+_NAMES: Final = ("id", "name")
+"""What tells one record from another, mostly."""
+_PAIR: Final = re.compile(
+    r"""(?P<name>[\w.-]+)(?P<is>['"]?\s*[=:]\s*)(?P<value>'[^']*'|"[^"]*"|[^\s,;&)\]}]+)"""
+)
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def in_short(value: Any) -> str:
+    """A few letters by which a value is known."""
+    text = " ".join(printable(_short(value)).split()) or "''"
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
+
+
+def in_full(value: Any) -> str:
+    """A line about a value, cut where it is too long."""
+    return _cut(printable(_said(value, 0)), _LONGEST)
+
+
+def masked(text: str) -> str:
+    """A text without what is a secret by its look, or by the name before it."""
+    if is_secret_value(text):
+        return REDACTED
+    words = (redact_url(word) if "://" in word else word for word in re.split(r"(\s+)", text))
+    return _PAIR.sub(_masked_pair, "".join(REDACTED if is_secret_value(word) else word for word in words))
+
+
+def _masked_pair(found: re.Match[str]) -> str:
+    value = found["value"]
+    if is_secret_name(found["name"]) or is_secret_value(value.strip("'\"")):
+        value = REDACTED
+    return f"{found['name']}{found['is']}{value}"
+
+
+def _short(value: Any) -> str:
+    match value:
+        case Success(value=inside):
+            return _short(inside)
+        case Failure(error=error):
+            return f"✗ {type(error).__name__}"
+        case str():
+            return masked(value)
+        case float():
+            return f"{value:.4g}"
+        case None | bool() | int():
+            return _repr(value)
+        case BaseException():
+            return type(value).__name__
+    named = dict(_fields(value))
+    for name in _NAMES:
+        if isinstance(named.get(name), str | int):
+            return _short(named[name])
+    if isinstance(value, list | tuple | Set):
+        return f"[{len(value)}]"
+    return type(value).__name__
+
+
+def _said(value: Any, depth: int) -> str:
+    match value:
+        case str():
+            return _repr(_cut(masked(value), _LONGEST))
+        case None | bool() | int() | float() | complex():
+            return _repr(value)
+        case bytes() | bytearray() | memoryview():
+            return f"{len(value)} bytes"
+        case BaseException():
+            return f"{type(value).__name__}: {masked(_text(value))}".removesuffix(": ")
+    if depth >= _DEEPEST:
+        return "…"
+    if isinstance(value, Mapping):
+        return f"{{{_joined(_entries(value, depth))}}}"
+    if isinstance(value, list | tuple):
+        inside = _joined(_said(each, depth + 1) for each in value)
+        return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+    if isinstance(value, Set):
+        return f"{{{_joined(sorted(_said(each, depth + 1) for each in value))}}}"
+    if isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+        return f"{type(value).__name__}({_joined(_entries(dict(_fields(value)), depth, '='))})"
+    return masked(_ADDRESS.sub("", _repr(value)))
+
+
+def _fields(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Names and values of what has any."""
+    if isinstance(value, Mapping):
+        yield from value.items()
+    elif isinstance(value, BaseModel):
+        yield from ((name, getattr(value, name, None)) for name in type(value).model_fields)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield from ((each.name, getattr(value, each.name, None)) for each in dataclasses.fields(value))
+
+
+def _entries(value: Mapping[Any, Any], depth: int, between: str = ": ") -> Iterator[str]:
+    for name, each in value.items():
+        secret = isinstance(name, str) and is_secret_name(name)
+        told = name if between == "=" else _said(name, depth + 1)
+        yield f"{told}{between}{REDACTED if secret else _said(each, depth + 1)}"
+
+
+def _joined(parts: Iterable[str]) -> str:
+    shown: list[str] = []
+    for part in parts:
+        if len(shown) == _MEMBERS:
+            shown.append("…")
+            break
+        shown.append(part)
+    return ", ".join(shown)
+
+
+def _repr(value: Any) -> str:
+    try:
+        return _cut(repr(value), 4 * _LONGEST)
+    except Exception:  # it is the user's, and no picture is worth an error
+        return f"<{type(value).__name__}>"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
