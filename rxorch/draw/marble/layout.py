@@ -25,6 +25,8 @@ _ROW: Final = 38.0
 _AFTER: Final = 30.0
 """Room behind the last time, for signs that moved out of the way."""
 _ENDING: Final = 7.0
+_SIGN: Final = 6.0
+"""From the sign of an end to that of the next beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,14 @@ class Line:
         row: What it shows.
         level: Where its line is, from above.
         placed: Its marbles.
-        ends: Where the signs for the ends of its subscriptions are: beside marbles of the same time.
+        spans: Its subscriptions, with the places of the signs for beginning and end: beside what is there.
         strip: Where the strip for the room begins.
     """
 
     row: Row
     level: float
     placed: tuple[Placed, ...]
-    ends: tuple[tuple[Span, float], ...]
+    spans: tuple[tuple[Span, float, float], ...]
     strip: float
 
 
@@ -100,8 +102,15 @@ def plan_of(scene: Scene) -> Plan:
 def _line(row: Row, top: float, scale: Scale) -> Line:
     placed = placed_on(row.marks, scale.at)
     level = top + _ROW / 2 + levels_of(placed) * (HEIGHT + 2)
-    ends = tuple((span, _beside(span, placed, scale)) for span in row.spans)
-    return Line(row, level, tuple(placed), ends, level + _ROW / 2)
+    return Line(row, level, tuple(placed), tuple(_spans(row, placed, scale)), level + _ROW / 2)
+
+
+def _spans(row: Row, placed: Sequence[Placed], scale: Scale) -> Iterator[tuple[Span, float, float]]:
+    before = float("-inf")
+    for span in sorted(row.spans, key=lambda span: span.start):
+        start = max(scale.at(span.start), before + _SIGN)
+        before = max(start, _beside(span, placed, scale))
+        yield span, start, before
 
 
 def _beside(span: Span, placed: Sequence[Placed], scale: Scale) -> float:

@@ -29,7 +29,7 @@ class MarblePicture:
     >>> recording = rxo.Recording()
     >>> rx.of("a", "b").pipe(rxo.record(recording, "letters")).subscribe() and None
     >>> marbles(recording)
-    <MarblePicture of marbles · 2 elements · 1 subscription>
+    <MarblePicture of marbles · 4 events>
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -81,15 +81,16 @@ class MarblePicture:
         return f"<MarblePicture of {' · '.join([self._scene.title, *self._scene.notes])}>"
 
 
-def marbles(recording: Recording, *, title: str | None = None) -> MarblePicture:
+def marbles(recording: Recording, *, title: str | None = None, caption: str | None = None) -> MarblePicture:
     """The picture of a recorded stream: what passed at each place, when, and how it ended.
 
-    An element has one colour wherever it is seen, and what an inner stream emits has that of the element it was
-    made for. Elements too near to each other are one marble, which tells how many they are.
+    An element has one colour wherever it is seen, and what an inner stream emits has that of the element it
+    was made for. Elements too near to each other are one marble, which tells how many they are.
 
     Args:
         recording: What `record` and `Recording.inner` have filled, at any time: it may go on.
         title: What stands above it; default: "marbles".
+        caption: What stands below the title; default: how many events there are.
 
     Raises:
         ApiConfigurationError: it is no recording.
@@ -110,4 +111,4 @@ def marbles(recording: Recording, *, title: str | None = None) -> MarblePicture:
         raise ApiConfigurationError(
             f"recording: give one that record() has filled, not {type(recording).__name__}"
         )
-    return MarblePicture(scene_of(recording, title))
+    return MarblePicture(scene_of(recording, title, caption))

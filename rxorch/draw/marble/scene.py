@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from rxorch.draw.facts import printable
 from rxorch.draw.marble.hues import NEUTRAL, Hues
-from rxorch.draw.marble.words import HIDDEN, in_full, in_short, masked
+from rxorch.draw.marble.words import HIDDEN, error_name, in_full, in_short, masked
 from rxorch_operators import RecordedLane, RecordedPoint, Recording, StreamEvent
 
 __all__ = ["Box", "Ending", "Mark", "Part", "Room", "Row", "Scene", "Span", "scene_of"]
@@ -41,12 +41,22 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A subscription: from when to when, how it ended, and of an error what was said."""
+    """A subscription: from when to when, and how it ended.
+
+    Attributes:
+        start: When it began.
+        end: When it ended, or until when it was seen.
+        ending: How.
+        hue: Its colour, by number.
+        word: Of an error: what it is.
+        said: Of an error: all that is shown of it anywhere.
+    """
 
     start: float
     end: float
     ending: Ending
     hue: int = NEUTRAL
+    word: str = ""
     said: str = ""
 
 
@@ -95,7 +105,7 @@ class Scene:
         return tuple(part for part in self.parts if isinstance(part, Row))
 
 
-def scene_of(recording: Recording, title: str | None) -> Scene:
+def scene_of(recording: Recording, title: str | None, caption: str | None) -> Scene:
     """The scene of all that was recorded."""
     lanes = recording.lanes
     times = [event.at for lane in lanes for event in lane.events]
@@ -107,8 +117,7 @@ def scene_of(recording: Recording, title: str | None) -> Scene:
     for lane, marks in zip(lanes, drawn.marks_of(lanes), strict=True):
         if lane.point.name in rows:
             rows[lane.point.name].append(drawn.row(lane, marks))
-    elements = sum(event.kind == "next" for lane in lanes for event in lane.events)
-    notes = [_counted(elements, "element"), _counted(len(lanes), "subscription")]
+    notes = [_counted(recording) if caption is None else printable(caption)]
     if recording.left_out:
         notes.append(f"{recording.left_out:,} events left out")
     if others:
@@ -116,13 +125,14 @@ def scene_of(recording: Recording, title: str | None) -> Scene:
     return Scene(
         "marbles" if title is None else printable(title),
         tuple(notes),
-        tuple(_parts(points, {name: _fewer(name, each) for name, each in rows.items()})),
+        tuple(_parts(points, {name: _rows(name, each) for name, each in rows.items()})),
         end - start,
     )
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+def _counted(recording: Recording) -> str:
+    number = len(recording.events)
+    return f"{number:,} event" if number == 1 else f"{number:,} events"
 
 
 class _Drawn:
@@ -164,10 +174,11 @@ class _Drawn:
             (last.at if lane.ended else self.end) - self.start,
             last.kind if last.kind in ("completed", "error", "disposed") else "open",
             self.hues.made_for(lane) if point.inner else NEUTRAL,
+            "" if last.error is None else error_name(last.error),
             "" if last.error is None else in_full(last.error),
         )
         label = masked(printable(point.name))
-        label = f"{label} {in_short(lane.of)}" if point.inner and point.values else f"{label} {lane.number}"
+        label = f"{label} {in_short(lane.of)}" if point.inner and point.values else label
         return Row(
             label,
             (span,),
@@ -177,7 +188,7 @@ class _Drawn:
         )
 
     def _room(self, lane: RecordedLane, end: float) -> tuple[Room, ...]:
-        """What could be taken; what held for no time is left out."""
+        """What could be taken, if there was ever no room; what held for no time is left out."""
         held: list[Room] = []
         times = [change.at - self.start for change in lane.demand] + [end]
         for change, until in zip(lane.demand, times[1:], strict=True):
@@ -187,44 +198,66 @@ class _Drawn:
             if held and _as_much(held[-1].credit, change.credit):
                 since = held.pop().start
             held.append(Room(since, until, change.credit))
-        return tuple(held)
+        return tuple(held) if any(_is_full(room.credit) for room in held) else ()
 
 
 def _as_much(a: int | None, b: int | None) -> bool:
     """Whether a picture says the same of both: below none there is nothing less."""
-    return a == b or (a is not None and b is not None and a <= 0 and b <= 0)
+    return a == b or (_is_full(a) and _is_full(b))
 
 
-def _fewer(name: str, rows: Sequence[Row]) -> list[Row]:
-    """A row for each subscription, or of too many some rows that several share."""
-    if not rows:
-        return [Row(masked(printable(name)), (), ())]
-    if len(rows) == 1:
-        (row,) = rows
-        return [row if row.inner else replace(row, label=row.label.removesuffix(" 1"))]
-    if len(rows) <= _MOST_ROWS:
-        return list(rows)
-    shared: list[list[Row]] = []
-    for row in rows:
-        free = next((each for each in shared if each[-1].spans[0].end <= row.spans[0].start), None)
-        if free is not None:
-            free.append(row)
-        elif len(shared) < _MOST_ROWS:
-            shared.append([row])
-    packed = [_joined(each) for each in shared]
-    hidden = len(rows) - sum(len(each) for each in shared)
+def _is_full(credit: int | None) -> bool:
+    return credit is not None and credit <= 0
+
+
+def _rows(name: str, lanes: Sequence[Row]) -> list[Row]:
+    """The rows of a point: one, if its subscriptions came one after another, else one for each.
+
+    Of many, those that are not there at the same time share one.
+    """
+    label = masked(printable(name))
+    if not lanes:
+        return [Row(label, (), ())]
+    if lanes[0].inner and len(lanes) <= _MOST_ROWS:
+        return list(lanes)
+    shared = _shared(lanes)
+    if len(shared) == 1:
+        return [_joined(label, lanes)]
+    if len(lanes) <= _MOST_ROWS:
+        shared = [[number] for number in range(len(lanes))]
+    rows = [_joined(f"{label} {_numbers(row)}", [lanes[number] for number in row]) for row in shared]
+    hidden = len(lanes) - sum(map(len, shared))
     if hidden:
-        packed[-1] = replace(packed[-1], label=f"{packed[-1].label} (+{hidden})")
-    return packed
+        rows[-1] = replace(rows[-1], label=f"{rows[-1].label} (+{hidden:,})")
+    return rows
 
 
-def _joined(rows: Sequence[Row]) -> Row:
-    label = rows[0].label if len(rows) == 1 else f"{rows[0].label} … {rows[-1].label.rpartition(' ')[2]}"
+def _shared(lanes: Sequence[Row]) -> list[list[int]]:
+    """Which lanes share a row, for each row; there are no more than so many rows."""
+    shared: list[list[int]] = []
+    for number, lane in enumerate(lanes):
+        start = lane.spans[0].start
+        free = next((row for row in shared if lanes[row[-1]].spans[0].end <= start), None)
+        if free is not None:
+            free.append(number)
+        elif len(shared) < _MOST_ROWS:
+            shared.append([number])
+    return shared
+
+
+def _numbers(row: Sequence[int]) -> str:
+    """Which subscriptions these are, counted from 1."""
+    shown = [str(number + 1) for number in row]
+    return ", ".join(shown) if len(shown) < 4 else f"{shown[0]} … {shown[-1]}"
+
+
+def _joined(label: str, lanes: Sequence[Row]) -> Row:
     return Row(
         label,
-        tuple(span for row in rows for span in row.spans),
-        tuple(mark for row in rows for mark in row.marks),
-        inner=rows[0].inner,
+        tuple(span for lane in lanes for span in lane.spans),
+        tuple(mark for lane in lanes for mark in lane.marks),
+        tuple(room for lane in lanes for room in lane.room),
+        lanes[0].inner,
     )
 
 

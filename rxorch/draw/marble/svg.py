@@ -19,6 +19,8 @@ __all__ = ["svg_of"]
 
 _SIGN: Final = 6.0
 """Half of a cross."""
+_WORD: Final = 100.0
+_LEAST_WORD: Final = 24.0
 _BAR: Final = 11.0
 """Half of the bar at the end."""
 
@@ -71,15 +73,16 @@ def _line(line: Line, plan: Plan) -> Iterator[str]:
     yield label(indent, y + 4, shown, "t", size=size, weight=400 if line.row.inner else 600, anchor="start")
     yield "</g>"
     yield _stroke("grid", left, y, left + plan.scale.length, y, 1.2)
-    for span, x in line.ends:
-        start = left + plan.scale.at(span.start)
-        yield _stroke(line_of(span.hue), start, y, left + x, y, 1.8)
-        yield (
-            f'<circle class="ring" cx="{pixels(start)}" cy="{pixels(y)}" r="3" stroke-width="1.5">'
-            f"<title>subscribed at {spoken(span.start)}</title></circle>"
-        )
-    for span, x in line.ends:
-        yield from _ending(span, left + x, y)
+    for span, start, end in line.spans:
+        yield _stroke(line_of(span.hue), left + start, y, left + end, y, 1.8)
+        if end - start > _SIGN:
+            yield (
+                f'<circle class="ring" cx="{pixels(left + start)}" cy="{pixels(y)}" r="3" stroke-width="1.5">'
+                f"<title>subscribed at {spoken(span.start)}</title></circle>"
+            )
+    for span, _, end in line.spans:
+        yield from _ending(span, left + end, y)
+    yield from _error_words(line, left)
     for placed in line.placed:
         yield from _marble(placed, left, y)
     if line.row.room:
@@ -89,7 +92,8 @@ def _line(line: Line, plan: Plan) -> Iterator[str]:
 def _ending(span: Span, x: float, y: float, size: float = 1.0) -> Iterator[str]:
     at = spoken(span.end)
     if span.ending == "completed":
-        yield f"<g><title>completed at {at}</title>{_stroke('end', x, y - _BAR * size, x, y + _BAR * size, 2.4)}</g>"
+        bar = _stroke("end", x, y - _BAR * size, x, y + _BAR * size, 2.4)
+        yield f"<g><title>completed at {at}</title>{bar}</g>"
     elif span.ending == "error":
         a = b = _SIGN * size
         way = f"M{pixels(x - a)} {pixels(y - b)}L{pixels(x + a)} {pixels(y + b)}"
@@ -102,6 +106,16 @@ def _ending(span: Span, x: float, y: float, size: float = 1.0) -> Iterator[str]:
     else:
         way = f"M{pixels(x - 5)} {pixels(y - 4)}L{pixels(x)} {pixels(y)}L{pixels(x - 5)} {pixels(y + 4)}"
         yield f'<g><title>goes on</title><path class="left" d="{way}" stroke-width="1.6"/></g>'
+
+
+def _error_words(line: Line, left: float) -> Iterator[str]:
+    """What failed, above its cross, as far as there is room."""
+    taken = sorted([*(end for _, _, end in line.spans), *(each.x for each in line.placed)])
+    for span, _, x in line.spans:
+        near = min((abs(x - each) for each in taken if abs(x - each) > 1), default=2 * _WORD)
+        room = min(near - 4, _WORD)
+        if span.word and room > _LEAST_WORD:
+            yield label(left + x, line.level - 11, fitted(span.word, room, 9), "bt", size=9)
 
 
 def _marble(placed: Placed, left: float, y: float) -> Iterator[str]:

@@ -13,7 +13,7 @@ from rxorch.draw.facts import printable
 from rxorch.http.redaction import REDACTED, is_secret_name, is_secret_value, redact_url
 from rxorch_operators import Failure, Success
 
-__all__ = ["HIDDEN", "TIMES", "in_full", "in_short", "masked"]
+__all__ = ["HIDDEN", "TIMES", "error_name", "in_full", "in_short", "masked"]
 
 HIDDEN: Final = "•"
 """What stands for an element that was not recorded."""
@@ -43,6 +43,17 @@ def in_full(value: Any) -> str:
     return _cut(printable(_said(value, 0)), _LONGEST)
 
 
+def error_name(error: BaseException) -> str:
+    """What kind of error it is, without the word that all of them end with.
+
+    >>> error_name(ConnectionResetError()), error_name(OSError())
+    ('ConnectionReset', 'OSError')
+    """
+    name = printable(type(error).__name__)
+    short = name.removesuffix("Error")
+    return short if len(short) > 4 else name
+
+
 def masked(text: str) -> str:
     """A text without what is a secret by its look, or by the name before it."""
     if is_secret_value(text):
@@ -63,7 +74,7 @@ def _short(value: Any) -> str:
         case Success(value=inside):
             return _short(inside)
         case Failure(error=error):
-            return f"✗ {type(error).__name__}"
+            return f"✗ {error_name(error)}"
         case str():
             return masked(value)
         case float():
@@ -71,7 +82,7 @@ def _short(value: Any) -> str:
         case None | bool() | int():
             return _repr(value)
         case BaseException():
-            return type(value).__name__
+            return error_name(value)
     named = dict(_fields(value))
     for name in _NAMES:
         if isinstance(named.get(name), str | int):
