@@ -281,7 +281,7 @@ async def with_overflow(recording: rxo.Recording) -> None:
     await end_of(
         plays("abcde------f-|").pipe(
             rxo.record(recording, "source"),
-            rxo.with_overflow("drop_oldest", buffer=1, on_drop=lambda _: None),
+            rxo.with_overflow("drop_oldest", buffer=1, on_drop=lambda *_: None),
             rxo.record(recording, "kept", by='with_overflow("drop_oldest", buffer=1)'),
             rxo.flat_map_bounded(recording.inner(store), max_concurrent=1),
             rxo.record(recording, "stored", by="flat_map_bounded(store, max_concurrent=1)"),

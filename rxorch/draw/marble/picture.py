@@ -106,6 +106,13 @@ def marbles(recording: Recording, *, title: str | None = None, caption: str | No
     ... ).subscribe(scheduler=time) and None
     >>> time.start()
     >>> print(marbles(recording, title="throttle").text(width=50))
+    throttle · 10 events
+    letters  (ab)------------c----------------|
+      room   .................................
+             [ throttle(1, window=2) ]
+    paced    a---------------b----------------c|
+             0               2 s              4 s
+    | completed   ^ room   . none
     """
     if not isinstance(recording, Recording):
         raise ApiConfigurationError(

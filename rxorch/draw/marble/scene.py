@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
-from rxorch.draw.facts import printable
 from rxorch.draw.marble.hues import NEUTRAL, Hues
-from rxorch.draw.marble.words import HIDDEN, error_name, in_full, in_short, masked
+from rxorch.draw.marble.words import HIDDEN, error_name, heading, in_full, in_short
 from rxorch_operators import RecordedLane, RecordedPoint, Recording, StreamEvent
 
 __all__ = ["Box", "Ending", "Mark", "Part", "Room", "Row", "Scene", "Span", "scene_of"]
@@ -117,13 +116,13 @@ def scene_of(recording: Recording, title: str | None, caption: str | None) -> Sc
     for lane, marks in zip(lanes, drawn.marks_of(lanes), strict=True):
         if lane.point.name in rows:
             rows[lane.point.name].append(drawn.row(lane, marks))
-    notes = [_counted(recording) if caption is None else printable(caption)]
+    notes = [_counted(recording) if caption is None else heading(caption)]
     if recording.left_out:
         notes.append(f"{recording.left_out:,} events left out")
     if others:
         notes.append(f"{len(others):,} more places")
     return Scene(
-        "marbles" if title is None else printable(title),
+        "marbles" if title is None else heading(title),
         tuple(notes),
         tuple(_parts(points, {name: _rows(name, each) for name, each in rows.items()})),
         end - start,
@@ -177,7 +176,7 @@ class _Drawn:
             "" if last.error is None else error_name(last.error),
             "" if last.error is None else in_full(last.error),
         )
-        label = masked(printable(point.name))
+        label = heading(point.name)
         label = f"{label} {in_short(lane.of)}" if point.inner and point.values else label
         return Row(
             label,
@@ -197,7 +196,7 @@ class _Drawn:
                 continue
             if held and _as_much(held[-1].credit, change.credit):
                 since = held.pop().start
-            held.append(Room(since, until, change.credit))
+            held.append(Room(since, until, None if change.credit is None else max(change.credit, 0)))
         return tuple(held) if any(_is_full(room.credit) for room in held) else ()
 
 
@@ -215,7 +214,7 @@ def _rows(name: str, lanes: Sequence[Row]) -> list[Row]:
 
     Of many, those that are not there at the same time share one.
     """
-    label = masked(printable(name))
+    label = heading(name)
     if not lanes:
         return [Row(label, (), ())]
     if lanes[0].inner and len(lanes) <= _MOST_ROWS:
@@ -269,7 +268,7 @@ def _parts(points: Sequence[RecordedPoint], rows: dict[str, list[Row]]) -> Itera
             inner += rows[point.name]
             continue
         if point.by is not None:
-            yield Box(masked(printable(point.by)))
+            yield Box(heading(point.by))
         yield from inner
         yield from rows[point.name]
         inner = []

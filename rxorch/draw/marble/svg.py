@@ -161,7 +161,7 @@ def _rooms(rooms: Sequence[Room], y: float, plan: Plan) -> Iterator[str]:
     for room in rooms:
         start, end = plan.scale.at(room.start), plan.scale.at(room.end)
         some = room.credit is None or room.credit > 0
-        told = "any number" if room.credit is None else f"{max(room.credit, 0)}"
+        told = "any number" if room.credit is None else f"{room.credit}"
         title = f"room for {told}" if some else "no room: the source waits"
         yield f"<g><title>{title}, {spoken(room.start)} to {spoken(room.end)}</title>"
         yield f'<rect class="{"room" if some else "wait"}" {_place(left + start, y, end - start, 11)}/>'

@@ -137,7 +137,7 @@ def _room(rooms: Sequence[Room], scale: Scale) -> str:
 
 def _axis(scale: Scale, room: int) -> str:
     line = ""
-    for place, told in scale.ticks(12):
+    for place, told in scale.ticks(9):
         start = round(place)
         if (start >= len(line) + 2 or not line) and start + len(told) <= room:
             line = f"{line:{start}}{told}"

@@ -13,7 +13,7 @@ from rxorch.draw.facts import printable
 from rxorch.http.redaction import REDACTED, is_secret_name, is_secret_value, redact_url
 from rxorch_operators import Failure, Success
 
-__all__ = ["HIDDEN", "TIMES", "error_name", "in_full", "in_short", "masked"]
+__all__ = ["HIDDEN", "TIMES", "error_name", "heading", "in_full", "in_short", "masked"]
 
 HIDDEN: Final = "•"
 """What stands for an element that was not recorded."""
@@ -22,12 +22,17 @@ TIMES: Final = "\N{MULTIPLICATION SIGN}"
 _SHORT: Final = 8
 
 _LONGEST: Final = 240
+_READ: Final = 2000
+"""Letters of a text that are looked at: all beyond is left out."""
+_LARGEST: Final = 100
 _MEMBERS: Final = 8
 _DEEPEST: Final = 3
 _NAMES: Final = ("id", "name")
 """What tells one record from another, mostly."""
-_PAIR: Final = re.compile(
-    r"""(?P<name>[\w.-]+)(?P<is>['"]?\s*[=:]\s*)(?P<value>'[^']*'|"[^"]*"|[^\s,;&)\]}]+)"""
+_NAMED: Final = re.compile(r"""(?<![\w.-])([\w.-]++)['"]?\s*+[=:]\s*+""")
+"""A name, and what stands before its value."""
+_VALUE: Final = re.compile(
+    r"""'[^']*'|"[^"]*"|((basic|bearer|digest|token)\s+)?[^\s,;&)\]}]+""", re.IGNORECASE
 )
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -43,30 +48,42 @@ def in_full(value: Any) -> str:
     return _cut(printable(_said(value, 0)), _LONGEST)
 
 
+def heading(text: str) -> str:
+    """A title, or the name of a place."""
+    return _cut(masked(printable(text[:_READ])), _LONGEST)
+
+
 def error_name(error: BaseException) -> str:
     """What kind of error it is, without the word that all of them end with.
 
     >>> error_name(ConnectionResetError()), error_name(OSError())
     ('ConnectionReset', 'OSError')
     """
-    name = printable(type(error).__name__)
+    name = _cut(printable(type(error).__name__), _LONGEST)
     short = name.removesuffix("Error")
     return short if len(short) > 4 else name
 
 
 def masked(text: str) -> str:
     """A text without what is a secret by its look, or by the name before it."""
+    text = text[:_READ]
     if is_secret_value(text):
         return REDACTED
     words = (redact_url(word) if "://" in word else word for word in re.split(r"(\s+)", text))
-    return _PAIR.sub(_masked_pair, "".join(REDACTED if is_secret_value(word) else word for word in words))
+    return _without_named("".join(REDACTED if is_secret_value(word) else word for word in words))
 
 
-def _masked_pair(found: re.Match[str]) -> str:
-    value = found["value"]
-    if is_secret_name(found["name"]) or is_secret_value(value.strip("'\"")):
-        value = REDACTED
-    return f"{found['name']}{found['is']}{value}"
+def _without_named(text: str) -> str:
+    """A text without the values of names that secrets have."""
+    parts, done = [], 0
+    while (named := _NAMED.search(text, done)) is not None:
+        parts.append(text[done : named.end()])
+        done = named.end()
+        value = _VALUE.match(text, done)
+        if value and (is_secret_name(named[1]) or is_secret_value(value[0].strip("'\""))):
+            parts.append(REDACTED)
+            done = value.end()
+    return "".join([*parts, text[done:]])
 
 
 def _short(value: Any) -> str:
@@ -106,14 +123,20 @@ def _said(value: Any, depth: int) -> str:
         return "…"
     if isinstance(value, Mapping):
         return f"{{{_joined(_entries(value, depth))}}}"
-    if isinstance(value, list | tuple):
-        inside = _joined(_said(each, depth + 1) for each in value)
-        return f"[{inside}]" if isinstance(value, list) else f"({inside})"
-    if isinstance(value, Set):
-        return f"{{{_joined(sorted(_said(each, depth + 1) for each in value))}}}"
+    if isinstance(value, list | tuple | Set):
+        return _collection(value, depth)
     if isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         return f"{type(value).__name__}({_joined(_entries(dict(_fields(value)), depth, '='))})"
     return masked(_ADDRESS.sub("", _repr(value)))
+
+
+def _collection(value: list[Any] | tuple[Any, ...] | Set[Any], depth: int) -> str:
+    if isinstance(value, Set):
+        if len(value) > _LARGEST:  # they are sorted, so that the same set is always told in the same way
+            return f"{type(value).__name__} of {len(value):,}"
+        return f"{{{_joined(sorted(_said(each, depth + 1) for each in value))}}}"
+    inside = _joined(_said(each, depth + 1) for each in value)
+    return f"[{inside}]" if isinstance(value, list) else f"({inside})"
 
 
 def _fields(value: Any) -> Iterator[tuple[Any, Any]]:
