@@ -114,7 +114,9 @@ class _Recorded(TapStage[T]):
 
     def link(self, sink: ObserverBase[Any], scheduler: DemandScheduler, now: Callable[[], float]) -> Tap:
         demand = scheduler.demand
-        return Tap(sink, self, now) if demand is UNBOUNDED else _DemandTap(sink, self, now, demand)
+        if demand is UNBOUNDED or self.place.point.inner:  # inner streams share what is left downstream
+            return Tap(sink, self, now)
+        return _DemandTap(sink, self, now, demand)
 
 
 class _DemandTap(Tap):

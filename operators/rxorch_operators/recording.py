@@ -67,7 +67,8 @@ class RecordedLane:
         point: Where.
         number: Which subscription of the point, from 1.
         events: What passed, in order, beginning with `subscribed`.
-        demand: What could be taken, from the beginning on; empty if that was any number all the time.
+        demand: What could be taken, from the beginning on; empty if that was any number all the time, and for
+            inner lanes.
         of: Of an inner lane: the element that it was made for.
 
     >>> RecordedLane(RecordedPoint("out"), 1, events=()).ended

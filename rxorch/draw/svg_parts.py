@@ -33,7 +33,7 @@ def sheet(
 ) -> str:
     """A whole SVG: a title, a line below it, and a body that has its places already.
 
-    Needs nothing from elsewhere, and is light or dark as the reader's is, unless `style` says otherwise.
+    Needs nothing from elsewhere, and is light or dark as the reader's system is, or as `style` says.
     """
     wide, high = pixels(width), pixels(height)
     size = f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"'

@@ -29,7 +29,8 @@ class Hues:
             hue = self._known[self._key(value)] = self.made_for(lane)
             return hue
         if isinstance(value, Success | Failure):
-            return self._of(value.input)
+            hue = self._known[self._key(value)] = self._of(value.input)
+            return hue
         return self._of(value)
 
     def made_for(self, lane: RecordedLane) -> int:

@@ -27,6 +27,7 @@ _AFTER: Final = 30.0
 _ENDING: Final = 7.0
 _SIGN: Final = 6.0
 """From the sign of an end to that of the next beginning."""
+_TOO_NEAR: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,13 @@ def _line(row: Row, top: float, scale: Scale) -> Line:
 def _spans(row: Row, placed: Sequence[Placed], scale: Scale) -> Iterator[tuple[Span, float, float]]:
     before = float("-inf")
     for span in sorted(row.spans, key=lambda span: span.start):
-        start = max(scale.at(span.start), before + _SIGN)
-        before = max(start, _beside(span, placed, scale))
-        yield span, start, before
+        start, end = scale.at(span.start), _beside(span, placed, scale)
+        if end - before < _TOO_NEAR and span.ending != "error":
+            continue  # it would cover the one before, and has nothing else to tell
+        if start < before + _SIGN < scale.at(span.end):
+            start = before + _SIGN
+        before = end
+        yield span, start, end
 
 
 def _beside(span: Span, placed: Sequence[Placed], scale: Scale) -> float:

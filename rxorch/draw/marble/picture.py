@@ -72,7 +72,7 @@ class MarblePicture:
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, Any]:
         scene = self._scene
-        return mime_bundle(scene.title, self.text(), self.svg(), include, exclude, more=table_of(scene))
+        return mime_bundle(scene.title, self.text(), self.svg(), include, exclude, details=table_of(scene))
 
     def __str__(self) -> str:
         return self.text()
@@ -116,6 +116,10 @@ def marbles(recording: Recording, *, title: str | None = None, caption: str | No
     """
     if not isinstance(recording, Recording):
         raise ApiConfigurationError(
-            f"recording: give one that record() has filled, not {type(recording).__name__}"
+            f"recording: give one that the operator record() has filled, not {_kind(recording)}"
         )
     return MarblePicture(scene_of(recording, title, caption))
+
+
+def _kind(what: object) -> str:
+    return f"{type(what).__module__}.{type(what).__qualname__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -17,10 +18,12 @@ from rxorch.draw.words import fitted, text_width
 
 __all__ = ["svg_of"]
 
+_CLASS: Final = re.compile(r'class="([\w-]+)"')
 _SIGN: Final = 6.0
 """Half of a cross."""
 _WORD: Final = 100.0
 _LEAST_WORD: Final = 24.0
+_SEEN: Final = 0.4
 _BAR: Final = 11.0
 """Half of the bar at the end."""
 
@@ -32,8 +35,16 @@ def svg_of(scene: Scene) -> str:
     heading = max(text_width(scene.title, 16) * 1.1, text_width(notes, 12))
     width = max(plan.width, heading) + 2 * MARGIN
     body = [f'<g transform="translate({pixels(MARGIN)} {pixels(MARGIN + HEAD - 6)})">', *_body(plan), "</g>"]
-    style = style_sheet(PALETTE)
+    style = _used(style_sheet(PALETTE), body)
     return sheet(scene.title, notes, width, plan.height + HEAD + 2 * MARGIN - 6, body, style=style, defs="")
+
+
+def _used(style: str, body: Sequence[str]) -> str:
+    """The rules for what is in a picture, which stays the same when another kind of picture gets more."""
+    classes = {"paper", "t", "m", *_CLASS.findall("".join(body))}
+    return "\n".join(
+        rule for rule in style.splitlines() if rule[0] != "." or rule[1 : rule.index("{")] in classes
+    )
 
 
 def _body(plan: Plan) -> Iterator[str]:
@@ -160,6 +171,8 @@ def _rooms(rooms: Sequence[Room], y: float, plan: Plan) -> Iterator[str]:
     yield label(14, y + 9, "room", "m", size=10, anchor="start")
     for room in rooms:
         start, end = plan.scale.at(room.start), plan.scale.at(room.end)
+        if end - start < _SEEN:
+            continue
         some = room.credit is None or room.credit > 0
         told = "any number" if room.credit is None else f"{room.credit}"
         title = f"room for {told}" if some else "no room: the source waits"
