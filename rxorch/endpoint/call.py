@@ -106,7 +106,8 @@ class Call:
     hops = 0
     seen: Any = None
     is_aside = False
-    failure: Exception | None = None
+    failures: tuple[Exception | None, ...] = ()
+    """What the attempts met that were followed by another; None: a result that `retry_if` refused."""
     reconnect: float | None = None
     renewable = False
     renewed = False
@@ -234,7 +235,7 @@ class Call:
     def retrying(self, event: RetryEvent) -> None:
         """Another attempt follows after a wait."""
         self.runtime.retries += 1
-        self.failure = event.error
+        self.failures = (*self.failures, event.error)
         if self.listening:
             self._emit(RetryWaiting, self.now(), self.attempts, event.wait, event.error)
 
