@@ -61,7 +61,7 @@ def error_name(error: BaseException) -> str:
     """
     name = _cut(printable(type(error).__name__), _LONGEST)
     short = name.removesuffix("Error")
-    return short if len(short) > 4 else name
+    return short if len(short) > 6 else name
 
 
 def masked(text: str) -> str:
