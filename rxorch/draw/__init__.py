@@ -1,6 +1,36 @@
-"""Floor 5: pictures. `flow_picture` draws what a flow is going to do, `marbles` what passed in a stream."""
+"""Floor 5: pictures. `flow_picture` draws what a flow is going to do, `waterfall` what a run has done.
+
+`marbles` draws what passed in a stream.
+"""
 
 from rxorch.draw.marble.picture import MarblePicture, marbles
 from rxorch.draw.picture import FlowPicture, flow_picture
+from rxorch.draw.timeline import (
+    CallRecord,
+    PathPart,
+    Recording,
+    Segment,
+    SegmentKind,
+    Timeline,
+    Waterfall,
+    critical_path,
+    record,
+    waterfall,
+)
 
-__all__ = ["FlowPicture", "MarblePicture", "flow_picture", "marbles"]
+__all__ = [
+    "CallRecord",
+    "FlowPicture",
+    "MarblePicture",
+    "PathPart",
+    "Recording",
+    "Segment",
+    "SegmentKind",
+    "Timeline",
+    "Waterfall",
+    "critical_path",
+    "flow_picture",
+    "marbles",
+    "record",
+    "waterfall",
+]

@@ -10,12 +10,12 @@ from rxorch.errors import ApiConfigurationError
 __all__ = ["save_as"]
 
 
-def save_as(path: str | Path, forms: Mapping[str, Callable[[], str]]) -> Path:
-    """Write a picture into a file, as UTF-8.
+def save_as(path: str | Path, forms: Mapping[str, Callable[[], str | bytes]]) -> Path:
+    """Write a picture into a file; text as UTF-8.
 
     Args:
         path: Of the file; one that is there is replaced.
-        forms: What makes the text, by the suffix of the file.
+        forms: What makes its content, by the suffix of the file.
 
     Raises:
         ApiConfigurationError: another suffix.
@@ -27,5 +27,6 @@ def save_as(path: str | Path, forms: Mapping[str, Callable[[], str]]) -> Path:
         raise ApiConfigurationError(
             f"path: its suffix {path.suffix!r} says no kind of picture; there are {', '.join(forms)}"
         )
-    path.write_text(form(), encoding="utf-8", newline="\n")
+    content = form()
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path

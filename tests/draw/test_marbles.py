@@ -435,7 +435,7 @@ def test_the_suffix_says_the_form(tmp_path: Path, suffix: str) -> None:
 
 
 def test_another_suffix_and_another_thing_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ApiConfigurationError, match=r"'\.mmd' .* there are \.svg, \.txt"):
+    with pytest.raises(ApiConfigurationError, match=r"'\.mmd' .* there are \.svg, \.txt, \.png"):
         marbles(Recording()).save(tmp_path / "words.mmd")
     with pytest.raises(
         ApiConfigurationError, match=r"give one that the operator record\(\) has filled, not builtins.list"

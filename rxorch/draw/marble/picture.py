@@ -11,7 +11,9 @@ from rxorch.draw.marble.scene import Scene, scene_of
 from rxorch.draw.marble.svg import svg_of
 from rxorch.draw.marble.table import table_of
 from rxorch.draw.marble.text import NARROWEST, text_of
+from rxorch.draw.png import png_of
 from rxorch.draw.saving import save_as
+from rxorch.draw.theme import Scheme
 from rxorch.errors import ApiConfigurationError
 from rxorch_operators import Recording
 
@@ -49,24 +51,36 @@ class MarblePicture:
             raise ApiConfigurationError(f"width: give {NARROWEST} columns or more, or None, not {width!r}")
         return text_of(self._scene, width, ascii=ascii)
 
-    def svg(self) -> str:
-        """The picture as SVG, self-contained; light or dark as the reader's system is."""
-        return svg_of(self._scene)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the picture into a file, as UTF-8; what kind is told by the suffix.
+    def svg(self, *, scheme: Scheme | None = None) -> str:
+        """The picture as SVG, self-contained.
 
         Args:
-            path: Of a file that ends in `.svg` or `.txt`. One that is there is replaced.
+            scheme: "light" or "dark"; None: as the reader's system is.
+        """
+        return svg_of(self._scene, scheme)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture into a file; what kind is told by the suffix.
+
+        Args:
+            path: Of a file that ends in `.svg`, `.txt` or `.png` (which needs the extra `png`). One that is
+                there is replaced.
 
         Returns:
             The path.
 
         Raises:
-            ApiConfigurationError: another suffix.
+            ApiConfigurationError: another suffix; a PNG without resvg-py.
             OSError: the file cannot be written.
         """
-        return save_as(path, {".svg": self.svg, ".txt": lambda: f"{self.text()}\n"})
+        return save_as(
+            path,
+            {
+                ".svg": self.svg,
+                ".txt": lambda: f"{self.text()}\n",
+                ".png": lambda: png_of(self.svg(scheme="light")),
+            },
+        )
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
