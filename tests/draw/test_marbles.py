@@ -434,6 +434,15 @@ def test_the_suffix_says_the_form(tmp_path: Path, suffix: str) -> None:
     assert picture.save(tmp_path / f"words{suffix}").read_text(encoding="utf-8") == forms[suffix]
 
 
+def test_one_scheme_and_a_png_of_the_light_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = marbles(a_bit_of_everything())
+    dark = picture.svg(scheme="dark")
+    assert "@media" not in dark and PALETTE.dark["hue0"] in dark and PALETTE.light["hue0"] not in dark
+    monkeypatch.setattr("rxorch.draw.marble.picture.png_of", str.encode)
+    saved = picture.save(tmp_path / "words.png").read_bytes().decode()
+    assert saved == picture.svg(scheme="light") != dark
+
+
 def test_another_suffix_and_another_thing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ApiConfigurationError, match=r"'\.mmd' .* there are \.svg, \.txt, \.png"):
         marbles(Recording()).save(tmp_path / "words.mmd")
