@@ -16,6 +16,7 @@ from rxorch.flow import Flow
 from rxorch.orchestrator import APIOrchestrator
 from rxorch.server.describing import SAFE_METHODS
 from rxorch.server.guarding import guard
+from rxorch.server.pages import add_pages
 from rxorch.server.routes import Routes
 from rxorch.server.served import Served, contracts_of, served
 from rxorch.server.settings import LOOPBACK_HOSTS, ServerLimits, check_hosts, check_origins, check_token
@@ -78,6 +79,7 @@ def create_app(
     )
     app[STATE] = state
     Routes(state).add_to(app)
+    add_pages(app)
     app.cleanup_ctx.append(_open)
     app.on_shutdown.append(_drain)
     return app
