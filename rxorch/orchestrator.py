@@ -130,11 +130,7 @@ class APIOrchestrator:
     @property
     def breakers(self) -> dict[str, Any]:
         """The circuit breakers in use so far, by endpoint name."""
-        return {
-            name: runtime.breaker
-            for name, runtime in self._caller.runtimes.items()
-            if runtime.breaker is not None
-        }
+        return self._caller.breakers
 
     async def execute(self, data: Any = None) -> Any:
         """Runs the orchestration for one input.

@@ -103,12 +103,13 @@ class FlowPicture:
         return f"<FlowPicture of {self._scene.title}>"
 
 
-def flow_picture(what: Drawable, *, title: str | None = None) -> FlowPicture:
+def flow_picture(what: Drawable, *, title: str | None = None, urls: bool = True) -> FlowPicture:
     """The picture of a flow: what is called, in which order, under which conditions and policies.
 
     Args:
         what: A flow, an `APIEndpoint`, an `APIOrchestrationConfig` or an `APIOrchestrator`.
         title: What stands above it; default: "flow".
+        urls: Whether it shows where the endpoints are.
 
     Raises:
         ApiConfigurationError: it is none of these, or a flow that cannot be planned.
@@ -125,4 +126,5 @@ def flow_picture(what: Drawable, *, title: str | None = None) -> FlowPicture:
     ├─ user   GET https://api.example.com/users/{id}   timeout 5 s
     └─ posts  GET https://api.example.com/posts?by={user.name}   ← user
     """
-    return FlowPicture(scene_of(subject_of(what), None if title is None else printable(title)))
+    heading = None if title is None else printable(title)
+    return FlowPicture(scene_of(subject_of(what), heading, urls=urls))

@@ -124,16 +124,21 @@ class MemoryJournal:
         *,
         limit: int = 100,
         after: str | None = None,
+        newest_first: bool = False,
     ) -> list[RunRecord]:
         """See `Journal`. Raises `UnknownRunError` if there is no run of the id `after`."""
-        first = 0 if after is None else self._known(after).place + 1
-        runs = (kept.run for kept in islice(self._all().values(), first, None))
-        found = (
-            run
-            for run in runs
-            if (saga is None or run.saga == saga) and (states is None or run.state in states)
-        )
-        return list(islice(found, max(0, limit)))
+        kept = self._all().values()
+        first = 0
+        if after is not None:
+            place = self._known(after).place
+            first = len(kept) - place if newest_first else place + 1
+        in_order = reversed(kept) if newest_first else iter(kept)
+        runs = (each.run for each in islice(in_order, first, None))
+        return list(islice((run for run in runs if _is_wanted(run, saga, states)), max(0, limit)))
+
+    async def count(self, saga: str | None = None, states: Collection[SagaState] | None = None) -> int:
+        """See `Journal`."""
+        return sum(_is_wanted(kept.run, saga, states) for kept in self._all().values())
 
     async def steps(self, run_id: str) -> list[StepRecord]:
         """See `Journal`."""
@@ -313,6 +318,10 @@ class MemoryJournal:
         event = AuditEvent(next(self._numbers), kept.run.run_id, kept.run.saga, now, kind, data)
         kept.events.append(event)
         self._unsent[event.number] = event
+
+
+def _is_wanted(run: RunRecord, saga: str | None, states: Collection[SagaState] | None) -> bool:
+    return (saga is None or run.saga == saga) and (states is None or run.state in states)
 
 
 def _in_order(kept: _Kept) -> list[StepRecord]:

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from aiohttp import web
 from pydantic_core import to_json
 
-from rxorch.errors import ApiError, ApiHttpError, ApiTimeoutError, ApiValidationError
+from rxorch.errors import ApiError, ApiTimeoutError, ApiValidationError
 from rxorch.flow import Outcome, OutcomeStatus
 from rxorch.server.contracts import Contract
 from rxorch.server.problems import Problem, internal_problem
+from rxorch.server.run_events import error_shown
 from rxorch.stream import Run
 
-__all__ = ["answer_of", "answered", "json_bytes", "problem_of", "provenance", "status_of"]
+__all__ = [
+    "answer_of",
+    "answered",
+    "json_bytes",
+    "json_response",
+    "problem_of",
+    "provenance",
+    "status_of",
+]
 
 _DETAILS: Final = {
     422: "an endpoint cannot be called with this input",
@@ -102,6 +112,13 @@ def json_bytes(value: Any) -> bytes:
         raise ValueError("the result of the flow is no JSON") from None
 
 
+def json_response(status: int, value: Any, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An answer of JSON."""
+    return web.Response(
+        status=status, body=json_bytes(value), headers=headers, content_type="application/json"
+    )
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
@@ -127,7 +144,5 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     if outcome.reason is not None:
         shown["reason"] = outcome.reason
     if outcome.error is not None:
-        shown["error"] = {"type": type(outcome.error).__name__}
-        if isinstance(outcome.error, ApiHttpError) and outcome.error.status_code is not None:
-            shown["error"]["upstream_status"] = outcome.error.status_code
+        shown["error"] = error_shown(outcome.error)
     return shown

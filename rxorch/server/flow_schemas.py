@@ -29,12 +29,12 @@ class FlowSchemas:
 
     def __init__(self, state: ServerState) -> None:
         given: list[tuple[_Key, JsonSchemaMode, TypeAdapter[Any]]] = []
-        for flow, orchestrator in state.flows.items():
-            contract = state.contracts[flow]
+        for flow, contract in state.contracts.items():
             if contract.input is not None:
                 given.append(((flow, "input", ""), "validation", contract.input))
             if contract.output is not None:
                 given.append(((flow, "output", ""), "serialization", contract.output))
+        for flow, orchestrator in state.flows.items():
             given.extend(
                 ((flow, "endpoint", each.name), "serialization", each.adapter)
                 for each in orchestrator.flow.endpoints()

@@ -8,6 +8,7 @@ from rxorch.orchestrator import APIOrchestrator
 from rxorch.server.describing import takes
 from rxorch.server.flow_schemas import FlowSchemas
 from rxorch.server.openapi_parts import OUTCOMES, SCHEMAS, content, operation, text_parameter
+from rxorch.server.openapi_runs import add_runs
 from rxorch.server.state import ServerState
 
 __all__ = ["openapi_document"]
@@ -40,6 +41,7 @@ def openapi_document(state: ServerState) -> dict[str, Any]:
         document["security"] = [{"token": []}]
         for path in ("/healthz", "/readyz"):
             paths[path]["get"]["security"] = []
+    add_runs(state, document, schemas.inputs)
     return document
 
 

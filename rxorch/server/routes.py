@@ -8,13 +8,19 @@ from typing import Any, Final
 from aiohttp import web
 
 from rxorch.orchestrator import APIOrchestrator
-from rxorch.server.answering import answered, json_bytes
+from rxorch.server.answering import answered, json_bytes, json_response
 from rxorch.server.bodies import InputLines, json_of, query_of
+from rxorch.server.booking import booked
 from rxorch.server.contracts import Contract
-from rxorch.server.describing import described
+from rxorch.server.live import Live
 from rxorch.server.metrics_text import metrics_text
 from rxorch.server.openapi_document import openapi_document
+from rxorch.server.orchestration_routes import OrchestrationRoutes
+from rxorch.server.preferences import is_plain
 from rxorch.server.problems import Problem, internal_problem
+from rxorch.server.run_routes import RunRoutes
+from rxorch.server.saga_desk import SagaDesk
+from rxorch.server.saga_routes import Beginning
 from rxorch.server.state import ServerState
 from rxorch.sources import BadInput
 from rxorch.stream import Run
@@ -25,10 +31,17 @@ _METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Routes:
-    """The handlers of one application."""
+    """The handlers of one application.
 
-    def __init__(self, state: ServerState) -> None:
+    Args:
+        state: Of the application.
+        desk: Its sagas.
+    """
+
+    def __init__(self, state: ServerState, desk: SagaDesk) -> None:
         self._state = state
+        self._beginning = Beginning(state, desk, _answer)
+        self._others = (OrchestrationRoutes(state), RunRoutes(state, desk), Live(state, desk))
 
     def add_to(self, app: web.Application) -> None:
         """Adds the routes."""
@@ -39,8 +52,9 @@ class Routes:
         app.router.add_get("/openapi.json", self.openapi)
         app.router.add_get(flow, self.read, allow_head=False)
         app.router.add_post(flow, self.run)
-        app.router.add_get(f"{flow}/description", self.description)
         app.router.add_post(f"{flow}/stream", self.stream)
+        for others in self._others:
+            others.add_to(app)
 
     async def healthz(self, request: web.Request) -> web.Response:
         """The process is alive."""
@@ -58,21 +72,20 @@ class Routes:
 
     async def openapi(self, request: web.Request) -> web.Response:
         """The description of these routes."""
-        return _json(200, openapi_document(self._state))
-
-    async def description(self, request: web.Request) -> web.Response:
-        """What a flow calls, and what it costs at worst."""
-        name = request.match_info["name"]
-        return _json(200, described(name, self._flow(name), readable=name in self._state.readable))
+        return json_response(200, openapi_document(self._state))
 
     async def run(self, request: web.Request) -> web.Response:
-        """Runs a flow for the JSON value in the body."""
-        name = request.match_info["name"]
+        """Runs a flow or a saga for the JSON value in the body."""
+        state, name = self._state, request.match_info["name"]
+        if name in state.sagas or not is_plain(request):
+            begun = await self._beginning.begin(request, name)
+            if begun is not None:
+                return begun
         orchestrator = self._flow(name)
-        contract = self._state.contracts[name]
-        with self._state.run():
-            data = await json_of(request, self._state.limits, contract)
-            return await _answer(orchestrator, contract, data)
+        contract = state.contracts[name]
+        with state.run():
+            data = await json_of(request, state.limits, contract)
+            return await booked(state, name, _answer(orchestrator, contract, data))
 
     async def read(self, request: web.Request) -> web.Response:
         """Runs a flow for the query parameters."""
@@ -82,7 +95,8 @@ class Routes:
             raise Problem(405, "this flow is run by POST", headers={"Allow": "POST"})
         with self._state.run():
             contract = self._state.contracts[name]
-            return await _answer(orchestrator, contract, query_of(request, contract))
+            data = query_of(request, contract)
+            return await booked(self._state, name, _answer(orchestrator, contract, data))
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Runs a flow for each line of the body; a line of the answer for each, as they end."""
@@ -157,6 +171,8 @@ class Routes:
     def _flow(self, name: str) -> APIOrchestrator:
         found = self._state.flows.get(name)
         if found is None:
+            if name in self._state.sagas:
+                raise Problem(405, "a saga is run by POST, one input at a time", headers={"Allow": "POST"})
             raise Problem(404, "there is no orchestration of this name")
         return found
 
@@ -165,7 +181,7 @@ async def _answer(orchestrator: APIOrchestrator, contract: Contract, data: Any) 
     # A stream of one, because its record has the outcomes beside what a merger makes of them.
     async with orchestrator.stream([data], max_concurrent=1) as runs:
         run = await anext(runs)
-    return _json(*answered(run, contract, fail_fast=orchestrator.config.fail_fast))
+    return json_response(*answered(run, contract, fail_fast=orchestrator.config.fail_fast))
 
 
 def _record(run: Run, contract: Contract, *, fail_fast: bool) -> dict[str, Any]:
@@ -191,7 +207,3 @@ def _line(record: dict[str, Any]) -> bytes:
     except ValueError as error:
         left = {"index": record.get("index"), "status": 500, "problem": internal_problem(error).document()}
         return json_bytes(left) + b"\n"
-
-
-def _json(status: int, value: Any) -> web.Response:
-    return web.Response(status=status, body=json_bytes(value), content_type="application/json")
