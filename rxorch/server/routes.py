@@ -23,6 +23,7 @@ from rxorch.server.saga_desk import SagaDesk
 from rxorch.server.saga_routes import Beginning
 from rxorch.server.state import ServerState
 from rxorch.sources import BadInput
+from rxorch.storage import StorageError
 from rxorch.stream import Run
 
 __all__ = ["Routes"]
@@ -40,6 +41,7 @@ class Routes:
 
     def __init__(self, state: ServerState, desk: SagaDesk) -> None:
         self._state = state
+        self._desk = desk
         self._beginning = Beginning(state, desk, _answer)
         self._others = (OrchestrationRoutes(state), RunRoutes(state, desk), Live(state, desk))
 
@@ -67,8 +69,17 @@ class Routes:
         raise Problem(503, "the server takes no requests now", close=True)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """The figures of all flows, for Prometheus."""
-        return web.Response(body=metrics_text(self._state).encode(), headers={"Content-Type": _METRICS})
+        """The figures of all flows and sagas, for Prometheus."""
+        text = metrics_text(self._state, dead_letters=await self._dead_letters())
+        return web.Response(body=text.encode(), headers={"Content-Type": _METRICS})
+
+    async def _dead_letters(self) -> int | None:
+        if not self._state.sagas:
+            return None
+        try:
+            return await self._desk.dead_letters()
+        except StorageError:  # all that the journal does not say is still of use
+            return None
 
     async def openapi(self, request: web.Request) -> web.Response:
         """The description of these routes."""
