@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from rxorch.saga import RunRecord
 from rxorch.server.event_stream import Frames, frame, send_events
 from rxorch.server.problems import Problem
-from rxorch.server.run_book import KeptRun, Tally
+from rxorch.server.run_book import NOW, KeptRun, Tally
 from rxorch.server.run_documents import flow_summary, saga_summary
 from rxorch.server.saga_desk import SagaDesk
 from rxorch.server.state import ServerState
@@ -161,7 +161,7 @@ class Live:
             figures["kind"] = "saga" if name in state.sagas else "flow"
         self._count()
         return {
-            "at": round(time.time(), 3),
+            "at": round(NOW(), 3),
             "runs_in_flight": sum(tally.in_flight for tally in tallies.values()),
             "flows": flows,
             "dead_letters": self._dead_letters,

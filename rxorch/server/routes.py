@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from aiohttp import web
 
@@ -54,9 +54,18 @@ class Routes:
         app.router.add_get("/openapi.json", self.openapi)
         app.router.add_get(flow, self.read, allow_head=False)
         app.router.add_post(flow, self.run)
+        app.router.add_route("*", flow, self.by_other_method)
         app.router.add_post(f"{flow}/stream", self.stream)
         for others in self._others:
             others.add_to(app)
+
+    async def by_other_method(self, request: web.Request) -> NoReturn:
+        """Says by which methods a flow is run; the router would name those of all flows."""
+        name = request.match_info["name"]
+        if name not in self._state.contracts:
+            raise Problem(404, "there is no orchestration of this name")
+        allow = "GET, POST" if name in self._state.readable else "POST"
+        raise Problem(405, "not by this method", headers={"Allow": allow})
 
     async def healthz(self, request: web.Request) -> web.Response:
         """The process is alive."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
-from array import array
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import StrEnum
 from typing import Any, Final
 
+from rxorch.flow.run_ids import new_run_id
 from rxorch.server.run_events import KeptEvents
 
-__all__ = ["FlowState", "KeptRun", "RunBook", "Tally"]
+__all__ = ["NOW", "FlowState", "KeptRun", "RunBook", "Tally"]
+
+NOW: Final[Callable[[], float]] = time.time
+"""The time of the day: a run tells people when it began."""
 
 _RECENT: Final = 256
 """Durations of which the percentiles are made."""
@@ -27,6 +29,11 @@ class FlowState(StrEnum):
     PARTIAL = "partial"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+_RUNNING: Final = FlowState.RUNNING  # to look a member up takes longer than all else that is done with it
+_COMPLETED: Final = FlowState.COMPLETED
+_LOST: Final = frozenset({FlowState.PARTIAL, FlowState.FAILED})
 
 
 class Tally:
@@ -43,18 +50,16 @@ class Tally:
 
     def __init__(self) -> None:
         self.in_flight = self.ended = self.ok = self.failed = 0
-        self._recent = array("d")
+        self._recent: deque[float] = deque(maxlen=_RECENT)
 
-    def count(self, seconds: float, *, ok: bool, failed: bool) -> None:
+    def count(self, seconds: float, ok: bool, failed: bool) -> None:
         """A run has ended."""
-        recent = self._recent
-        if len(recent) < _RECENT:
-            recent.append(seconds)
-        else:
-            recent[self.ended % _RECENT] = seconds
+        self._recent.append(seconds)
         self.ended += 1
-        self.ok += ok
-        self.failed += failed
+        if ok:
+            self.ok += 1
+        elif failed:
+            self.failed += 1
 
     def percentiles(self, *shares: float) -> list[float | None]:
         """Seconds within which such shares of the recent runs ended; None: there was none."""
@@ -78,24 +83,21 @@ class KeptRun:
         task: That of a run in the background.
     """
 
-    __slots__ = (
-        "_started", "answer", "began", "duration", "events", "flow", "id", "news", "number", "problem",
-        "state", "task",
-    )  # fmt: skip
+    # Of the class until they are something else: most runs never have more than an answer.
+    state: FlowState = _RUNNING
+    duration: float | None = None
+    answer: bytes | None = None
+    problem: bytes | None = None
+    events: KeptEvents | None = None
+    task: asyncio.Task[Any] | None = None
+    _news: asyncio.Event | None = None
 
-    def __init__(self, number: int, run_id: str, flow: str) -> None:
+    def __init__(self, number: int, flow: str) -> None:
         self.number = number
-        self.id = run_id
+        self.id = new_run_id()
         self.flow = flow
-        self.state = FlowState.RUNNING
-        self.began = time.time()
+        self.began = NOW()
         self._started = time.monotonic()
-        self.duration: float | None = None
-        self.answer: bytes | None = None
-        self.problem: bytes | None = None
-        self.events: KeptEvents | None = None
-        self.task: asyncio.Task[Any] | None = None
-        self.news: asyncio.Event | None = None
 
     @property
     def is_over(self) -> bool:
@@ -105,15 +107,22 @@ class KeptRun:
     @property
     def size(self) -> int:
         """Bytes that are kept of it, beside some numbers."""
-        kept = 0 if self.events is None else self.events.size
-        return kept + len(self.answer or b"") + len(self.problem or b"")
+        size = 0 if self.answer is None else len(self.answer)
+        if self.problem is not None:
+            size += len(self.problem)
+        return size if self.events is None else size + self.events.size
 
     def close(self, state: FlowState, answer: bytes | None, problem: bytes | None) -> None:
         """It has ended."""
-        self.state, self.answer, self.problem = state, answer, problem
         self.duration = time.monotonic() - self._started
-        self.task = None
-        self.tell()
+        self.state = state
+        self.answer = answer
+        if problem is not None:
+            self.problem = problem
+        if self.task is not None:
+            self.task = None
+        if self._news is not None:
+            self.tell()
 
     def forget(self) -> None:
         """Keeps no more than its summary."""
@@ -121,15 +130,15 @@ class KeptRun:
 
     def tell(self) -> None:
         """Wakes who waits for it."""
-        news, self.news = self.news, None
+        news, self._news = self._news, None
         if news is not None:
             news.set()
 
     async def changed(self) -> None:
         """Waits until something has happened in it, or it has ended."""
-        if self.news is None:
-            self.news = asyncio.Event()
-        await self.news.wait()
+        if self._news is None:
+            self._news = asyncio.Event()
+        await self._news.wait()
 
 
 class RunBook:
@@ -155,12 +164,11 @@ class RunBook:
         self._running: dict[str, KeptRun] = {}
         self._ended: dict[str, KeptRun] = {}
         self._count = 0
-        self._prefix = secrets.token_hex(8)
 
     def begin(self, flow: str) -> KeptRun:
         """A run begins."""
         self._count = number = self._count + 1
-        run = KeptRun(number, f"{self._prefix}{number:08x}", flow)
+        run = KeptRun(number, flow)
         self._running[run.id] = run
         self.tallies[flow].in_flight += 1
         if self.told is not None:
@@ -179,8 +187,8 @@ class RunBook:
         assert run.duration is not None
         tally = self.tallies[run.flow]
         tally.in_flight -= 1
-        is_lost = state is FlowState.PARTIAL or state is FlowState.FAILED
-        tally.count(run.duration, ok=state is FlowState.COMPLETED, failed=is_lost)
+        is_ok = state is _COMPLETED
+        tally.count(run.duration, is_ok, not is_ok and state in _LOST)
         if self.told is not None:
             self.told(run)
 

@@ -178,10 +178,13 @@ async def _flow_frames(run: KeptRun, number: int) -> Frames:
 
 
 async def _saga_frames(name: str, saga: Saga, run_id: str, number: int) -> Frames:
-    async with to_async_iterable(saga.run(run_id).events) as events:
-        async for event in events:
-            if event.number > number:
-                yield frame(event.kind, to_json(_shown(event.at, event.data)), event.number)
+    try:
+        async with to_async_iterable(saga.run(run_id).events) as events:
+            async for event in events:
+                if event.number > number:
+                    yield frame(event.kind, to_json(_shown(event.at, event.data)), event.number)
+    except SagaError:  # nobody here drives it: it is not over, and goes on elsewhere
+        return
     yield frame("end", to_json(saga_summary(name, await saga.status(run_id))))
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from rxorch.errors import ApiError
-from rxorch.saga import MemoryJournal, RunRecord, Saga, SagaError, SagaRun, SagaState
+from rxorch.saga import MemoryJournal, RunRecord, Saga, SagaRun, SagaState
 from rxorch.server.problems import Problem
 from rxorch.server.run_book import Tally
 from rxorch.storage import StorageError
@@ -43,7 +43,7 @@ class SagaDesk:
         self.told: Callable[[str, RunRecord], None] | None = None
         self._tallies = tallies
         self._most = most
-        self._followers: dict[str, asyncio.Task[None]] = {}
+        self._followers: dict[str, dict[str, asyncio.Task[None]]] = {name: {} for name in sagas}
 
     @asynccontextmanager
     async def opened(self, name: str) -> AsyncIterator[None]:
@@ -58,9 +58,9 @@ class SagaDesk:
             finally:
                 resuming.cancel()
                 await asyncio.wait([resuming])
-        # It is closed: whoever waited for a run has been told so.
-        if self._followers:
-            await asyncio.wait(self._followers.values())
+        # It is closed: whoever waited for a run of it has been told so.
+        if self._followers[name]:
+            await asyncio.wait(self._followers[name].values())
 
     async def start(self, name: str, data: Any, run_id: str | None) -> SagaRun:
         """Begins a run, or finds the one of that id.
@@ -95,10 +95,11 @@ class SagaDesk:
 
     def follow(self, name: str, run: SagaRun) -> None:
         """Counts a run, and its end."""
-        if run.run_id not in self._followers:
+        followers = self._followers[name]
+        if run.run_id not in followers:
             task = asyncio.create_task(self._followed(name, run), name=f"follow {run.run_id}")
-            self._followers[run.run_id] = task
-            task.add_done_callback(lambda _: self._followers.pop(run.run_id, None))
+            followers[run.run_id] = task
+            task.add_done_callback(lambda _: followers.pop(run.run_id, None))
 
     async def _followed(self, name: str, run: SagaRun) -> None:
         tally = self._tallies[name]
@@ -115,7 +116,7 @@ class SagaDesk:
         finally:
             tally.in_flight -= 1
         is_ok = ended.state is SagaState.COMPLETED
-        tally.count(max(0.0, ended.changed - ended.began), ok=is_ok, failed=not is_ok)
+        tally.count(max(0.0, ended.changed - ended.began), is_ok, not is_ok)
         self._tell(name, ended)
 
     def _tell(self, name: str, run: RunRecord) -> None:
@@ -129,6 +130,8 @@ class SagaDesk:
                 room = max(1, self._most - saga.in_flight)
                 for run in await saga.resume(limit=room):
                     self.follow(name, run)
-            except (SagaError, StorageError) as error:
-                _log.warning("the runs of saga %r cannot be resumed now: %s", name, error)
+            except Exception as error:  # it is tried again
+                _log.warning(
+                    "the runs of saga %r cannot be resumed now: %s: %s", name, type(error).__name__, error
+                )
             await asyncio.sleep(saga.settings.lease / 2)

@@ -161,7 +161,7 @@ def test_one_who_is_slow_is_told_less() -> None:
 def test_percentiles_are_those_of_recent_runs() -> None:
     tally = Tally()
     for number in range(1_000):
-        tally.count(float(number), ok=True, failed=False)
+        tally.count(float(number), True, False)
     p0, p50, p100 = tally.percentiles(0.0, 0.5, 1.0)
     assert (p0, p50, p100) == (744.0, 872.0, 999.0)
     assert (tally.ended, tally.ok) == (1000, 1000)

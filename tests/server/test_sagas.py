@@ -302,6 +302,17 @@ async def test_runs_of_a_process_that_died_are_taken_over(
         assert (await events.all())[-1].data["state"] == "completed"
 
 
+async def test_the_end_waits_for_no_run_of_any_saga(ask: Ask, shop: Services, order: Make) -> None:
+    other = Saga("letters", [wait_for("read")], journal=MemoryJournal())
+    sagas = {"order": order(wait_for("paid")), "letter": other}
+    async with Serving(create_app(sagas), port=0) as server:
+        for name in sagas:
+            answer = await ask("POST", f"{server.url}/orchestrations/{name}", json={}, headers=ASYNC)
+            assert answer.status == 202
+            async with listening(f"{server.url}{answer.headers['Location']}/events") as events:
+                await events.until("step.waiting")
+
+
 async def test_one_that_has_other_steps_now(
     serve: Serve, ask: Ask, shop: Services, order: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -313,6 +324,10 @@ async def test_one_that_has_other_steps_now(
     for path, headers in ((ORDER, {"Idempotency-Key": "old"}), ("/runs/old/cancel", {})):
         assert (await ask("POST", server.url + path, json={}, headers=headers)).status == 409
     assert (await ask("GET", f"{server.url}/runs/old")).json["steps"][-1]["status"] == "waiting"
+    async with listening(f"{server.url}/runs/old/events") as events:
+        kinds = [event.kind for event in await events.all()]
+    assert (kinds[0], "end" in kinds) == ("run.started", False)
+    assert "mistake" not in caplog.text
 
 
 async def test_runs_of_sagas_beyond_the_limit_are_refused(
