@@ -129,7 +129,11 @@ def _runs(names: list[str]) -> dict[str, Any]:
         {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100}},
         text_parameter("after"),
     ]
-    seen = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "integer", "minimum": 0}}
+    seen = {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+    }
     shown, begun = {"200": content("The run", _JSON, _RUN)}, {"202": content("The run", _JSON, _RUN)}
     signal = _of_run("signal", "Tell a run of a saga something", {"200": content("Told", _JSON, _FIRST)})
     signal["requestBody"] = {"required": True, "content": {_JSON: {"schema": _SIGNAL}}}
