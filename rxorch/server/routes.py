@@ -130,6 +130,7 @@ class Routes:
                 headers={
                     "Content-Type": "application/x-ndjson",
                     "Cache-Control": "no-store",
+                    "X-Accel-Buffering": "no",
                     "X-Content-Type-Options": "nosniff",
                 }
             )
