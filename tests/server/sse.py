@@ -31,6 +31,10 @@ class Events:
         return self
 
     async def __anext__(self) -> Event:
+        async with asyncio.timeout(20):
+            return await self._next()
+
+    async def _next(self) -> Event:
         fields: dict[str, str] = {}
         while line := await self.line():
             if line == "\n" and "event" in fields:
@@ -46,8 +50,7 @@ class Events:
         raise StopAsyncIteration
 
     async def line(self) -> str:
-        async with asyncio.timeout(20):
-            line = (await self.response.content.readline()).decode()
+        line = (await self.response.content.readline()).decode()
         self.text += line
         return line
 
