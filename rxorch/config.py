@@ -12,6 +12,7 @@ from rxorch.endpoint import APIEndpoint, call_with_context
 from rxorch.endpoint.values import check_parser
 from rxorch.errors import ApiConfigurationError
 from rxorch.flow import Flow, Group, Kind, as_flow, compile_flow
+from rxorch.showing import Shown
 
 __all__ = ["APIOrchestrationConfig", "OrchestrationMode"]
 
@@ -51,7 +52,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class APIOrchestrationConfig(BaseModel):
+class APIOrchestrationConfig(Shown, BaseModel):
     """Everything an `APIOrchestrator` needs to know.
 
     Args:

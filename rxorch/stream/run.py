@@ -8,13 +8,14 @@ from typing import Any
 
 from rxorch.flow import Outcome
 from rxorch.quick import quick
+from rxorch.showing import Shown
 
 __all__ = ["Run"]
 
 
 @quick
 @dataclass(frozen=True, slots=True)
-class Run:
+class Run(Shown):
     """What became of one input of a stream.
 
     Attributes:
