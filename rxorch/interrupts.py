@@ -15,7 +15,7 @@ __all__ = ["RunInterrupted", "in_kernel", "interruptible", "was_interrupted"]
 T = TypeVar("T")
 
 _BEAT: Final = 0.2
-"""Seconds. A loop that waits for its sockets alone looks at an interrupt when one of them stirs, not before."""
+"""Seconds. A loop that waits for sockets alone looks at an interrupt when one of them stirs, not before."""
 
 
 class RunInterrupted(asyncio.CancelledError):

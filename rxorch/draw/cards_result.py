@@ -54,7 +54,7 @@ def took(seconds: float) -> str:
 
 def fates(counts: Mapping[str, int], whole: str = "") -> Html:
     """How many there were of each fate, those with none left out."""
-    kinds = {"ok": "ok", "failed": "failed", "cancelled": "warned", "unknown": "warned"}
+    kinds = {"ok": "ok", "failed": "failed", "cancelled": "warned", "cut off": "warned", "unknown": "warned"}
     said = [
         strong(f"{number:,} {name}", kind=kinds.get(name, "muted"))
         for name, number in counts.items()
@@ -91,7 +91,9 @@ def run_card(run: Run) -> Html:
 
 def runs_card(runs: Runs) -> Html:
     """What became of many inputs: in numbers, the first of them, and the failures by kind."""
-    failed = [run for run in runs if not run.ok]
+    cut = sum(run.cut_off for run in runs)
+    failed = [run for run in runs if not run.ok and not run.cut_off]
+    good = len(runs) - len(failed) - cut
     durations = Histogram()
     for run in runs:
         durations.add(run.duration)
@@ -108,8 +110,8 @@ def runs_card(runs: Runs) -> Html:
         for run in runs[:_MOST_RUNS]
     ]
     return card(
-        line(fates({"ok": len(runs) - len(failed), "failed": len(failed)}, " · ".join(said))),
-        bar([(len(runs) - len(failed), "ok"), (len(failed), "failed")]),
+        line(fates({"ok": good, "failed": len(failed), "cut off": cut}, " · ".join(said))),
+        bar([(good, "ok"), (len(failed), "failed"), (cut, "warned")]),
         table(("#", "gave", "status", "tries", "took"), shown, (3, 4)) if shown else "",
         line(muted(f"… {more:,} more · "), code(".failed"), muted(" · "), code("[-1]")) if more > 0 else "",
         details(f"{len(failed):,} failures by kind", _by_kind(failed), is_open=True) if failed else "",
@@ -119,7 +121,7 @@ def runs_card(runs: Runs) -> Html:
 def stream_card(stream: RunStream) -> Html:
     """How far a stream is."""
     figures = stream.statistics()
-    counts = {"ok": figures.ok, "failed": figures.failed, "cancelled": figures.cancelled}
+    counts = {"ok": figures.ok, "failed": figures.failed, "cut off": figures.cancelled}
     whole = f"of {figures.read:,} read" if stream.total is None else f"of {stream.total:,}"
     shown = [f"at most {figures.max_concurrent} at once"]
     if figures.in_flight:
@@ -213,6 +215,8 @@ def _place(run: Run) -> str:
 
 
 def _status(run: Run) -> Html:
+    if run.cut_off:
+        return chip("- cut off", "warned")
     return chip("✓ ok", "ok") if run.ok else chip(f"✗ {_kind(run.error)}", "failed")
 
 

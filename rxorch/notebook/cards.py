@@ -41,7 +41,7 @@ _SIGNS: Final = {
     HandleState.INTERRUPTED: ("■", "warned"),
     HandleState.CLOSED: ("■", "muted"),
 }
-_NUMBERS: Final = {"ok": "ok", "failed": "failed", "cancelled": "warned", "retries": "warned"}
+_NUMBERS: Final = {"ok": "ok", "failed": "failed", "cut off": "warned", "retries": "warned"}
 _TALLEST: Final = 28
 _MOST_CAUSES: Final = 3
 

@@ -68,7 +68,7 @@ class Figures:
             self._one("ok")
 
     def _run(self, run: Run) -> None:
-        self._one("ok" if run.ok else "failed", run.duration)
+        self._one("ok" if run.ok else "cancelled" if run.cut_off else "failed", run.duration)
         self.retries += sum(max(0, each.attempts - 1) for each in run.outcomes.values())
 
     def _event(self, event: Event) -> None:
@@ -134,7 +134,7 @@ class Figures:
         """What to show beside the bar."""
         facts = [("ok", count(self.ok)), ("failed", count(self.failed))]
         if self.cancelled:
-            facts.append(("cancelled", count(self.cancelled)))
+            facts.append(("cut off", count(self.cancelled)))
         if self.durations.count:
             facts.append(("retries", count(self.retries)))
         if self.in_flight is not None:

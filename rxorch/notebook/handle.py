@@ -266,7 +266,7 @@ class RunHandle(AsyncIterator[Any], Shown):
         figures, value = self.status.figures, self.value
         if not self.state.is_over:
             return RunInterrupted(f"interrupted: {self.name!r} goes on in the background", value)
-        said = f"{figures.ok:,} ok, {figures.failed:,} failed"
+        said = f"{figures.ok:,} ok, {figures.failed:,} failed, {figures.cancelled:,} cut off"
         return RunInterrupted(
             f"interrupted after {figures.elapsed:.1f} s: {said}; what was done is in .results of the handle",
             value,
