@@ -58,15 +58,18 @@ def endpoint_card(endpoint: APIEndpoint) -> Html:
 
 def config_card(config: APIOrchestrationConfig) -> Html:
     """What runs, and how."""
-    return _declared_card("APIOrchestrationConfig", config.flow(), config)
+    return _declared_card("APIOrchestrationConfig", config.mode.value, config.flow(), config)
 
 
 def orchestrator_card(orchestrator: APIOrchestrator) -> Html:
     """What runs, how, and what it has done so far."""
+    flow, config = orchestrator.flow, orchestrator.config
+    kind = config.mode.value if config.endpoints else getattr(getattr(flow, "kind", None), "value", "")
     return _declared_card(
         "APIOrchestrator",
-        orchestrator.flow,
-        orchestrator.config,
+        kind,
+        flow,
+        config,
         _figures(orchestrator),
         _breakers(orchestrator),
     )
@@ -77,9 +80,8 @@ def method_chip(method: str) -> Html:
     return chip(method, _METHOD_CHIPS[METHODS.get(method, "write")])
 
 
-def _declared_card(title: str, flow: Flow, config: APIOrchestrationConfig, *more: object) -> Html:
+def _declared_card(title: str, kind: str, flow: Flow, config: APIOrchestrationConfig, *more: object) -> Html:
     endpoints = list(flow.endpoints())
-    kind = getattr(getattr(flow, "kind", None), "value", "")
     return card(
         line(strong(title), chip(kind, "write") if kind else "", muted(_counted(len(endpoints)))),
         line(chips(settings_of(config))),

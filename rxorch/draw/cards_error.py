@@ -21,7 +21,7 @@ _MOST_HEADERS: Final = 20
 
 def error_line(error: BaseException) -> Html:
     """An error in one line."""
-    return line(chip(f"✗ {type(error).__name__}", "failed"), code(error_text(error)))
+    return line(chip(f"✗ {type(error).__name__}", "failed"), error_text(error))
 
 
 def error_card(error: ApiError) -> Html:

@@ -106,7 +106,7 @@ def chip(text: object, kind: str = "policy") -> Html:
     paper, ink = _CHIPS[kind]
     return styled(
         f"display:inline-block;background-color:{paper};color:{ink};border-radius:9px;padding:0 8px;"
-        "margin:1px 4px 1px 0;font-size:11px;line-height:17px",
+        "margin:1px 4px 1px 0;font-size:11px;line-height:17px;white-space:nowrap",
         cut(text, 60),
     )
 
@@ -147,9 +147,10 @@ def table(head: Sequence[object], rows: Sequence[Sequence[object]], right: Seque
     """
 
     def cells(tag: str, row: Sequence[object], weight: str) -> Html:
-        side = ["right" if place in right else "left" for place in range(len(row))]
+        left, right_ = "text-align:left", "text-align:right;white-space:nowrap"
+        side = [right_ if place in right else left for place in range(len(row))]
         return joined(
-            styled(f"text-align:{side[place]};padding:2px 12px 2px 0;font-weight:{weight}", cell, tag=tag)
+            styled(f"{side[place]};padding:2px 12px 2px 0;font-weight:{weight}", cell, tag=tag)
             for place, cell in enumerate(row)
         )
 
@@ -183,8 +184,8 @@ def bar(parts: Sequence[tuple[float, str]]) -> Html:
 def card(*parts: object) -> Html:
     """The frame around it all."""
     return styled(
-        "border:1px solid #8c959f;border-radius:6px;padding:8px 12px;margin:4px 0;max-width:760px;"
-        f"font-family:{_quoted(SANS)};font-size:13px;line-height:1.5;overflow-x:auto",
+        "border:1px solid rgba(128,128,128,0.45);border-radius:6px;padding:8px 12px;margin:4px 0;"
+        f"max-width:760px;font-family:{_quoted(SANS)};font-size:13px;line-height:1.5;overflow-x:auto",
         *parts,
         tag="div",
     )

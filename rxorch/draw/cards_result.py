@@ -78,12 +78,11 @@ def run_card(run: Run) -> Html:
     """What became of one input."""
     return card(
         line(
-            strong(_place(run)),
+            strong(f"Run {_place(run)}"),
             _status(run),
-            muted(took(run.duration)),
-            muted(f"input: {shape_of(run.input)}"),
+            muted(f"{took(run.duration)} · input {shape_of(run.input)}"),
         ),
-        line(code(_why(run.error))) if run.error is not None else "",
+        line(_why(run.error)) if run.error is not None else "",
         outcome_table(run.outcomes),
         _errors(run.outcomes),
     )
@@ -106,14 +105,14 @@ def runs_card(runs: Runs) -> Html:
         said.append(f"p95 {took(durations.percentile(0.95))}")
     more = len(runs) - _MOST_RUNS
     shown = [
-        (_place(run), code(shape_of(run.result)), _status(run), f"{run.attempts}", took(run.duration))
+        (_place(run), code(_given(run)), _status(run), f"{run.attempts}", took(run.duration))
         for run in runs[:_MOST_RUNS]
     ]
     return card(
         line(fates({"ok": good, "failed": len(failed), "cut off": cut}, " · ".join(said))),
         bar([(good, "ok"), (len(failed), "failed"), (cut, "warned")]),
         table(("#", "gave", "status", "tries", "took"), shown, (3, 4)) if shown else "",
-        line(muted(f"… {more:,} more · "), code(".failed"), muted(" · "), code("[-1]")) if more > 0 else "",
+        line(muted(f"… {more:,} more")) if more > 0 else "",
         details(f"{len(failed):,} failures by kind", _by_kind(failed), is_open=True) if failed else "",
     )
 
@@ -195,7 +194,7 @@ def _time(outcome: Outcome) -> str:
 
 def _errors(outcomes: Mapping[str, Outcome]) -> Html:
     found = [
-        (strong(masked(name, 60)), code(_why(outcome.error)))
+        (strong(masked(name, 60)), _why(outcome.error))
         for name, outcome in outcomes.items()
         if outcome.error is not None and outcome.status is not OutcomeStatus.SKIPPED
     ]
@@ -207,6 +206,13 @@ def _errors(outcomes: Mapping[str, Outcome]) -> Html:
 
 def _why(error: BaseException | None) -> str:
     return "" if error is None else f"{type(error).__name__}: {error_text(error)}"
+
+
+def _given(run: Run) -> str:
+    """The shape of what a run gave; of one endpoint alone, of what that gave."""
+    result = run.result
+    is_one = isinstance(result, OrchestrationResult) and len(result) == 1
+    return shape_of(next(iter(result.values())) if is_one else result)
 
 
 def _place(run: Run) -> str:

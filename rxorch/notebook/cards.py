@@ -15,6 +15,7 @@ from rxorch.draw.cards_html import (
     chip,
     chips,
     code,
+    cut,
     details,
     joined,
     line,
@@ -96,12 +97,12 @@ def backgrounds_card(handles: Backgrounds) -> Html:
         error = handle.error
         rows.append(
             (
-                code(masked(name, 60)),
+                strong(masked(name, 40)),
                 chip(f"{sign} {handle.state}", kind),
                 f"{figures.done:,}",
                 f"{figures.failed:,}",
                 took(figures.elapsed),
-                "" if error is None else code(_why(error)),
+                "" if error is None else cut(_why(error), 120),
             )
         )
     return card(table(("name", "state", "done", "failed", "time", ""), rows, (2, 3, 4)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextvars import Context
 from typing import Any, Final
 from uuid import uuid4
 
@@ -85,7 +86,13 @@ class Panel:
 
     def _publish(self, bundle: dict[str, Any], *, update: bool) -> None:
         self._shown = bundle["text/html"]
-        self._shell.display_pub.publish(bundle, transient={"display_id": self._display_id}, update=update)
+        publish, transient = self._shell.display_pub.publish, {"display_id": self._display_id}
+        if not update:
+            publish(bundle, transient=transient)
+            return
+        # In the name of the cell that runs now, which this may not be of: programs that run notebooks hear no
+        # other. Outside of all contexts, a kernel takes that cell.
+        Context().run(publish, bundle, transient=transient, update=True)
 
     def _bundle(self) -> dict[str, Any]:
         return status_bundle(self._status)

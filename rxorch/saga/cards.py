@@ -67,7 +67,8 @@ def _step(step: Step) -> tuple[object, ...]:
 
 def _doing(leaf: Any) -> Html:
     if not isinstance(leaf, APIEndpoint):
-        return chip(str(getattr(leaf, "kind", "function")), "muted")
+        kind = str(getattr(leaf, "kind", "call"))
+        return chip("function" if kind == "call" else kind, "muted")
     return Html(f"{method_chip(leaf.method)} {code(cut(bare(redact_url(leaf.url)), 60))}")
 
 
