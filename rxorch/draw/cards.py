@@ -11,7 +11,7 @@ from rxorch.draw.cards_declared import config_card, endpoint_card, orchestrator_
 from rxorch.draw.cards_error import error_card
 from rxorch.draw.cards_html import Html, cut
 from rxorch.draw.cards_result import result_card, run_card, runs_card, stream_card
-from rxorch.draw.masking import error_text
+from rxorch.draw.masking import error_text, masked
 from rxorch.endpoint import APIEndpoint
 from rxorch.errors import ApiError
 from rxorch.flow import OrchestrationResult
@@ -38,9 +38,16 @@ def card_bundle(
     what: Any, include: Collection[str] | None = None, exclude: Collection[str] | None = None
 ) -> dict[str, Any]:
     """What `_repr_mimebundle_` gives of an object that has a card."""
-    text = f"{type(what).__name__}: {error_text(what)}" if isinstance(what, ApiError) else repr(what)
-    forms = {"text/plain": text if len(text) <= _LONGEST else cut(text, _LONGEST), "text/html": card_of(what)}
+    forms = {"text/plain": _text_of(what), "text/html": card_of(what)}
     return chosen_forms(forms, include, exclude)
+
+
+def _text_of(what: Any) -> str:
+    if isinstance(what, ApiError):
+        return f"{type(what).__name__}: {error_text(what)}"
+    if isinstance(what, APIEndpoint | APIOrchestrationConfig):
+        return cut(repr(what), _LONGEST)  # which hides what is secret by itself
+    return masked(repr(what), _LONGEST)
 
 
 def card_of(what: Any) -> str:

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 COLOURS: Final = {
-    "ok": "#238636",
+    "ok": "#2a8a43",
     "failed": "#dd3b41",
     "warned": "#a06f10",
     "busy": "#2f7ddb",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -169,9 +170,8 @@ def _head(outcomes: Iterable[Outcome], duration: float) -> Html:
 
 
 def _bar(outcomes: Iterable[Outcome]) -> Html:
-    return bar(
-        [(1, _SIGNS[outcome.status][1]) for outcome in sorted(outcomes, key=lambda each: each.status.name)]
-    )
+    counts = Counter(_SIGNS[outcome.status][1] for outcome in outcomes)
+    return bar([(counts[kind], kind) for kind in ("ok", "failed", "warned", "muted")])
 
 
 def _sign(outcome: Outcome) -> Html:

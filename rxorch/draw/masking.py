@@ -15,8 +15,9 @@ __all__ = ["error_text", "masked", "shape_of"]
 
 _LONGEST: Final = 300
 _MOST_KEYS: Final = 6
-_PAIR: Final = re.compile(r"([A-Za-z][\w.-]*)([\"']?\s*[=:]\s*[\"']?)([^\s,;&\"'}]+)")
-_URL: Final = re.compile(r"\bhttps?://[^\s\"'<>\])]+")
+_NAME: Final = re.compile(r"([A-Za-z][\w.-]*)[\"']?\s*[=:]\s*[\"']?")
+_NAMED: Final = re.compile(r"(?!//)[^\s,;&\"'}]+")
+_URL: Final = re.compile(r"\bhttps?://[^\s\"'<>\])]*[^\s\"'<>\]),.;]")
 _WORD: Final = re.compile(r"[^\s\"',;()\[\]{}=]+")
 _SCHEME: Final = re.compile(r"\b(basic|bearer|digest|negotiate)\s+[\w+/=._~-]{4,}", re.IGNORECASE)
 
@@ -30,15 +31,20 @@ def masked(text: str, most: int = _LONGEST) -> str:
     line = printable(" ".join(text[: 4 * most].split()))
     line = _SCHEME.sub(REDACTED, line)
     line = _URL.sub(lambda found: redact_url(found[0]), line)
-    line = _PAIR.sub(_without_secret, line)
+    line = _without_named(line)
     line = _WORD.sub(lambda found: REDACTED if is_secret_value(found[0]) else found[0], line)
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def _without_secret(found: re.Match[str]) -> str:
-    name, between, value = found.groups()
-    hides = is_secret_name(name) and not value.startswith("//")
-    return f"{name}{between}{REDACTED}" if hides else found[0]
+def _without_named(line: str) -> str:
+    """A line without the values that stand behind the names of secrets."""
+    parts, end = [], 0
+    for name in _NAME.finditer(line):
+        value = _NAMED.match(line, name.end()) if name.start() >= end and is_secret_name(name[1]) else None
+        if value is not None:
+            parts += [line[end : name.end()], REDACTED]
+            end = value.end()
+    return "".join([*parts, line[end:]])
 
 
 def error_text(error: BaseException, most: int = _LONGEST) -> str:

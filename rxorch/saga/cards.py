@@ -33,7 +33,7 @@ def card_bundle(
     what: Any, include: Collection[str] | None = None, exclude: Collection[str] | None = None
 ) -> dict[str, Any]:
     """What `_repr_mimebundle_` gives of a saga, a run of one, or how it ended."""
-    return chosen_forms({"text/plain": repr(what), "text/html": saga_card_of(what)}, include, exclude)
+    return chosen_forms({"text/plain": masked(repr(what)), "text/html": saga_card_of(what)}, include, exclude)
 
 
 def saga_card_of(what: Saga | SagaRun | SagaResult | RunRecord) -> str:
