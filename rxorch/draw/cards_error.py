@@ -92,7 +92,8 @@ def _headers(error: ApiError) -> Html:
     headers: Any = getattr(error, "headers", None)
     if not headers:
         return Html("")
-    shown = [*redact_headers(headers).items()][:_MOST_HEADERS]
+    first = {name: headers[name] for name in [*headers][:_MOST_HEADERS]}
+    shown = redact_headers(first).items()
     return details("headers", table((), [(code(name), code(masked(value, 120))) for name, value in shown]))
 
 

@@ -15,7 +15,7 @@ __all__ = ["error_text", "masked", "shape_of"]
 
 _LONGEST: Final = 300
 _MOST_KEYS: Final = 6
-_NAME: Final = re.compile(r"([A-Za-z][\w.-]*)[\"']?\s*[=:]\s*[\"']?")
+_NAME: Final = re.compile(r"(?<![\w.-])([\w.-]++)[\"']?\s*+[=:]\s*+[\"']?")
 _NAMED: Final = re.compile(r"(?!//)[^\s,;&\"'}]+")
 _URL: Final = re.compile(r"\bhttps?://[^\s\"'<>\])]*[^\s\"'<>\]),.;]")
 _WORD: Final = re.compile(r"[^\s\"',;()\[\]{}=]+")

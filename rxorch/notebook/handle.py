@@ -131,6 +131,8 @@ class RunHandle(AsyncIterator[Any], Shown):
     def _begin_task(self, after: RunHandle | None = None) -> asyncio.Task[None]:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(after), name=f"rxorch {self.name}")
+            # A task that is cancelled before its first step does not run at all.
+            self._task.add_done_callback(lambda _: self._over(HandleState.CLOSED))
         return self._task
 
     async def _run(self, after: RunHandle | None) -> None:
@@ -144,8 +146,6 @@ class RunHandle(AsyncIterator[Any], Shown):
         except Exception as error:
             if self._in_background and (self._panel is None or not self._panel.is_seen):
                 _LOG.error("background run %r failed", self.name, exc_info=error)
-        except asyncio.CancelledError:
-            self._over(HandleState.CLOSED)  # before it began, perhaps
 
     async def _step(self) -> Any:
         """One item; the end of it all is written down."""
@@ -217,8 +217,8 @@ class RunHandle(AsyncIterator[Any], Shown):
                 self._task.cancel()
                 await asyncio.wait([self._task])
         elif not self.state.is_over:
-            await self._source.aclose()
             self._over(HandleState.CLOSED)
+        await self._source.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -36,13 +36,14 @@ class Source:
         *,
         stream: RunStream | None = None,
         total: int | None = None,
-        is_one: bool = False,
+        one: Any = None,
     ) -> None:
         self.label = label
         self.items = items
         self.stream = stream
         self.total = total
-        self.is_one = is_one
+        self.is_one = one is not None
+        self._one = one
 
     def kept(self, items: Sequence[Any]) -> list[Any]:
         """The items so far."""
@@ -62,6 +63,8 @@ class Source:
         close = getattr(self.items, "aclose", None)
         if close is not None:
             await close()
+        if inspect.iscoroutine(self._one):
+            self._one.close()  # one that never began would complain
 
 
 def source_of(what: Watchable) -> Source:
@@ -79,7 +82,7 @@ def source_of(what: Watchable) -> Source:
     if isinstance(what, AsyncIterable):
         return Source("items", aiter(what))
     if inspect.isawaitable(what):
-        return Source("call", _once(what), total=1, is_one=True)
+        return Source("call", _once(what), total=1, one=what)
     raise TypeError(
         "give what orchestrator.stream(...), observe(...) or execute(...) returns, an Observable, an "
         f"EventBus, an async iterable or an awaitable, not {type(what).__name__}"
