@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any, Final, TypeVar
 
-__all__ = ["RunInterrupted", "in_kernel", "interruptible", "was_interrupted"]
+__all__ = ["RunInterrupted", "in_kernel", "interruptible", "kernel_shell", "was_interrupted"]
 
 T = TypeVar("T")
 
@@ -40,7 +40,15 @@ class RunInterrupted(asyncio.CancelledError):
 
 def in_kernel() -> bool:
     """Whether this is the main thread of a notebook's kernel, which is the one that is interrupted."""
-    return "ipykernel" in sys.modules and threading.current_thread() is threading.main_thread()
+    return kernel_shell() is not None and threading.current_thread() is threading.main_thread()
+
+
+def kernel_shell() -> Any:
+    """The shell of the notebook that this process is the kernel of; None elsewhere."""
+    if "ipykernel" not in sys.modules or "IPython" not in sys.modules:
+        return None
+    shell = sys.modules["IPython"].get_ipython()
+    return shell if getattr(shell, "kernel", None) is not None else None
 
 
 async def interruptible(awaited: Awaitable[T], told: Callable[[], RunInterrupted]) -> T:

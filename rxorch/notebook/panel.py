@@ -8,6 +8,7 @@ from contextvars import Context
 from typing import Any, Final
 from uuid import uuid4
 
+from rxorch.interrupts import kernel_shell
 from rxorch.notebook.cards import status_bundle
 from rxorch.notebook.status import HandleState, Status
 from rxorch.terminal.boards import Board, board_for
@@ -24,7 +25,7 @@ class Panel:
 
     def __init__(self, status: Status) -> None:
         self._status = status
-        self._shell: Any = _shell()
+        self._shell: Any = kernel_shell()
         self._display_id = uuid4().hex
         self._cells: set[Any] = set()
         self._board: Board | None = None
@@ -96,11 +97,3 @@ class Panel:
 
     def _bundle(self) -> dict[str, Any]:
         return status_bundle(self._status)
-
-
-def _shell() -> Any:
-    """The shell of a notebook; None elsewhere, a terminal of IPython included."""
-    if "ipykernel" not in sys.modules:
-        return None
-    shell = sys.modules["IPython"].get_ipython()
-    return shell if getattr(shell, "kernel", None) is not None else None

@@ -240,7 +240,9 @@ async def test_without_a_notebook_progress_goes_to_standard_error(capsys: pytest
 
 async def test_figures_of_events() -> None:
     bus = EventBus()
-    shop = APIOrchestrator(api("item", retry_delay=0), transport=FakeTransport({"item": in_turn(503, {})}), total_timeout=9)
+    shop = APIOrchestrator(
+        api("item", retry_delay=0), transport=FakeTransport({"item": in_turn(503, {})}), total_timeout=9
+    )
     figures = Figures()
     shop.events.subscribe(figures.take)
     await shop.execute({})

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from tests.acceptance.threaded import ThreadedLoopback
 from tests.notebook.kernel import Cell, Kernel
+from tests.support.loopback import Loopback
 
 FIRST = 5
 """Things that are answered at once; those after them never are."""
@@ -66,20 +67,33 @@ def good(cell: Cell) -> Cell:
     return cell
 
 
-def in_flight(server: ThreadedLoopback, calls: int) -> None:
-    asyncio.run(server.until(lambda loopback: loopback.in_flight == calls))
+def at_rest(server: ThreadedLoopback) -> None:
+    asyncio.run(server.until(lambda loopback: loopback.in_flight == 0))
+
+
+def hung(loopback: Loopback) -> int:
+    """Calls that were never answered, so far."""
+    things = ((path.rpartition("/")[2], hits) for path, hits in loopback.hits.items())
+    return sum(hits for number, hits in things if number.isdigit() and int(number) >= FIRST)
+
+
+def begin(kernel: Kernel, server: ThreadedLoopback, code: str, calls: int) -> str:
+    """Begins a cell, and waits until so many of its calls hang."""
+    before = hung(server.loopback)
+    begun = kernel.begin(code)
+    asyncio.run(server.until(lambda loopback: loopback.in_flight == calls == hung(loopback) - before))
+    return begun
 
 
 def interrupted(kernel: Kernel, server: ThreadedLoopback, code: str, calls: int) -> Cell:
     """Interrupts a cell when so many calls hang; nothing of it may be left, but one line."""
-    begun = kernel.begin(code)
-    in_flight(server, calls)
+    begun = begin(kernel, server, code, calls)
     kernel.interrupt()
     cell = kernel.end(begun)
     assert cell.error == "RunInterrupted"
     assert len(cell.traceback) == 1 and "\n" not in cell.traceback[0]
     assert "interrupted" in cell.traceback[0]
-    in_flight(server, 0)
+    at_rest(server)
     assert good(kernel.run("left_behind()")).value["text/plain"] == "[]"
     return cell
 
@@ -158,15 +172,16 @@ def test_an_interrupt_of_a_call(kernel: Kernel, server: ThreadedLoopback) -> Non
 
 
 def test_an_interrupt_of_who_waits_for_the_background(kernel: Kernel, server: ThreadedLoopback) -> None:
-    good(kernel.run("kept = background('kept', APIOrchestrator(things).stream(numbers(), max_concurrent=2))"))
-    begun = kernel.begin("await kept")
-    in_flight(server, 2)
+    code = "kept = background('kept', APIOrchestrator(things).stream(numbers(), max_concurrent=2))"
+    good(kernel.end(begin(kernel, server, code, calls=2)))
+    begun = kernel.begin("print('now')\nawait kept")
+    kernel.until(lambda: kernel.left(begun).printed != "")
     kernel.interrupt()
     cell = kernel.end(begun)
     assert cell.traceback == ["interrupted: 'kept' goes on in the background"]
     assert good(kernel.run("print(kept.state)")).printed == "running\n"
     good(kernel.run("await kept.aclose()"))
-    in_flight(server, 0)
+    at_rest(server)
     assert good(kernel.run("print(kept.state, len(kept.results), left_behind())")).printed == "closed 5 []\n"
 
 
@@ -177,20 +192,18 @@ def test_a_cell_that_is_run_again_replaces_its_background_stream(
         "prices = background('prices', APIOrchestrator(things).stream(numbers(), max_concurrent=3))\n"
         "older = [*locals().get('older', []), prices]"
     )
-    first = kernel.begin(code)
-    kernel.end(first)
-    in_flight(server, 3)
-    good(kernel.run("await asyncio.sleep(0)"))
-    good(kernel.run(code))
+    first = begin(kernel, server, code, calls=3)
+    good(kernel.end(first))
+    second = begin(kernel, server, code, calls=3)
+    good(kernel.end(second))
     kernel.until(lambda: "closed" in only(kernel.left(first))["text/html"])
-    asyncio.run(server.until(lambda loopback: loopback.in_flight == 3 and loopback.hits["/things/4"] >= 2))
     found = good(
         kernel.run("print([str(each.state) for each in older], list(backgrounds())[-1])\nbackgrounds()")
     )
     assert found.printed == "['closed', 'running'] prices\n"
     assert "prices" in found.value["text/html"] and "running" in found.value["text/plain"]
     good(kernel.run("await prices.aclose()"))
-    in_flight(server, 0)
+    at_rest(server)
 
 
 def test_an_error_in_the_background_is_shown_where_it_began(kernel: Kernel) -> None:
