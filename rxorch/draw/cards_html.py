@@ -40,7 +40,7 @@ COLOURS: Final = {
     "warned": "#a06f10",
     "busy": "#2f7ddb",
     "muted": "#78818b",
-    "rest": "#8c959f",
+    "rest": "rgba(128,128,128,0.25)",
 }
 """Of texts and bars: at least 3.9 : 1 on white and on nearly black."""
 

@@ -60,8 +60,8 @@ async def awaited_run(
         partial = result_so_far(events, plan.names)
         done = sum(outcome.status is not OutcomeStatus.CANCELLED for outcome in partial.outcomes.values())
         return RunInterrupted(
-            f"interrupted after {partial.duration:.1f} s: {done} of {len(partial)} endpoints had ended; what "
-            "they gave is in sys.last_value.result",
+            f"interrupted after {partial.duration:.1f} s: {done} of {len(partial)} endpoints had ended; kept "
+            "in sys.last_value.result",
             partial,
         )
 

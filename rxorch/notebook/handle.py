@@ -268,7 +268,7 @@ class RunHandle(AsyncIterator[Any], Shown):
             return RunInterrupted(f"interrupted: {self.name!r} goes on in the background", value)
         said = f"{figures.ok:,} ok, {figures.failed:,} failed, {figures.cancelled:,} cut off"
         return RunInterrupted(
-            f"interrupted after {figures.elapsed:.1f} s: {said}; what was done is in .results of the handle",
+            f"interrupted after {figures.elapsed:.1f} s: {said}; kept in .results",
             value,
         )
 
