@@ -11,15 +11,28 @@ __all__ = ["chosen_forms", "image_of", "mime_bundle"]
 
 
 def mime_bundle(
-    title: str, text: str, svg: str, include: Collection[str] | None, exclude: Collection[str] | None
+    title: str,
+    text: str,
+    svg: str,
+    include: Collection[str] | None,
+    exclude: Collection[str] | None,
+    *,
+    details: str = "",
 ) -> dict[str, Any]:
-    """What `_repr_mimebundle_` gives of a picture."""
+    """What `_repr_mimebundle_` gives of a picture.
+
+    Args:
+        title: Its name.
+        text: It as text.
+        svg: It as SVG.
+        include: Kinds that are wanted; None for all.
+        exclude: Kinds that are not.
+        details: HTML that stands below it; the text, by default.
+    """
+    details = details or f"<details><summary>as text</summary><pre>{html.escape(text)}</pre></details>"
     forms = {
         "text/plain": text,
-        "text/html": (
-            f"{image_of(title, svg)}"
-            f"<details><summary>as text</summary><pre>{html.escape(text)}</pre></details>"
-        ),
+        "text/html": f"{image_of(title, svg)}{details}",
         "image/svg+xml": svg,
     }
     return chosen_forms(forms, include, exclude)

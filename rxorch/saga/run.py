@@ -30,7 +30,8 @@ class SagaResult(Shown):
         run_id: Of the run.
         state: `COMPLETED`, `COMPENSATED` or `FAILED`.
         value: What its last step gave; None unless it is completed.
-        error: Why it did not go forward (`step`, `type`, `message`); None if nothing failed.
+        error: Why it did not go forward (`step`, `type`, `message`), and what could not be undone (`undo`);
+            None if nothing failed.
     """
 
     run_id: str
@@ -52,7 +53,8 @@ class SagaResult(Shown):
 
 
 class SagaRun(Shown):
-    """A run of a saga. `await run` waits for its end, wherever it is driven, and gives its `SagaResult`.
+    """A run of a saga. `await run` waits for its end, wherever it is driven, and gives its `SagaResult`. If
+    its process has let go of it, or has died and its lease has run out, it is gone on with here.
 
     To let go of it, or to cancel who awaits it, does not end the run: `cancel()` does.
     """
@@ -64,7 +66,7 @@ class SagaRun(Shown):
         self.run_id = run_id
 
     def __await__(self) -> Generator[Any, None, SagaResult]:
-        ended = self._saga._watch.ended(self.run_id)
+        ended = self._saga._ended(self.run_id)
         if in_kernel():
             ended = interruptible(ended, self._interrupted)
         return ended.__await__()
@@ -80,8 +82,8 @@ class SagaRun(Shown):
         """Its picture as it stands now; a notebook shows it, and `str` makes text of it."""
         from rxorch.saga.picture import RunPicture
 
-        steps = await self._saga.steps(self.run_id)
-        return RunPicture(await self.status(), steps, tuple(self._saga.definition.steps))
+        steps, history = await self._saga.steps(self.run_id), await self._saga.history(self.run_id)
+        return RunPicture(await self.status(), steps, tuple(self._saga.definition.steps), history)
 
     async def cancel(self, reason: str = "") -> RunRecord:
         """See `Saga.cancel`."""
