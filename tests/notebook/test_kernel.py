@@ -171,6 +171,20 @@ def test_an_interrupt_of_a_call(kernel: Kernel, server: ThreadedLoopback) -> Non
     assert "'hangs'" in cell.traceback[0]
 
 
+def test_an_interrupt_of_who_waits_for_a_saga(kernel: Kernel) -> None:
+    begun = kernel.begin(
+        "from rxorch.saga import Saga, wait_for\n"
+        "async with Saga('order', [wait_for('paid')]) as saga:\n"
+        "    order = await saga.start({}, run_id='order-7')\n"
+        "    print('waiting')\n"
+        "    await order"
+    )
+    kernel.until(lambda: kernel.left(begun).printed != "")
+    kernel.interrupt()
+    cell = kernel.end(begun)
+    assert cell.traceback == ["interrupted: nobody waits for 'order-7' any more, and it goes on"]
+
+
 def test_an_interrupt_of_who_waits_for_the_background(kernel: Kernel, server: ThreadedLoopback) -> None:
     code = "kept = background('kept', APIOrchestrator(things).stream(numbers(), max_concurrent=2))"
     good(kernel.end(begin(kernel, server, code, calls=2)))
