@@ -29,6 +29,7 @@ from rxorch.flow import (
 )
 from rxorch.http import LoggedTransport, Transport
 from rxorch.http.choosing import TransportKind, chosen
+from rxorch.http.http_cache import http_cache_of
 from rxorch.observe import IOMetrics, MetricsSnapshot
 from rxorch.showing import Shown
 from rxorch.stream import RunStream
@@ -131,11 +132,7 @@ class APIOrchestrator(Shown):
     @property
     def breakers(self) -> dict[str, Any]:
         """The circuit breakers in use so far, by endpoint name."""
-        return {
-            name: runtime.breaker
-            for name, runtime in self._caller.runtimes.items()
-            if runtime.breaker is not None
-        }
+        return self._caller.breakers
 
     async def execute(self, data: Any = None) -> Any:
         """Runs the orchestration for one input.
@@ -365,6 +362,7 @@ class _OrchestratorCaller(Caller):
                 global_limiter=limiter,
                 cache_ttl=config.cache_ttl,
                 cache_key_generator=config.cache_key_generator,
+                http_cache=http_cache_of(config.http_cache),
                 retry_budget=config.retry_budget,
             ),
         )

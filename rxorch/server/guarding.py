@@ -10,12 +10,15 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from rxorch.server.pages import OPEN_ROUTES
 from rxorch.server.problems import Problem, internal_problem
 from rxorch.server.state import ServerState
 
-__all__ = ["guard"]
+__all__ = ["dress", "guard"]
 
 _HOST: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]/@\s]+))(?::\d{1,5})?")
+_ASKED: Final = "authorization, content-type, idempotency-key, last-event-id, prefer"
+_TOLD: Final = "location, preference-applied, x-run-id"
 _PROBES: Final = frozenset({"healthz", "readyz"})
 
 
@@ -35,7 +38,7 @@ def guard(state: ServerState) -> Middleware:
                 response = internal_problem(error).response()
         state.answers[response.status] += 1
         if not response.prepared:
-            _dress(state, request, response)
+            dress(state, request, response)
         return response
 
     return guarded
@@ -48,7 +51,7 @@ async def _passed(state: ServerState, request: web.Request, handler: Handler) ->
     _check_origin(state, request)
     if _is_preflight(state, request):
         return web.Response(status=204)
-    if state.token is not None:
+    if state.token is not None and request.match_info.route.name not in OPEN_ROUTES:
         _check_token(state.token, request)
     if state.is_draining:
         raise Problem(503, "the server is shutting down", close=True)
@@ -98,15 +101,17 @@ def _of_router(error: web.HTTPException) -> web.Response:
     return Problem(error.status, text, headers={} if allow is None else {"Allow": allow}).response()
 
 
-def _dress(state: ServerState, request: web.Request, response: web.StreamResponse) -> None:
+def dress(state: ServerState, request: web.Request, response: web.StreamResponse) -> None:
+    """Gives an answer the headers that every answer gets."""
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
     origin = request.headers.get("Origin")
     if origin is not None and origin.lower() in state.origins:
         response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = _TOLD
         response.headers["Vary"] = "Origin"
         if response.status == 204:
             response.headers["Access-Control-Allow-Methods"] = "GET, POST"
-            response.headers["Access-Control-Allow-Headers"] = "authorization, content-type"
+            response.headers["Access-Control-Allow-Headers"] = _ASKED
     if state.is_draining:
         response.force_close()
