@@ -21,6 +21,7 @@ from rxorch.flow import (
     Flow,
     FlowRun,
     OrchestrationResult,
+    RunBeginner,
     RunEvents,
     RunSettings,
     as_flow,
@@ -29,7 +30,8 @@ from rxorch.flow import (
 from rxorch.http import LoggedTransport, Transport
 from rxorch.http.choosing import TransportKind, chosen
 from rxorch.observe import IOMetrics, MetricsSnapshot
-from rxorch.stream import RunStream
+from rxorch.stream import Run, RunStream
+from rxorch.stream.alone import AloneRun
 from rxorch.stream.inputs import ManyInputs, failed_inputs
 from rxorch.stream.options import Batches, Order, StreamOptions
 from rxorch_operators import ErrorMode, RateLimiter, last_of
@@ -85,6 +87,7 @@ class APIOrchestrator:
             total_timeout=config.total_timeout,
             on_outcome=None if config.error_threshold is None else self._threshold.judge,
         )
+        self._beginner = RunBeginner(self._plan, self._caller, self._settings)
         self._metrics = IOMetrics()
         if config.metrics_enabled:
             self._caller.count = self._metrics.count
@@ -152,6 +155,26 @@ class APIOrchestrator:
         """
         run = FlowRun(self._plan, data, self._caller, self._settings, record=True)
         return self.shape(await last_of(InSession(run, self._caller)))
+
+    async def record(self, data: Any = None) -> Run:
+        """Runs the orchestration for one input, and says how it went: `execute` for who wants to know more.
+
+        Args:
+            data: As in `execute`.
+
+        Returns:
+            What `stream` would give for this input: a `Run` with what `execute` would have returned, and the
+            outcomes of all endpoints beside it. A run that fails has its error there; none is raised.
+
+        Cancelling the awaiting task cancels every call in flight and waits until they are gone.
+
+        >>> import asyncio
+        >>> from rxorch import APIOrchestrationConfig, APIOrchestrator
+        >>> asyncio.run(APIOrchestrator(APIOrchestrationConfig()).record({"id": 7})).ok
+        True
+        """
+        shape = self.shape if self._reshapes else None
+        return await last_of(AloneRun.in_session(self._beginner, shape, data))
 
     def shape(self, result: OrchestrationResult) -> Any:
         """A result as `execute` returns it: merged and transformed as the config says."""

@@ -147,9 +147,7 @@ class Routes:
 
 
 async def _answer(orchestrator: APIOrchestrator, data: Any) -> web.Response:
-    # A stream of one, because its record has the outcomes beside what a merger makes of them.
-    async with orchestrator.stream([data], max_concurrent=1) as runs:
-        run = await anext(runs)
+    run = await orchestrator.record(data)  # which has the outcomes beside what a merger makes of them
     status = status_of(run, fail_fast=orchestrator.config.fail_fast)
     if status >= 400:
         raise problem_of(run, status)
