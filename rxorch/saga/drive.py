@@ -45,6 +45,7 @@ class Drive:
         now: The time of the day, in seconds since 1970.
         reason: Why no further step begins; None while the run goes forward.
         is_leaving: Whether this process lets go of the run: what was begun is ended, nothing else begins.
+        result_json: Of a run that was completed here.
     """
 
     def __init__(
@@ -68,12 +69,14 @@ class Drive:
         self.is_cancelled = claim.run.state is SagaState.CANCEL_REQUESTED
         self.failures: list[StepRecord] = []
         self.held: StepRecord | None = None
+        self.result_json: bytes | None = None
         self.lost: Exception | None = None
         self.is_undoing = claim.run.state is SagaState.COMPENSATING
         self.now = settings.now
         self.random = Random()
         self._told = told
         self._changed = asyncio.Event()
+        self._ended: list[StepRecord] = []
         self._notes: set[asyncio.Future[None]] = set()
         self._place = max((max(each.began, each.ended or 0) for each in claim.steps), default=0)
         self._sure_until = asyncio.get_running_loop().time() + settings.lease * 0.8
@@ -172,23 +175,32 @@ class Drive:
             raise
 
     def note(self, record: StepRecord) -> None:
-        """Writes the end of a step in the background.
-
-        What begins after it is written behind it, and waits for that: so one commit serves for both.
+        """Writes the end of a step, or that it is skipped: together with the beginning of the next one, or in
+        the background.
         """
         self.steps[record.step, record.undo] = record
-        task = asyncio.ensure_future(self._noted(record))
-        self._notes.add(task)
-        task.add_done_callback(self._notes.discard)
+        if not self._ended:
+            asyncio.get_running_loop().call_soon(self._write_ended)
+        self._ended.append(record)
 
-    async def _noted(self, record: StepRecord) -> None:
+    def _write_ended(self) -> None:
+        if self._ended:  # else a write took them along
+            task = asyncio.ensure_future(self._noted())
+            self._notes.add(task)
+            task.add_done_callback(self._notes.discard)
+
+    async def _noted(self) -> None:
         with suppress(Exception):  # `lost` says so
-            await self.write(record)
+            await self.write()
+
+    async def _all_noted(self) -> None:
+        self._write_ended()
+        if self._notes:
+            await asyncio.wait(self._notes)
 
     async def settled(self) -> None:
         """Waits until all ends of steps are written; raises if one could not be."""
-        if self._notes:
-            await asyncio.wait(self._notes)
+        await self._all_noted()
         if self.lost is not None:
             raise self.lost
 
@@ -201,12 +213,17 @@ class Drive:
         unless: SagaState | None = None,
     ) -> Heard:
         """Writes steps and the change of the run together; nothing if the run is in the state `unless`."""
+        if state is None:
+            records = (*self._ended, *records)
+            self._ended.clear()
         writing = self.journal.write(
             self.lease, records, state, error=error, result_json=result, unless=unless
         )
         heard = await self._guarded(writing)
         for record in records:
             self.steps[record.step, record.undo] = record
+        if heard.state is SagaState.COMPLETED:
+            self.result_json = result
         self._told(self.run.run_id)
         if state is None:
             await self.hear(heard)
@@ -265,8 +282,7 @@ class Drive:
             try:
                 result = await last_of(run)
             finally:
-                if self._notes:
-                    await asyncio.wait(self._notes)
+                await self._all_noted()
         if self.lost is not None:
             raise self.lost
         if self.reason is None and result is not None and not result.ok:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -105,8 +104,7 @@ class Keeper:
                 name, undo=False, status=StepStatus.SKIPPED, attempt=0, key=drive.key(name), began=place,
                 ended=place, began_at=now, ended_at=now,
             )  # fmt: skip
-            with suppress(Exception):  # the drive knows of it, and this is called between two steps
-                drive.post(record)
+            drive.note(record)
 
     # -- making a step ---------------------------------------------------------------------------------
 

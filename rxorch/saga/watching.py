@@ -8,9 +8,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
+from pydantic_core import from_json
+
 from rxorch.saga.errors import JournalError, SagaError, UnknownRunError
 from rxorch.saga.journal import Journal
-from rxorch.saga.records import AuditEvent, RunRecord
+from rxorch.saga.records import AuditEvent, RunRecord, SagaState
 from rxorch.saga.run import SagaResult
 
 if TYPE_CHECKING:
@@ -72,6 +74,8 @@ class Watch:
             own = self.drives.get(run_id)
             if own is not None and not self.is_closing:
                 await asyncio.wait([own[1]])
+                if own[0].result_json is not None:  # as it is in the journal by now
+                    return SagaResult(run_id, SagaState.COMPLETED, from_json(own[0].result_json))
             run = await self._looked_at(run_id)
             if run.state.is_over:
                 return SagaResult.of(run)

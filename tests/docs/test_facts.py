@@ -36,6 +36,7 @@ def defaults(function: Callable[..., Any]) -> dict[str, Any]:
 def stated() -> Iterator[str]:
     """What the page of policies says about defaults, written with the defaults of the code."""
     endpoint = rxorch.APIEndpoint(name="a", url="https://api.example.com")
+    assert endpoint.max_response_bytes is not None
     config, circuit, transport = rxorch.APIOrchestrationConfig(), CircuitPolicy(), defaults(AioHttpTransport)
     budget, cache = defaults(RetryBudget), defaults(TtlCache)
     *statuses, last = map(str, sorted(RETRYABLE_STATUSES))

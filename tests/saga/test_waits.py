@@ -22,7 +22,7 @@ from rxorch.saga import (
     wait,
     wait_for,
 )
-from rxorch_operators import to_async_iterable
+from rxorch_operators import RetryPolicy, to_async_iterable
 from tests.saga.journals import Journals
 from tests.saga.services import Services
 
@@ -167,7 +167,8 @@ async def test_a_pause_before_a_repetition_is_not_cut_short_by_a_signal(journal:
         made.append(1)
         raise ValueError("busy")
 
-    async with Saga("order", [Step(busy, retriable=True)], journal=journal) as saga:
+    hourly = RetryPolicy(max_attempts=3, base=3600.0, cap=3600.0, jitter="none", max_elapsed=None)
+    async with Saga("order", [Step(busy, retriable=True)], journal=journal, recovery=hourly) as saga:
         run = await saga.start({}, run_id="r")
         while not made:
             await asyncio.sleep(0)
