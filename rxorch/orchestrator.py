@@ -31,9 +31,9 @@ from rxorch.http import LoggedTransport, Transport
 from rxorch.http.choosing import TransportKind, chosen
 from rxorch.observe import IOMetrics, MetricsSnapshot
 from rxorch.stream import Run, RunStream
-from rxorch.stream.alone import AloneRun
+from rxorch.stream.alone import record_of
 from rxorch.stream.inputs import ManyInputs, failed_inputs
-from rxorch.stream.options import Batches, Order, StreamOptions
+from rxorch.stream.options import Batches, Order, StreamOptions, ledger_of
 from rxorch_operators import ErrorMode, RateLimiter, last_of
 
 if TYPE_CHECKING:
@@ -108,11 +108,8 @@ class APIOrchestrator:
 
         Their rates can be changed while they are in use: `limiter.change(rate_limit=200)`.
         """
-        own = {
-            name: runtime.own_limiter
-            for name, runtime in self._caller.runtimes.items()
-            if runtime.own_limiter is not None
-        }
+        runtimes = self._caller.runtimes.items()
+        own = {name: each.own_limiter for name, each in runtimes if each.own_limiter is not None}
         shared = self._caller.defaults.global_limiter
         return own if shared is None else {"": shared, **own}
 
@@ -132,11 +129,8 @@ class APIOrchestrator:
     @property
     def breakers(self) -> dict[str, Any]:
         """The circuit breakers in use so far, by endpoint name."""
-        return {
-            name: runtime.breaker
-            for name, runtime in self._caller.runtimes.items()
-            if runtime.breaker is not None
-        }
+        runtimes = self._caller.runtimes.items()
+        return {name: each.breaker for name, each in runtimes if each.breaker is not None}
 
     async def execute(self, data: Any = None) -> Any:
         """Runs the orchestration for one input.
@@ -157,16 +151,11 @@ class APIOrchestrator:
         return self.shape(await last_of(InSession(run, self._caller)))
 
     async def record(self, data: Any = None) -> Run:
-        """Runs the orchestration for one input, and says how it went: `execute` for who wants to know more.
-
-        Args:
-            data: As in `execute`.
+        """Runs the orchestration for one input, as `execute`, and tells all about it.
 
         Returns:
-            What `stream` would give for this input: a `Run` with what `execute` would have returned, and the
-            outcomes of all endpoints beside it. A run that fails has its error there; none is raised.
-
-        Cancelling the awaiting task cancels every call in flight and waits until they are gone.
+            What `stream` would give for this input: a `Run` with the outcomes of all endpoints beside the
+            result. A run that fails has its error there; none is raised.
 
         >>> import asyncio
         >>> from rxorch import APIOrchestrationConfig, APIOrchestrator
@@ -174,7 +163,7 @@ class APIOrchestrator:
         True
         """
         shape = self.shape if self._reshapes else None
-        return await last_of(AloneRun.in_session(self._beginner, shape, data))
+        return await record_of(self._beginner, shape, data)
 
     def shape(self, result: OrchestrationResult) -> Any:
         """A result as `execute` returns it: merged and transformed as the config says."""
@@ -273,7 +262,7 @@ class APIOrchestrator:
             on_error=on_error,
             tolerated_failures=tolerated_failures,
             batch=batch,
-            ledger=_ledger(ledger),
+            ledger=ledger_of(ledger),
             resume=resume,
         )
         return self._stream(inputs, options, max_concurrent)
@@ -301,7 +290,7 @@ class APIOrchestrator:
         Returns:
             The runs, as `stream` does; `run.index` counts them from 0.
         """
-        book = _ledger(ledger)
+        book = ledger_of(ledger)
         assert book is not None
         options = StreamOptions(
             on_error=on_error,
@@ -357,14 +346,6 @@ class APIOrchestrator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._caller.__aexit__(kind, error, trace)
-
-
-def _ledger(given: str | PathLike[str] | Ledger | None) -> Ledger | None:
-    if given is None:
-        return None
-    from rxorch.ledger import Ledger  # with it comes SQLite, which few need
-
-    return given if isinstance(given, Ledger) else Ledger(given)
 
 
 class _OrchestratorCaller(Caller):

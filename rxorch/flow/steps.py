@@ -36,15 +36,30 @@ class Step(Stage[Done]):
         self.own_keys_win = own_keys_win
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        run, plan = self.state, self.plan
+        return self.begin(
+            self.plan, self.data, self.state, self.earlier, sink, scheduler, own_keys_win=self.own_keys_win
+        )
+
+    @staticmethod
+    def begin(
+        plan: CallPlan,
+        data: Any,
+        run: RunState,
+        earlier: tuple[str, ...],
+        sink: ObserverBase[Any],
+        scheduler: DemandScheduler,
+        *,
+        own_keys_win: bool = False,
+    ) -> DisposableBase:
+        """Begins a step; what is in it is what a `Step` is made of."""
         link = StepLink(sink, run, plan.endpoint.name)
-        names, data = plan.depends_on, self.data
+        names = plan.depends_on
         if names:
             obstacle = run.obstacle(plan)
             if obstacle is not None:
                 return link.skip(plan, *obstacle)
-        if self.earlier or names:
-            data = run.data_for(data, (*self.earlier, *names), own_keys_win=self.own_keys_win)
+        if earlier or names:
+            data = run.data_for(data, (*earlier, *names), own_keys_win=own_keys_win)
         keeper = run.keeper
         if plan.condition is not None:
             holds = None if keeper is None else keeper.holds(plan.endpoint.name)

@@ -8,12 +8,14 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from rxorch.errors import ApiError, ApiHttpError, ApiTimeoutError, ApiValidationError
-from rxorch.flow import Outcome, OutcomeStatus
+from rxorch.flow import OrchestrationResult, Outcome, OutcomeStatus
 from rxorch.server.problems import Problem, internal_problem
 from rxorch.stream import Run
 
 __all__ = ["answer_of", "json_bytes", "problem_of", "provenance", "status_of"]
 
+_OK: Final = OutcomeStatus.OK
+_SKIPPED: Final = OutcomeStatus.SKIPPED
 _DETAILS: Final = {
     422: "an endpoint cannot be called with this input",
     502: "no endpoint gave a value: the upstreams failed",
@@ -23,10 +25,8 @@ _DETAILS: Final = {
 
 def provenance(outcome: Outcome) -> str:
     """Where a value comes from: `fresh`, `cached` or `fallback`; without one `skipped` or `missing`."""
-    if outcome.status is OutcomeStatus.SKIPPED:
-        return "skipped"
-    if not outcome.ok:
-        return "missing"
+    if outcome.status is not _OK:
+        return "skipped" if outcome.status is _SKIPPED else "missing"
     if outcome.degraded:
         return "fallback"
     return "cached" if outcome.cached else "fresh"
@@ -55,7 +55,10 @@ def status_of(run: Run, *, fail_fast: bool = False) -> int:
 
 def answer_of(run: Run) -> dict[str, Any]:
     """What a run gave: result, outcomes, seconds."""
-    return {"result": run.result, "outcomes": _outcomes(run), "duration": round(run.duration, 6)}
+    result = run.result
+    if isinstance(result, OrchestrationResult):
+        result = {name: outcome.value for name, outcome in result.outcomes.items()}
+    return {"result": result, "outcomes": _outcomes(run), "duration": round(run.duration, 6)}
 
 
 def problem_of(run: Run, status: int) -> Problem:
@@ -89,7 +92,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_lost(outcome: Outcome) -> bool:
-    return outcome.status not in (OutcomeStatus.OK, OutcomeStatus.SKIPPED)
+    return outcome.status not in (_OK, _SKIPPED)
 
 
 def _outcomes(run: Run) -> dict[str, dict[str, Any]]:

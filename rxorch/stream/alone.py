@@ -7,14 +7,23 @@ from typing import Any
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint import Caller, InSession
-from rxorch.errors import ApiError
 from rxorch.flow import OrchestrationResult, RunBeginner, RunLink, SoloRun
 from rxorch.stream.record import RunHearer, Shape
 from rxorch.stream.run import Run
+from rxorch_operators import last_of
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import NOTHING, Link, Stage
 
-__all__ = ["AloneRun"]
+__all__ = ["AloneRun", "record_of"]
+
+
+async def record_of(beginner: RunBeginner, shape: Shape, data: Any) -> Run:
+    """Awaits the record of a run; see `AloneRun`. The HTTP session is open as long as it goes on."""
+    caller = beginner.caller
+    alone: Stage[Run] = AloneRun(beginner, shape, data)
+    if not caller.is_open:
+        alone = InSession(alone, caller)
+    return await last_of(alone, scheduler=caller.session().scheduler)
 
 
 class AloneRun(Stage[Run]):
@@ -32,11 +41,6 @@ class AloneRun(Stage[Run]):
         self.beginner = beginner
         self.shape = shape
         self.data = data
-
-    @classmethod
-    def in_session(cls, beginner: RunBeginner, shape: Shape, data: Any) -> Stage[Run]:
-        """The same, with the HTTP session open as long as the run goes on."""
-        return InSession(cls(beginner, shape, data), beginner.caller)
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         link = _AloneLink(sink, self, self.beginner.caller)
@@ -74,9 +78,7 @@ class _AloneLink(RunHearer, Link):
         if self._over:
             return
         self._end()
-        self.sink.on_next(
-            Run(0, self._recording.data, ok, shaped, error, result.duration, result.outcomes)
-        )
+        self.sink.on_next(Run(0, self._recording.data, ok, shaped, error, result.duration, result.outcomes))
         self.sink.on_completed()
 
     def _end(self) -> None:

@@ -1,1 +1,1 @@
-"""The two-call aggregator on rxorch and on what others would write it with: `python -m tests.benchmarks.server`."""
+"""The two-call aggregator on rxorch and on what others use for it: `python -m tests.benchmarks.server`."""

@@ -21,7 +21,15 @@ _REFERENCES = {"Express": "Express + axios", "by hand": "aiohttp by hand", "Fast
 def table(figures: dict[str, Figures]) -> str:
     """The figures as a table in Markdown."""
     known = {short: figures[name] for short, name in _REFERENCES.items() if name in figures}
-    head = ["server", "requests/s", *(f"/ {short}" for short in known), "CPU us each", "p50 ms", "p99 ms", "errors"]
+    head = [
+        "server",
+        "requests/s",
+        *(f"/ {short}" for short in known),
+        "CPU us each",
+        "p50 ms",
+        "p99 ms",
+        "errors",
+    ]
     rows = [head, ["---", *["---:"] * (len(head) - 1)]]
     for name, own in figures.items():
         ratios = [f"{own.rate / other.rate:.2f}" for other in known.values()]
@@ -33,7 +41,9 @@ def table(figures: dict[str, Figures]) -> str:
 def main() -> int:
     """Runs the command; 1 if a server made errors."""
     names = [server.name for server in SERVERS]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5, help="of each round")
     parser.add_argument("--connections", type=int, default=32)

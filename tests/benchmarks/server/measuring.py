@@ -118,7 +118,7 @@ def _load(server: Server, process: Running, seconds: int, connections: int) -> R
 def _check_answers(server: Server, process: Running) -> None:
     for number in _CHECKED:
         answer: Any = get_json(f"{process.url}{server.path}?id={number}")
-        given = answer["result"] if "result" in answer else answer
+        given = answer.get("result", answer)
         wanted = {"user": json.loads(USER % b"%d" % number), "orders": json.loads(_orders(number))}
         if given != wanted:
             raise AssertionError(f"{server.name} answered {given!r}, not {wanted!r}")

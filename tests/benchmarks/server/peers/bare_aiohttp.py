@@ -21,9 +21,7 @@ async def get(session: aiohttp.ClientSession, path: str) -> object:
 
 async def profile(request: web.Request) -> web.Response:
     session, number = request.app[SESSION], request.query["id"]
-    user, orders = await asyncio.gather(
-        get(session, f"/users/{number}"), get(session, f"/orders/{number}")
-    )
+    user, orders = await asyncio.gather(get(session, f"/users/{number}"), get(session, f"/orders/{number}"))
     return web.json_response({"user": user, "orders": orders})
 
 

@@ -60,4 +60,12 @@ async def profile(id: int) -> dict[str, Any]:
     return {"user": user, "orders": orders}
 
 
-uvicorn.run(app, host="127.0.0.1", port=int(port), loop="uvloop", http="httptools", log_level="warning", access_log=False)
+uvicorn.run(
+    app,
+    host="127.0.0.1",
+    port=int(port),
+    loop="uvloop",
+    http="httptools",
+    log_level="warning",
+    access_log=False,
+)
