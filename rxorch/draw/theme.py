@@ -72,6 +72,12 @@ _FILLS: Final = {
     "get": ("get", None),
     "write": ("write", None),
     "delete": ("delete", None),
+    "c0": (None, "muted"),
+    "c1": (None, "edge"),
+    "c2": (None, "write"),
+    "c3": (None, "get"),
+    "c4": (None, "if-ink"),
+    "c5": (None, "delete"),
 }
 """Class: its fill and stroke, by names of colours."""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from rxorch.worst_case.calls import CallCost
 
-__all__ = ["Finding", "WorstCase", "count", "duration"]
+__all__ = ["Finding", "WorstCase", "count", "duration", "table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class WorstCase:
         lines = [f"worst case for one input: {count(self.requests, 'request')}, {duration(self.seconds)}"]
         lines += [f"  {line}" for line in self._reasons()]
         if self.endpoints:
-            lines += ["", *_table([_HEAD, *map(_row, self.endpoints)])]
+            lines += ["", *table([_HEAD, *map(_row, self.endpoints)])]
         if self.findings:
             lines += ["", *map(str, self.findings)]
         return "\n".join(lines)
@@ -171,7 +171,8 @@ def _number(value: float) -> str:
     return "any" if math.isinf(value) else f"{value:,.0f}"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines of text: numbers to the right, the first and the last column to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     last = len(widths) - 1
     return [

@@ -1,0 +1,174 @@
+"""Comparison: the same calls under several policies, as numbers, text and a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rxorch.draw.bundle import mime_bundle
+from rxorch.lab.figures import Figures
+from rxorch.lab.picture import Curve, curves_svg
+from rxorch.lab.policy import Policy
+from rxorch.worst_case.model import count, duration, table
+
+__all__ = ["AS_RECORDED", "Comparison", "Side", "Worst"]
+
+AS_RECORDED: Final = "recorded"
+
+_HEAD: Final = ("", "ok", "requests", "a call", "p50", "p95", "p99", "guessed", "one call at worst")
+_FAR: Final = 0.02
+"""Difference of two shares of success that is worth a note."""
+
+_MUCH: Final = 0.2
+"""Share of guesses that is worth one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """What one call can cost at worst.
+
+    Attributes:
+        requests: At most.
+        seconds: At most; infinite without a limit.
+    """
+
+    requests: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{count(self.requests, 'request')}, {duration(self.seconds)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The calls under one policy.
+
+    Attributes:
+        name: Of the policy.
+        figures: Of all calls.
+        endpoints: The same by endpoint.
+        worst: What a call of each endpoint can cost at worst; None of what was recorded.
+        policy: What was changed; None if nothing was.
+    """
+
+    name: str
+    figures: Figures
+    endpoints: Mapping[str, Figures]
+    worst: Mapping[str, Worst] | None = None
+    policy: Policy | None = None
+
+
+class Comparison:
+    """The same calls as they were recorded, replayed as it was, and under other policies.
+
+    Made by `whatif`. `as it was` is the replay under the policies of then: how far it is from what was
+    recorded says how far the replay can be trusted. A notebook shows table and picture.
+    """
+
+    def __init__(self, sides: Collection[Side]) -> None:
+        self._sides = {side.name: side for side in sides}
+
+    @property
+    def recorded(self) -> Figures:
+        """What was recorded."""
+        return self._sides[AS_RECORDED].figures
+
+    def __getitem__(self, name: str) -> Side:
+        return self._sides[name]
+
+    def __iter__(self) -> Iterator[Side]:
+        return iter(self._sides.values())
+
+    def __len__(self) -> int:
+        return len(self._sides)
+
+    def text(self) -> str:
+        """The table, by endpoint where there are several, and what is to be known of it."""
+        names = tuple(self._sides[AS_RECORDED].endpoints)
+        lines = [f"{count(self.recorded.calls, 'call')} of {', '.join(names)}", "", *self._table(None)]
+        if len(names) > 1:
+            for name in names:
+                lines += ["", name, *self._table(name)]
+        notes = list(self._notes())
+        return "\n".join([*lines, *([""] if notes else []), *notes])
+
+    def _table(self, endpoint: str | None) -> list[str]:
+        has_price = self.recorded.cost is not None
+        head = (*_HEAD[:-1], "cost", _HEAD[-1]) if has_price else _HEAD
+        return table([head, *(_row(side, endpoint, has_price=has_price) for side in self)])
+
+    def _notes(self) -> Iterator[str]:
+        was = self._sides.get("as it was")
+        if was is not None and abs(was.figures.success - self.recorded.success) > _FAR:
+            yield (
+                "note: as it was differs from what was recorded: calls waited for each other or for limits, "
+                "or the policies were not those of the flow that was given"
+            )
+        for side in self:
+            if side.figures.requests and side.figures.guessed > _MUCH * side.figures.requests:
+                share = side.figures.guessed / side.figures.requests
+                yield f"note: {side.name}: {share:.0%} of the answers are guesses"
+
+    def as_dict(self) -> dict[str, Any]:
+        """All numbers by policy, fit for JSON; what is infinite is None."""
+        return {
+            side.name: {
+                **side.figures.as_dict(),
+                "endpoints": {name: each.as_dict() for name, each in side.endpoints.items()},
+                "worst": side.worst and {name: _plain(each) for name, each in side.worst.items()},
+            }
+            for side in self
+        }
+
+    def svg(self) -> str:
+        """How many calls gave a value within how many seconds, a curve for each policy."""
+        calls = self.recorded.calls
+        curves = [Curve(side.name, side.figures.durations, calls) for side in self]
+        return curves_svg(f"{count(calls, 'call')}: what if", curves)
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, Any]:
+        return mime_bundle("what if", self.text(), self.svg(), include, exclude)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{side.name} {side.figures.success:.1%}" for side in self)
+        return f"<Comparison of {count(self.recorded.calls, 'call')}: {shown}>"
+
+
+def _row(side: Side, endpoint: str | None, *, has_price: bool) -> tuple[str, ...]:
+    figures = side.figures if endpoint is None else side.endpoints[endpoint]
+    worst = _worst(side, endpoint)
+    times = (_seconds(figures.percentile(share)) for share in (0.5, 0.95, 0.99))
+    cost = (f"{figures.cost:,.6g}",) if has_price else ()
+    guessed = "" if side.worst is None else f"{figures.guessed:,}"
+    return (
+        side.name, f"{figures.success:.1%}", f"{figures.requests:,}", f"{figures.amplification:.2f}",
+        *times, guessed, *cost, "" if worst is None else str(worst),
+    )  # fmt: skip
+
+
+def _worst(side: Side, endpoint: str | None) -> Worst | None:
+    if side.worst is None:
+        return None
+    if endpoint is not None:
+        return side.worst[endpoint]
+    return Worst(
+        max(each.requests for each in side.worst.values()), max(each.seconds for each in side.worst.values())
+    )
+
+
+def _seconds(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
+
+
+def _plain(worst: Worst) -> dict[str, float | None]:
+    numbers = {"requests": worst.requests, "seconds": worst.seconds}
+    return {name: None if math.isinf(value) else value for name, value in numbers.items()}
