@@ -65,5 +65,6 @@ async def test_many_clients_for_a_minute() -> None:
     assert {status for status, _ in done.tally.answers} <= {200, 206, 502, 503, 504}
     assert not done.tally.broken
     assert done.code == 0 and done.connections == 0
+    assert "Traceback" not in done.told
     early, late = done.memory
     assert late <= early * 1.1

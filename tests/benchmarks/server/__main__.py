@@ -5,6 +5,9 @@
 One GET makes two calls of the upstream at once, and is answered with both values in one JSON object. Each
 server has one core (the first); wrk and the upstream share the second. Needs Linux, wrk, node and npm; the
 peers are installed under `build/` at the first run.
+
+Ratios are of requests/s, each the median of the rounds, in which the servers take turns. CPU is that of the
+server's process in the round that was disturbed least: where other programs share the cores, it tells more.
 """
 
 from __future__ import annotations
@@ -32,9 +35,9 @@ def table(figures: dict[str, Figures]) -> str:
     ]
     rows = [head, ["---", *["---:"] * (len(head) - 1)]]
     for name, own in figures.items():
-        ratios = [f"{own.rate / other.rate:.2f}" for other in known.values()]
-        times = [f"{own.cpu:.0f}", f"{own.p50:.1f}", f"{own.p99:.1f}"]
-        rows.append([name, f"{own.rate:,.0f}", *ratios, *times, str(own.errors)])
+        ratios = [f"{own.rate_to(other):.2f}" for other in known.values()]
+        times = [f"{own.least_cpu():.0f}", f"{own.median('p50'):.1f}", f"{own.median('p99'):.1f}"]
+        rows.append([name, f"{own.median('rate'):,.0f}", *ratios, *times, str(own.errors)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -52,7 +55,7 @@ def main() -> int:
     figures = measured(given.only, rounds=given.rounds, seconds=given.seconds, connections=given.connections)
     print(table(figures))
     for name, own in figures.items():
-        print(f"{name}: {', '.join(f'{rate:,.0f}' for rate in own.rates)} requests/s", file=sys.stderr)
+        print(f"{name}: {', '.join(f'{each.rate:,.0f}' for each in own.rounds)} requests/s", file=sys.stderr)
     return 1 if any(own.errors for own in figures.values()) else 0
 
 

@@ -43,23 +43,27 @@ class Round:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a server did: the medians of its rounds, and all its errors.
+    """What a server did in its rounds."""
 
-    Attributes:
-        rate: Requests per second.
-        cpu: Microseconds of CPU of the server for each request.
-        p50: Milliseconds.
-        p99: Milliseconds.
-        errors: Answers that were none, or not 200.
-        rates: Of each round.
-    """
+    rounds: tuple[Round, ...]
 
-    rate: float
-    cpu: float
-    p50: float
-    p99: float
-    errors: int
-    rates: tuple[float, ...]
+    @property
+    def errors(self) -> int:
+        """Of all rounds: answers that were none, or not 200."""
+        return sum(each.errors for each in self.rounds)
+
+    def median(self, name: str) -> float:
+        """The median of what a `Round` has under this name."""
+        return statistics.median(getattr(each, name) for each in self.rounds)
+
+    def least_cpu(self) -> float:
+        """Microseconds of CPU for a request in the round that was disturbed least."""
+        return min(each.cpu for each in self.rounds)
+
+    def rate_to(self, other: Figures) -> float:
+        """Requests per second in ratio to those of another: the median of the rounds, which alternate."""
+        pairs = zip(self.rounds, other.rounds, strict=True)
+        return statistics.median(own.rate / its.rate for own, its in pairs)
 
 
 def measured(names: Sequence[str], *, rounds: int, seconds: int, connections: int) -> dict[str, Figures]:
@@ -76,7 +80,7 @@ def measured(names: Sequence[str], *, rounds: int, seconds: int, connections: in
                 _check_answers(server, process)
                 taken[server.name].append(_load(server, process, seconds, connections))
                 _check_answers(server, process)
-    return {name: _figures(each) for name, each in taken.items()}
+    return {name: Figures(tuple(each)) for name, each in taken.items()}
 
 
 @contextlib.contextmanager
@@ -127,13 +131,3 @@ def _check_answers(server: Server, process: Running) -> None:
 def _orders(number: int) -> bytes:
     text = b"%d" % number
     return ORDERS % (text, text)
-
-
-def _figures(rounds: Sequence[Round]) -> Figures:
-    def middle(name: str) -> float:
-        return statistics.median(getattr(each, name) for each in rounds)
-
-    return Figures(
-        middle("rate"), middle("cpu"), middle("p50"), middle("p99"), sum(each.errors for each in rounds),
-        tuple(each.rate for each in rounds),
-    )  # fmt: skip
