@@ -20,7 +20,7 @@ __all__ = ["FaultyServices", "Unexplained", "aggregator", "explained"]
 _FAULTS: Final = {"ok": 70, "503": 8, "500": 4, "slow": 5, "reset": 6, "cut": 4, "no json": 3}
 """In percent."""
 
-_DOWN_EVERY, _DOWN_FOR = 1_500, 30
+_DOWN_EVERY, _DOWN_FOR = 2_000, 80
 """Of so many requests the last so many are refused, whatever they ask: a breaker opens."""
 
 _CAUSES: Final = {
@@ -96,7 +96,7 @@ def aggregator(url: str, timeout: float = 1.0) -> APIOrchestrator:
     config = APIOrchestrationConfig(
         endpoints=endpoints,
         mode=OrchestrationMode.PARALLEL,
-        circuit_breaker_threshold=10,
+        circuit_breaker_threshold=25,
         circuit_breaker_timeout=0.2,
         total_timeout=5.0,
     )
