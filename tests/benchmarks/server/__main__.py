@@ -41,6 +41,17 @@ def table(figures: dict[str, Figures]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+def goals(figures: dict[str, Figures]) -> list[str]:
+    """What was aimed at, and what came of it."""
+    told = []
+    for other, goal in {"Express + axios": 1.9, "aiohttp by hand": 0.85}.items():
+        if {"rxorch", other} <= figures.keys():
+            reached = figures["rxorch"].rate_to(figures[other])
+            verdict = "reached" if reached >= goal else "missed"
+            told.append(f"rxorch is {reached:.2f} of {other}; the goal, {goal}, is {verdict}")
+    return told
+
+
 def main() -> int:
     """Runs the command; 1 if a server made errors."""
     names = [server.name for server in SERVERS]
@@ -54,6 +65,7 @@ def main() -> int:
     given = parser.parse_args()
     figures = measured(given.only, rounds=given.rounds, seconds=given.seconds, connections=given.connections)
     print(table(figures))
+    print(*goals(figures), sep="\n")
     for name, own in figures.items():
         print(f"{name}: {', '.join(f'{each.rate:,.0f}' for each in own.rounds)} requests/s", file=sys.stderr)
     return 1 if any(own.errors for own in figures.values()) else 0

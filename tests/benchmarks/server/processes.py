@@ -19,13 +19,13 @@ from typing import IO, Any, Final
 
 from tests.benchmarks.server.installed import PEERS, node_peers, python_peers
 
-__all__ = ["LOAD_CORE", "SERVERS", "SERVER_CORE", "Running", "free_port", "get_json", "started"]
+__all__ = ["LOAD_CORE", "SERVERS", "SERVER_CORE", "Running", "Server", "free_port", "get_json", "started"]
 
 ROOT: Final = Path(__file__).parents[3]
 SERVER_CORE: Final = "0"
 LOAD_CORE: Final = "1"
 _OURS: Final = "/orchestrations/profile"
-_READY_SECONDS: Final = 20.0
+_READY_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
