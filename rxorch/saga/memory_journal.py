@@ -62,6 +62,7 @@ class MemoryJournal:
         self._now = now
         self._kept: dict[str, _Kept] = {}
         self._numbers = count(1)
+        self._places = count()
         self._unsent: dict[int, AuditEvent] = {}
         self._is_open = False
 
@@ -108,7 +109,7 @@ class MemoryJournal:
             owner=owner,
             leased_until=now + seconds,
         )
-        kept = self._kept[new.run_id] = _Kept(run, len(self._kept))
+        kept = self._kept[new.run_id] = _Kept(run, next(self._places))
         self._tell(kept, audit.STARTED, {"generation": 1})
         return _claim(kept), True
 
@@ -127,7 +128,7 @@ class MemoryJournal:
     ) -> list[RunRecord]:
         """See `Journal`. Raises `UnknownRunError` if there is no run of the id `after`."""
         first = 0 if after is None else self._known(after).place + 1
-        runs = (kept.run for kept in islice(self._all().values(), first, None))
+        runs = (kept.run for kept in self._all().values() if kept.place >= first)
         found = (
             run
             for run in runs
@@ -273,6 +274,20 @@ class MemoryJournal:
         self._all()
         for number in numbers:
             self._unsent.pop(number, None)
+
+    async def prune(self, before: float, *, unpublished: bool = False) -> int:
+        """See `Journal`."""
+        pruned = [
+            kept
+            for kept in self._all().values()
+            if kept.run.state in (SagaState.COMPLETED, SagaState.COMPENSATED)
+            and kept.run.changed < before
+            and (unpublished or not any(event.number in self._unsent for event in kept.events))
+        ]
+        for kept in pruned:
+            del self._kept[kept.run.run_id]
+            await self.acknowledge([event.number for event in kept.events])
+        return len(pruned)
 
     # -- inside ----------------------------------------------------------------------------------------
 

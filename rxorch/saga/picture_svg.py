@@ -78,7 +78,7 @@ def _wire(x: float, y: float, to_x: float, to_y: float, *, dashed: bool = False)
 def _row(row: StepRow, top: float) -> Iterator[str]:
     name = printable(row.name)
     if row.done is None:
-        yield from _card(MARGIN, top, _LEFT, name, "not begun", "m", "frame")
+        yield from _card(MARGIN, top, _LEFT, name, row.absence, "m", "frame")
     else:
         word = WORDS.get(row.done.status, "done")
         facts = " · ".join(part for part in (word, count_of(row.done), time_of(row.done)) if part)
