@@ -59,7 +59,7 @@ class AtOnce(Stage[Done]):
 
     def _begun(self, member: Plan, link: _AtOnceLink, scheduler: DemandScheduler) -> DisposableBase:
         if isinstance(member, CallPlan):
-            return Step.begin(member, self.data, self.state, self.earlier, link, scheduler)
+            return Step(member, self.data, self.state, self.earlier).attach(link, scheduler)
         return self.node_of(member, self.data, self.state, self.earlier).attach(link, scheduler)
 
 

@@ -39,30 +39,15 @@ class Step(Stage[Done]):
         self.own_keys_win = own_keys_win
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        return self.begin(
-            self.plan, self.data, self.state, self.earlier, sink, scheduler, own_keys_win=self.own_keys_win
-        )
-
-    @staticmethod
-    def begin(
-        plan: CallPlan,
-        data: Any,
-        run: RunState,
-        earlier: tuple[str, ...],
-        sink: ObserverBase[Any],
-        scheduler: DemandScheduler,
-        *,
-        own_keys_win: bool = False,
-    ) -> DisposableBase:
-        """Begins a step; what is in it is what a `Step` is made of."""
+        run, plan = self.state, self.plan
         link = StepLink(sink, run, plan.endpoint.name)
-        names = plan.depends_on
+        names, data = plan.depends_on, self.data
         if names:
             obstacle = run.obstacle(plan)
             if obstacle is not None:
                 return link.skip(plan, *obstacle)
-        if earlier or names:
-            data = run.data_for(data, (*earlier, *names), own_keys_win=own_keys_win)
+        if self.earlier or names:
+            data = run.data_for(data, (*self.earlier, *names), own_keys_win=self.own_keys_win)
         keeper = run.keeper
         if plan.condition is not None:
             holds = None if keeper is None else keeper.holds(plan.endpoint.name)
