@@ -12,6 +12,7 @@ from rxorch.endpoint import APIEndpoint, call_with_context
 from rxorch.endpoint.values import check_parser
 from rxorch.errors import ApiConfigurationError
 from rxorch.flow import Flow, Group, Kind, as_flow, compile_flow
+from rxorch.http.http_cache import HttpCache
 
 __all__ = ["APIOrchestrationConfig", "OrchestrationMode"]
 
@@ -70,6 +71,8 @@ class APIOrchestrationConfig(BaseModel):
             a kept answer get the same object: do not change it.
         cache_key_generator: `f(endpoint)` or `f(endpoint, data)`; replaces url, parameters and body in the
             key.
+        http_cache: Keeps answers as their servers allow (RFC 9111): True, or an `HttpCache` that others have
+            too. Wants the extra `http-cache`.
         metrics_enabled: Whether `get_metrics()` counts.
         log_requests: Log each request (logger `rxorch.requests`), secrets removed.
         log_responses: Log each answer, likewise.
@@ -105,6 +108,7 @@ class APIOrchestrationConfig(BaseModel):
     circuit_breaker_timeout: Seconds = 60.0
     cache_ttl: Seconds | None = None
     cache_key_generator: Callable[..., Any] | None = None
+    http_cache: HttpCache | bool = False
     metrics_enabled: bool = True
     log_requests: bool = False
     log_responses: bool = False

@@ -125,7 +125,9 @@ class PermitWaiting(Event):
 @quick
 @dataclass(frozen=True, slots=True)
 class CacheHit(Event):
-    """The value came from the cache; nothing was sent."""
+    """The value came from the cache; ``stale``: past its time, as request or server allowed."""
+
+    stale: bool = False
 
 
 @quick

@@ -29,6 +29,7 @@ from rxorch.flow import (
 )
 from rxorch.http import LoggedTransport, Transport
 from rxorch.http.choosing import TransportKind, chosen
+from rxorch.http.http_cache import http_cache_of
 from rxorch.observe import IOMetrics, MetricsSnapshot
 from rxorch.stream import Run, RunStream
 from rxorch.stream.alone import record_of
@@ -129,8 +130,7 @@ class APIOrchestrator:
     @property
     def breakers(self) -> dict[str, Any]:
         """The circuit breakers in use so far, by endpoint name."""
-        runtimes = self._caller.runtimes.items()
-        return {name: each.breaker for name, each in runtimes if each.breaker is not None}
+        return self._caller.breakers
 
     async def execute(self, data: Any = None) -> Any:
         """Runs the orchestration for one input.
@@ -367,6 +367,7 @@ class _OrchestratorCaller(Caller):
                 global_limiter=limiter,
                 cache_ttl=config.cache_ttl,
                 cache_key_generator=config.cache_key_generator,
+                http_cache=http_cache_of(config.http_cache),
                 retry_budget=config.retry_budget,
             ),
         )

@@ -31,7 +31,7 @@ def serve(
         typer.Argument(
             metavar="FLOWS",
             help="What to serve: 'module:attribute', 'file.py:attribute' or a YAML file. The attribute is a "
-            "mapping of names to flows, one flow, or a function that returns one of these.",
+            "mapping of names to flows and sagas, one of them, or a function that returns one of these.",
             show_default=False,
         ),
     ],
@@ -52,6 +52,13 @@ def serve(
     readable: Annotated[
         list[str] | None, typer.Option(help="Name of a flow that GET runs too; it must change nothing.")
     ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            help="File in which the runs of sagas are kept, and given to functions that take a journal.",
+            show_default=False,
+        ),
+    ] = None,
     max_concurrent: Annotated[int, typer.Option(min=1, help="Requests that run a flow, at once.")] = 100,
     drain_seconds: Annotated[
         float, typer.Option(min=0, help="How long requests under way may go on at the end.")
@@ -62,14 +69,14 @@ def serve(
     The first Ctrl-C or SIGTERM lets requests under way end, the second stops them. Exits with 0, with 2 if
     the command, a flow or a file is wrong, with 130 after the second signal.
     """
-    from rxorch.flowfile import resolve_flows
+    from rxorch.cli.served_flows import served_flows
     from rxorch.server import ServerLimits, Serving, create_app
     from rxorch.server.settings import LOOPBACK_HOSTS
 
     look_here()
     with usage_errors():
         app = create_app(
-            resolve_flows(flows),
+            served_flows(flows, journal),
             token=_token(token_file),
             hosts=[*LOOPBACK_HOSTS, host, *(allow_host or ())],
             origins=allow_origin or (),

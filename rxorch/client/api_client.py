@@ -19,7 +19,7 @@ from rxorch.endpoint.redirects import RedirectPolicy, redirects_from
 from rxorch.errors import ApiConfigurationError
 from rxorch.http import Transport
 from rxorch.http.choosing import TransportKind, chosen
-from rxorch.http.http_cache import HttpCache
+from rxorch.http.http_cache import HttpCache, http_cache_of
 from rxorch.http.request import DEFAULT_MAX_RESPONSE_BYTES
 from rxorch.http.response import Response
 from rxorch_operators import Bulkhead, RateLimiter
@@ -105,7 +105,7 @@ class ApiClient(Caller):
         count("max_in_flight", max_in_flight, "a number of attempts, 1 or more", none=True)
         flag("retry_budget", retry_budget)
         base_url = _checked_base(base_url)
-        policy, kept = _redirects(follow_redirects), _http_cache(http_cache)
+        policy, kept = _redirects(follow_redirects), http_cache_of(http_cache)
         _check_elsewhere(strategy, follow_redirects=policy, http_cache=kept)
         limiter = None
         if global_rate_limit is not None:
@@ -300,12 +300,6 @@ def _check_elsewhere(strategy: object, **settings: object) -> None:
                 f"{name}: the HTTP client of this strategy, {type(strategy.http).__name__}, sends by "
                 "itself and would not know of it: leave it to that, or give the strategy a transport"
             )
-
-
-def _http_cache(given: HttpCache | bool) -> HttpCache | None:
-    if not isinstance(given, HttpCache | bool):
-        raise ApiConfigurationError(f"http_cache: give an HttpCache, or True; not {type(given).__name__}")
-    return (HttpCache() if given else None) if isinstance(given, bool) else given
 
 
 def _bound_auth(auth: Auth | None, base_url: str | None) -> Auth | None:

@@ -18,6 +18,8 @@ Order = dict[str, Any]
 SERVICE_OF: Final = {"charge": "payment", "reserve": "inventory", "ship": "shipping"}
 """Step -> the service that makes it and takes it back."""
 
+_KEY: Final = "KEY"
+"""In an url: the key of what is taken back."""
 _TRIES: Final = 2
 """Requests for one attempt of a step: few, so that it fails for good once in a while."""
 _WAIT: Final = 0.01
@@ -41,23 +43,26 @@ def saga_orders(number: int, seed: int) -> Iterator[Order]:
         }
 
 
-def order_saga(urls: Mapping[str, str], journal: Journal, client: ApiClient) -> Saga:
-    """The saga of an order on the services at `urls`."""
+def order_saga(urls: Mapping[str, str], journal: Journal, client: ApiClient | None = None) -> Saga:
+    """The saga of an order on the services at `urls`; without a client it makes its own."""
     payment, inventory, shipping = (urls[service] for service in SERVICE_OF.values())
+    reservations = f"{inventory}/inventory/reservations"
     return Saga(
         "order",
         [
             Step(
                 _request("charge", f"{payment}/payments/charge", "amount_cents"),
-                compensation=_back("refund", f"{payment}/payments/{{saga.key}}/refund?reason=undone"),
+                compensation=_back("refund", f"{payment}/payments/{_KEY}/refund?reason=undone", "charge"),
             ),
             Step(
-                _request("reserve", f"{inventory}/inventory/reservations", "sku", "quantity"),
-                compensation=_back("release", f"{inventory}/inventory/reservations/{{saga.key}}/release"),
+                _request("reserve", reservations, "sku", "quantity"),
+                compensation=_back(
+                    "release", f"{inventory}/inventory/reservations/{_KEY}/release", "reserve"
+                ),
             ),
             Step(
                 _request("ship", f"{shipping}/shipments", "country", "weight_g"),
-                compensation=_back("cancel", f"{shipping}/shipments/{{saga.key}}/cancel"),
+                compensation=_back("cancel", f"{shipping}/shipments/{_KEY}/cancel", "ship"),
             ),
         ],
         journal=journal,
@@ -70,14 +75,19 @@ def _request(name: str, url: str, *fields: str) -> APIEndpoint:
     def body(data: Order) -> Order:
         return {field: data[field] for field in ("order", *fields)}
 
-    # That of the step, as the run is called like its order. Said here, it has requests repeated after a lost
-    # answer, too.
-    return _endpoint(name, url, transform_input=body, idempotency_key=f"{{order}}:{name}")
+    # That of the order: whatever its run is called, it is charged once. Said here, it has requests repeated
+    # after a lost answer, too.
+    return _endpoint(name, url, transform_input=body, idempotency_key=_key_of(name))
 
 
-def _back(name: str, url: str) -> APIEndpoint:
+def _back(name: str, url: str, step: str) -> APIEndpoint:
     # By the key of what is taken back, and not by an id in its answer: perhaps there was no answer.
-    return _endpoint(name, url, idempotency_key="{saga.key}:undo")
+    key = _key_of(step)
+    return _endpoint(name, url.replace(_KEY, key), idempotency_key=f"{key}:undo")
+
+
+def _key_of(step: str) -> str:
+    return f"{{order}}:{step}"
 
 
 def _endpoint(name: str, url: str, **more: Any) -> APIEndpoint:

@@ -20,7 +20,7 @@ class EndpointFacts:
     Args:
         name: its name.
         method: its method.
-        url: its template, secrets replaced.
+        url: its template, secrets replaced; empty where urls are not shown.
         chips: its policies, as far as it sets them itself.
         condition: what its condition is called; None without one.
         depends_on: names of the endpoints that it waits for.
@@ -33,9 +33,14 @@ class EndpointFacts:
     condition: str | None
     depends_on: tuple[str, ...]
 
+    @property
+    def request(self) -> str:
+        """Method and url."""
+        return f"{self.method} {self.url}".rstrip()
+
     def lines(self) -> list[str]:
         """The facts in a few lines, for a node that is nothing but text."""
-        lines = [self.name, f"{self.method} {self.url}"]
+        lines = [self.name, self.request]
         if self.condition is not None:
             lines.append(f"if {self.condition}")
         if self.chips:
@@ -43,12 +48,12 @@ class EndpointFacts:
         return lines
 
 
-def facts_of(endpoint: APIEndpoint, config: APIOrchestrationConfig) -> EndpointFacts:
-    """The facts of an endpoint that runs with these settings."""
+def facts_of(endpoint: APIEndpoint, config: APIOrchestrationConfig, *, urls: bool = True) -> EndpointFacts:
+    """The facts of an endpoint that runs with these settings, with or without its url."""
     return EndpointFacts(
         endpoint.name,
         endpoint.method,
-        printable(redact_url(endpoint.url)),
+        printable(redact_url(endpoint.url)) if urls else "",
         tuple(_chips(endpoint, config)),
         None if endpoint.condition is None else called(endpoint.condition),
         tuple(endpoint.depends_on),

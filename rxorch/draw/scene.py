@@ -65,11 +65,11 @@ class Scene:
     whole: Frame
 
 
-def scene_of(subject: Subject, title: str | None) -> Scene:
-    """The scene of a flow."""
+def scene_of(subject: Subject, title: str | None, *, urls: bool = True) -> Scene:
+    """The scene of a flow, with or without the urls of its endpoints."""
     calls = sum(1 for _ in walk(subject.plan.root))
     heading = f"{title or 'flow'} · {calls} endpoint{'' if calls == 1 else 's'}"
-    builder = _Builder(subject)
+    builder = _Builder(subject, urls)
     root = builder.part(subject.flow, subject.plan.root)
     begin, end = Node("input", "end", "input"), Node("result", "end", "result")
     inside = root.members if isinstance(root, Frame) and root.arrangement == "chain" else (root,)
@@ -81,13 +81,14 @@ def scene_of(subject: Subject, title: str | None) -> Scene:
 @dataclass
 class _Builder:
     subject: Subject
+    urls: bool
     _nodes: Iterator[int] = field(default_factory=lambda: count(1))
     _frames: Iterator[int] = field(default_factory=lambda: count(1))
 
     def part(self, flow: Flow, plan: Plan) -> Part:
         """A node of the flow, which has the names, with its plan, which has the order."""
         if isinstance(plan, CallPlan):
-            facts = facts_of(plan.endpoint, self.subject.config)
+            facts = facts_of(plan.endpoint, self.subject.config, urls=self.urls)
             return Node(f"n{next(self._nodes)}", "call", facts.name, facts)
         key = f"g{next(self._frames)}"
         if isinstance(flow, Choice) and isinstance(plan, ChoicePlan):

@@ -70,7 +70,7 @@ def _node(box: Box, node: Node) -> Iterator[str]:
 def _call(box: Box, node: Node, middle: float) -> Iterator[str]:
     facts = node.facts
     assert facts is not None
-    whole = f"{facts.name}: {facts.method} {facts.url}"
+    whole = f"{facts.name}: {facts.request}"
     if facts.depends_on:
         whole += f" (after {', '.join(facts.depends_on)})"
     yield f"<g><title>{_text(whole)}</title>"

@@ -103,6 +103,7 @@ class Call:
     lookup: Lookup | None = None
     unconditional: Request | None = None
     redirected = False
+    stale = False
     changed = False
     """Whether a request that may change something was carried out, and only its result is left to get."""
     hop: Request | None = None
@@ -255,15 +256,18 @@ class Call:
         if self.listening:
             self._emit(PermitWaiting, self.now())
 
-    def cache_hit(self, *_: Any) -> None:
-        """The value is taken from the cache."""
+    def cache_hit(self, *_: Any, stale: bool = False) -> None:
+        """The value is taken from the cache; `stale`: past its time."""
         self.cached = True
+        if stale:
+            self.stale = True
         if self.listening:
-            self._emit(CacheHit, self.now())
+            self._emit(CacheHit, self.now(), stale)
 
     def substituted(self, error: BaseException) -> None:
-        """An error handler gives a value instead of this error."""
+        """Another value takes the place of this error."""
         self.degraded = True
+        self.stale = False  # what the cache gave could not be used
         self.error = error
 
     def describe(self, error: ApiError) -> ApiError:

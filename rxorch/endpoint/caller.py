@@ -219,6 +219,11 @@ class Caller:
         """The endpoints used so far, by name."""
         return dict(self._runtimes)
 
+    @property
+    def breakers(self) -> dict[str, Any]:
+        """The circuit breakers in use so far, by endpoint name."""
+        return {name: each.breaker for name, each in self._runtimes.items() if each.breaker is not None}
+
     def observe(self, endpoint: APIEndpoint, *, each: bool | None = None) -> EndpointFactory:
         """The endpoint as an observable factory: `factory(data)` is a cold Observable of one call.
 

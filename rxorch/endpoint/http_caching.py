@@ -55,7 +55,7 @@ class HttpCached(Stage[Any]):
             if lookup.response is not None:
                 if lookup.request is not None:
                     _Refresh(call, self.cache, self.start)
-                call.cache_hit()
+                call.cache_hit(stale=lookup.is_stale)
                 link.answer(lookup.response)
                 return link
         else:
@@ -113,7 +113,7 @@ class _CachedLink(Link):
             self.sink.on_error(error)
             return
         call.substituted(error)
-        call.cache_hit()
+        call.cache_hit(stale=True)
         self.answer(stored)
 
 

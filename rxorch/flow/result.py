@@ -42,9 +42,11 @@ class Outcome:
         attempts: How often it was tried.
         started: Seconds from the start of the run, None if it never started.
         duration: Seconds it took.
-        degraded: The value is a substitute of its `error_handler`.
+        degraded: The value is a substitute: of its `error_handler`, or with `stale` of the HTTP cache.
         reason: Why it was skipped, in one line.
         cached: The value came from the cache.
+        stale: It is past its time: the HTTP cache gave it as its server allowed, with `degraded` in the place
+            of `error`.
     """
 
     status: OutcomeStatus
@@ -56,6 +58,7 @@ class Outcome:
     degraded: bool = False
     reason: str | None = None
     cached: bool = False
+    stale: bool = False
 
     @property
     def ok(self) -> bool:

@@ -120,6 +120,7 @@ class StepLink(Link):
             run.now() - self.started,
             call is not None and call.degraded,
             cached=call is not None and call.cached,
+            stale=call is not None and call.stale,
         )
         return run.settle(self._name, outcome)
 

@@ -40,25 +40,33 @@ def resolve_flow(reference: str) -> APIOrchestrator:
     Raises:
         ApiConfigurationError: It leads nowhere, or what it leads to cannot be run or fails; says which.
     """
-    return _orchestrator(_found(reference), reference)
+    orchestrator: APIOrchestrator = _orchestrator(_found(reference), reference)
+    return orchestrator
 
 
-def resolve_flows(reference: str) -> dict[str, APIOrchestrator]:
+def resolve_flows(
+    reference: str, also: tuple[type, ...] = (), journal: Callable[[], Any] | None = None
+) -> dict[str, Any]:
     """The orchestrators that a reference leads to, by name.
 
     Args:
         reference: As for `resolve_flow`; the attribute may also be a mapping of names to what can be run, or
             a function that returns one. One flow has the name of its attribute, or of its file.
+        also: Classes of what may stand in the place of a flow, and is left as it is.
+        journal: Makes the journal with which a function of one argument, that makes a saga, is called. None:
+            such a function is refused.
 
     Raises:
         ApiConfigurationError: As `resolve_flow`.
     """
-    found = _made(_found(reference), reference)
+    found = _made(_found(reference), reference, journal)
     if isinstance(found, Mapping):
-        return {name: _orchestrator(each, f"{reference}[{name!r}]") for name, each in found.items()}
+        return {
+            name: _orchestrator(each, f"{reference}[{name!r}]", also, journal) for name, each in found.items()
+        }
     _, colon, attribute = reference.rpartition(":")
     name = attribute.rpartition(".")[2] if colon else Path(reference).stem
-    return {name: _orchestrator(found, reference)}
+    return {name: _orchestrator(found, reference, also, journal)}
 
 
 def _found(reference: str) -> Any:
@@ -224,26 +232,50 @@ def _check_bare(function: Callable[..., Any], reference: str) -> None:
         signature(function).bind()
     except TypeError:
         raise ApiConfigurationError(
-            f"{reference!r} is a function with arguments; what makes a flow has none"
+            f"{reference!r} is a function with arguments; what makes a flow has none (and what makes a saga "
+            "takes a journal, which --journal names)"
         ) from None
     except ValueError:  # built in, without a signature: calling it will tell
         pass
 
 
-def _made(found: Any, reference: str) -> Any:
+def _made(found: Any, reference: str, journal: Callable[[], Any] | None = None) -> Any:
     if callable(found) and not isinstance(found, _RUNNABLE):
+        if journal is not None and _takes_one(found):
+            made = journal()
+            return guarded(lambda: found(made), reference)
         _check_bare(found, reference)
         return guarded(found, reference)
     return found
 
 
-def _orchestrator(found: Any, reference: str) -> APIOrchestrator:
-    found = _made(found, reference)
-    if isinstance(found, APIOrchestrator):
+def _takes_one(function: Callable[..., Any]) -> bool:
+    """Whether it has to be called with just one argument."""
+    if iscoroutinefunction(function):
+        return False
+    try:
+        signature(function).bind(None)
+    except (TypeError, ValueError):
+        return False
+    try:
+        signature(function).bind()
+    except TypeError:
+        return True
+    return False
+
+
+def _orchestrator(
+    found: Any,
+    reference: str,
+    also: tuple[type, ...] = (),
+    journal: Callable[[], Any] | None = None,
+) -> Any:
+    found = found if isinstance(found, also) else _made(found, reference, journal)
+    if isinstance(found, (APIOrchestrator, *also)):
         return found
     if isinstance(found, APIOrchestrationConfig | Flow | APIEndpoint):
-        return guarded(lambda: APIOrchestrator(found), reference)  # type: ignore[no-any-return]
+        return guarded(lambda: APIOrchestrator(found), reference)
     raise ApiConfigurationError(
         f"{reference!r} is a {type(found).__name__}; what can be run is an orchestrator, a configuration, "
-        "a flow or an endpoint"
+        f"a flow or an endpoint{''.join(f', or a {each.__name__}' for each in also)}"
     )

@@ -100,6 +100,11 @@ class Lookup:
         sent = self._asked if self.request is None else self.request
         return not {self._asked.method, sent.method} <= SAFE_METHODS
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether ``response`` is past its time."""
+        return self.outcome is LookupOutcome.STALE
+
     def __repr__(self) -> str:
         return f"<Lookup {self.outcome.value}: {self._asked.method} {redact_url(self._asked.url)}>"
 

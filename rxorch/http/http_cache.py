@@ -40,12 +40,23 @@ from rxorch.http.request import Request
 from rxorch.http.response import Response
 from rxorch.http.streamed import StreamedResponse
 
-__all__ = ["HttpCache", "HttpCacheStatistics", "Lookup", "LookupOutcome"]
+__all__ = ["HttpCache", "HttpCacheStatistics", "Lookup", "LookupOutcome", "http_cache_of"]
 
 _SAYS_NOTHING: Final = frozenset({408, 429})
 """Beside 5xx: statuses that say nothing about the stored answer."""
 _REFRESH_SECONDS: Final = 60.0
 """How long one refresh in the background keeps others from being asked for."""
+
+
+def http_cache_of(given: HttpCache | bool) -> HttpCache | None:
+    """The cache that a user asked for: one of his own, a new one, or none.
+
+    Raises:
+        ApiConfigurationError: neither; or what it needs is missing.
+    """
+    if not isinstance(given, HttpCache | bool):
+        raise ApiConfigurationError(f"http_cache: give an HttpCache, or True; not {type(given).__name__}")
+    return (HttpCache() if given else None) if isinstance(given, bool) else given
 
 
 class HttpCache:

@@ -62,8 +62,14 @@ class Journal(Protocol):
         *,
         limit: int = 100,
         after: str | None = None,
+        newest_first: bool = False,
     ) -> list[RunRecord]:
-        """Runs in the order in which they began, at most `limit`, after that of the id `after`."""
+        """Runs in the order in which they began, or the other way round, at most `limit`, after that of the
+        id `after`.
+        """
+
+    async def count(self, saga: str | None = None, states: Collection[SagaState] | None = None) -> int:
+        """How many runs there are."""
 
     async def steps(self, run_id: str) -> list[StepRecord]:
         """The steps of a run and their undoings, in the order in which they began."""

@@ -48,6 +48,7 @@ class _Facts:
         self.error: BaseException | None = None
         self.degraded = False
         self.cached = False
+        self.stale = False
         self.attempts = 0
         self.status = "running"
 

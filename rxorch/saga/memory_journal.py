@@ -125,16 +125,22 @@ class MemoryJournal:
         *,
         limit: int = 100,
         after: str | None = None,
+        newest_first: bool = False,
     ) -> list[RunRecord]:
         """See `Journal`. Raises `UnknownRunError` if there is no run of the id `after`."""
-        first = 0 if after is None else self._known(after).place + 1
-        runs = (kept.run for kept in self._all().values() if kept.place >= first)
-        found = (
-            run
-            for run in runs
-            if (saga is None or run.saga == saga) and (states is None or run.state in states)
+        kept = self._all().values()
+        place = None if after is None else self._known(after).place
+        in_order = reversed(kept) if newest_first else iter(kept)
+        runs = (
+            each.run
+            for each in in_order
+            if place is None or (each.place < place if newest_first else each.place > place)
         )
-        return list(islice(found, max(0, limit)))
+        return list(islice((run for run in runs if _is_wanted(run, saga, states)), max(0, limit)))
+
+    async def count(self, saga: str | None = None, states: Collection[SagaState] | None = None) -> int:
+        """See `Journal`."""
+        return sum(_is_wanted(kept.run, saga, states) for kept in self._all().values())
 
     async def steps(self, run_id: str) -> list[StepRecord]:
         """See `Journal`."""
@@ -328,6 +334,10 @@ class MemoryJournal:
         event = AuditEvent(next(self._numbers), kept.run.run_id, kept.run.saga, now, kind, data)
         kept.events.append(event)
         self._unsent[event.number] = event
+
+
+def _is_wanted(run: RunRecord, saga: str | None, states: Collection[SagaState] | None) -> bool:
+    return (saga is None or run.saga == saga) and (states is None or run.state in states)
 
 
 def _in_order(kept: _Kept) -> list[StepRecord]:

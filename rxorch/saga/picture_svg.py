@@ -15,13 +15,13 @@ from rxorch.saga.records import StepStatus
 if TYPE_CHECKING:
     from rxorch.saga.picture import RunPicture, StepRow
 
-__all__ = ["svg_of"]
+__all__ = ["BETWEEN", "CARD", "LEFT", "RIGHT", "STEP", "card", "svg_of", "wire"]
 
-_LEFT: Final = 210.0
-_RIGHT: Final = 190.0
-_BETWEEN: Final = 64.0
-_CARD: Final = 46.0
-_STEP: Final = 68.0
+LEFT: Final = 210.0
+RIGHT: Final = 190.0
+BETWEEN: Final = 64.0
+CARD: Final = 46.0
+STEP: Final = 68.0
 _REASON: Final = 18.0
 _INKS: Final = {"green": "get", "red": "delete", "yellow": "it", "cyan": "ct", "dim": "m"}
 """Colours of the text as classes of the style sheet."""
@@ -38,11 +38,11 @@ _STATUS_INKS: Final = {
 def svg_of(picture: RunPicture) -> str:
     """The SVG of a picture."""
     rows = picture.rows
-    columns = _LEFT + _BETWEEN + _RIGHT if any(row.undone for row in rows) else _LEFT
+    columns = LEFT + BETWEEN + RIGHT if any(row.undone for row in rows) else LEFT
     heading = max(text_width(picture.heading, 16) * 1.1, 300.0)
     inner = max(columns, heading)
     reasons = [fitted(text, inner, 11) for text in picture.reasons()]
-    steps = max(0.0, len(rows) * _STEP - (_STEP - _CARD))
+    steps = max(0.0, len(rows) * STEP - (STEP - CARD))
     height = HEAD + steps + (len(reasons) * _REASON + 8 if reasons else 0) + 2 * MARGIN
     body = [*_wires(rows), *(line for i, row in enumerate(rows) for line in _row(row, _top(i)))]
     for i, reason in enumerate(reasons):
@@ -53,23 +53,24 @@ def svg_of(picture: RunPicture) -> str:
 
 
 def _top(i: int) -> float:
-    return MARGIN + HEAD + i * _STEP
+    return MARGIN + HEAD + i * STEP
 
 
 def _wires(rows: tuple[StepRow, ...]) -> Iterator[str]:
     """Arrows down from step to step, over to what undid them, and up from undoing to undoing."""
-    middle, right = MARGIN + _LEFT / 2, MARGIN + _LEFT + _BETWEEN + _RIGHT / 2
+    middle, right = MARGIN + LEFT / 2, MARGIN + LEFT + BETWEEN + RIGHT / 2
     for i in range(1, len(rows)):
-        yield _wire(middle, _top(i - 1) + _CARD, middle, _top(i) - 2)
+        yield wire(middle, _top(i - 1) + CARD, middle, _top(i) - 2)
     undone = [i for i, row in enumerate(rows) if row.undone is not None]
     for i in undone:
-        level = _top(i) + _CARD / 2
-        yield _wire(MARGIN + _LEFT + _BETWEEN, level, MARGIN + _LEFT + 2, level, dashed=True)
+        level = _top(i) + CARD / 2
+        yield wire(MARGIN + LEFT + BETWEEN, level, MARGIN + LEFT + 2, level, dashed=True)
     for above, below in pairwise(undone):
-        yield _wire(right, _top(below), right, _top(above) + _CARD + 2, dashed=True)
+        yield wire(right, _top(below), right, _top(above) + CARD + 2, dashed=True)
 
 
-def _wire(x: float, y: float, to_x: float, to_y: float, *, dashed: bool = False) -> str:
+def wire(x: float, y: float, to_x: float, to_y: float, *, dashed: bool = False) -> str:
+    """An arrow."""
     way = f"M{pixels(x)} {pixels(y)}L{pixels(to_x)} {pixels(to_y)}"
     dash = ' stroke-dasharray="4 3"' if dashed else ""
     return f'<path class="wire" d="{way}" stroke-width="1.4"{dash} marker-end="url(#a)"/>'
@@ -78,19 +79,20 @@ def _wire(x: float, y: float, to_x: float, to_y: float, *, dashed: bool = False)
 def _row(row: StepRow, top: float) -> Iterator[str]:
     name = printable(row.name)
     if row.done is None:
-        yield from _card(MARGIN, top, _LEFT, name, row.absence, "m", "frame")
+        yield from card(MARGIN, top, LEFT, name, row.absence, "m", "frame")
     else:
         word = WORDS.get(row.done.status, "done")
         facts = " · ".join(part for part in (word, count_of(row.done), time_of(row.done)) if part)
-        yield from _card(MARGIN, top, _LEFT, name, facts, _STATUS_INKS[row.done.status], "card")
+        yield from card(MARGIN, top, LEFT, name, facts, _STATUS_INKS[row.done.status], "card")
     if row.undone is not None:
         facts = " · ".join(part for part in (count_of(row.undone), time_of(row.undone)) if part)
         ink = _INKS[undo_colour(row.undone)]
-        yield from _card(MARGIN + _LEFT + _BETWEEN, top, _RIGHT, undo_word(row), facts, ink, "frame")
+        yield from card(MARGIN + LEFT + BETWEEN, top, RIGHT, undo_word(row), facts, ink, "frame")
 
 
-def _card(x: float, y: float, width: float, name: str, facts: str, ink: str, kind: str) -> Iterator[str]:
-    place = f'x="{pixels(x)}" y="{pixels(y)}" width="{pixels(width)}" height="{pixels(_CARD)}"'
+def card(x: float, y: float, width: float, name: str, facts: str, ink: str, kind: str) -> Iterator[str]:
+    """A card with a name and facts in a colour."""
+    place = f'x="{pixels(x)}" y="{pixels(y)}" width="{pixels(width)}" height="{pixels(CARD)}"'
     middle = x + width / 2
     yield f"<g><title>{escaped(f'{name}: {facts}')}</title>"
     yield f'<rect class="{kind}" {place} rx="8" stroke-width="1.5"/>'

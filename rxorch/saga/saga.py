@@ -109,6 +109,17 @@ class Saga:
         """The client that it was given; None: it has one of its own while it is open."""
         return self._given
 
+    @property
+    def in_flight(self) -> int:
+        """Runs that this process drives."""
+        return len(self._watch.drives)
+
+    @property
+    def breakers(self) -> dict[str, Any]:
+        """The circuit breakers in use, by endpoint name."""
+        caller = self._driving.caller
+        return {} if caller is None else caller.breakers
+
     def __repr__(self) -> str:
         return f"<Saga {self.name!r}: {', '.join(self.definition.steps)}>"
 
@@ -256,10 +267,11 @@ class Saga:
         return await self._watch.status(run_id)
 
     async def runs(
-        self, states: Collection[SagaState] | None = None, *, limit: int = 100, after: str | None = None
-    ) -> list[RunRecord]:
-        """The runs of this saga, in the order in which they began."""
-        return await self.journal.runs(self.name, states, limit=limit, after=after)
+        self, states: Collection[SagaState] | None = None, *, limit: int = 100, after: str | None = None,
+        newest_first: bool = False,
+    ) -> list[RunRecord]:  # fmt: skip
+        """The runs of this saga, in the order in which they began, or the other way round."""
+        return await self.journal.runs(self.name, states, limit=limit, after=after, newest_first=newest_first)
 
     async def steps(self, run_id: str) -> list[StepRecord]:
         """The steps of a run and their undoings, in the order in which they began."""

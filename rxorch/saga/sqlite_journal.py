@@ -153,11 +153,22 @@ class SqliteJournal:
         *,
         limit: int = 100,
         after: str | None = None,
+        newest_first: bool = False,
     ) -> list[RunRecord]:
         """See `Journal`. Raises `UnknownRunError` if there is no run of the id `after`."""
-        texts = None if states is None else sorted({state.value for state in states})
-        found = await self._do(partial(work.runs, saga=saga, states=texts, limit=max(0, limit), after=after))
-        return self._known(found, str(after))
+        page = partial(
+            work.runs,
+            saga=saga,
+            states=_texts(states),
+            limit=max(0, limit),
+            after=after,
+            newest_first=newest_first,
+        )
+        return self._known(await self._do(page), str(after))
+
+    async def count(self, saga: str | None = None, states: Collection[SagaState] | None = None) -> int:
+        """See `Journal`."""
+        return await self._do(partial(work.count, saga=saga, states=_texts(states)))
 
     async def steps(self, run_id: str) -> list[StepRecord]:
         """See `Journal`."""
@@ -330,6 +341,10 @@ class SqliteJournal:
         if heard is None:
             raise LeaseLostError(f"the run {lease.run_id!r} is driven by somebody else now")
         return heard
+
+
+def _texts(states: Collection[SagaState] | None) -> list[str] | None:
+    return None if states is None else sorted({state.value for state in states})
 
 
 def _nobody(result: Any, error: Exception | None) -> None:

@@ -103,7 +103,15 @@ RUN: Final = f"{_RUN} run_id = ?"
 
 RUNS: Final = f"{_RUN} run > ? AND (? IS NULL OR saga = ?) ORDER BY run LIMIT ?"
 
+RUNS_BACK: Final = f"{_RUN} run < ? AND (? IS NULL OR saga = ?) ORDER BY run DESC LIMIT ?"
+
 RUNS_OF_STATE: Final = f"{_RUN} state = ? AND run > ? AND (? IS NULL OR saga = ?) ORDER BY run LIMIT ?"
+
+RUNS_OF_STATE_BACK: Final = f"""{_RUN} state = ? AND run < ? AND (? IS NULL OR saga = ?)
+    ORDER BY run DESC LIMIT ?
+"""
+
+COUNT_OF_STATE: Final = "SELECT count(*) FROM runs WHERE state = ? AND (? IS NULL OR saga = ?)"
 
 LATEST: Final = f"""{_RUN} (? IS NULL OR saga = ?)
     AND (? IS NULL OR state IN (SELECT value FROM json_each(?))) ORDER BY run DESC LIMIT ?

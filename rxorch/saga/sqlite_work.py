@@ -33,6 +33,7 @@ __all__ = [
     "acknowledge",
     "cancel",
     "claim",
+    "count",
     "counts",
     "create",
     "find",
@@ -58,6 +59,7 @@ OVER: Final = "over"
 """What `write` says of a run that is over, and cannot be brought to another state."""
 
 _NOTHING: Final = b"{}"
+_BEHIND_ALL: Final = 2**63 - 1
 
 
 def step_rows(step: StepRecord) -> StepRows:
@@ -102,19 +104,33 @@ def find(connection: Connection, run_id: str) -> RunRecord | None:
 
 
 def runs(
-    connection: Connection, saga: str | None, states: Collection[str] | None, limit: int, after: str | None
+    connection: Connection,
+    saga: str | None,
+    states: Collection[str] | None,
+    limit: int,
+    after: str | None,
+    newest_first: bool = False,
 ) -> list[RunRecord] | None:
     """A page of runs; None if there is no run `after`."""
-    number = 0 if after is None else _number(connection, after)
+    number = (_BEHIND_ALL if newest_first else 0) if after is None else _number(connection, after)
     if number is None:
         return None
     wanted = (number, saga, saga, limit)
     if states is None:
-        found = connection.execute(sql.RUNS, wanted).fetchall()
+        found = connection.execute(sql.RUNS_BACK if newest_first else sql.RUNS, wanted).fetchall()
     else:  # a state at a time, so that an index finds the few dead letters among all that are over
-        found = [row for state in states for row in connection.execute(sql.RUNS_OF_STATE, (state, *wanted))]
-        found.sort(key=lambda row: row[-1])
+        of_state = sql.RUNS_OF_STATE_BACK if newest_first else sql.RUNS_OF_STATE
+        found = [row for state in states for row in connection.execute(of_state, (state, *wanted))]
+        found.sort(key=lambda row: row[-1], reverse=newest_first)
     return [run_of(row) for row in found[:limit]]
+
+
+def count(connection: Connection, saga: str | None, states: Collection[str] | None) -> int:
+    """How many runs there are, of these states."""
+    if states is None:
+        return sum(counts(connection, saga).values())
+    found = (connection.execute(sql.COUNT_OF_STATE, (state, saga, saga)).fetchone() for state in states)
+    return sum(number for (number,) in found)
 
 
 def latest(

@@ -24,6 +24,7 @@ __all__ = [
     "Local",
     "Step",
     "definition_of",
+    "named",
     "wait",
     "wait_for",
 ]
@@ -141,7 +142,7 @@ class Step(Call):
 
     def __repr__(self) -> str:
         undone = self.compensation
-        how = "" if undone is None else f", undone by {_named(undone)}"
+        how = "" if undone is None else f", undone by {named(undone)}"
         pivot = ", pivot" if self.pivot else ""
         return f"<Step {self.name}{how}{pivot}>"
 
@@ -212,7 +213,8 @@ def _leaf(
     return Local(label, called, condition=condition, depends_on=tuple(depends_on))
 
 
-def _named(compensation: Compensation) -> str:
+def named(compensation: Compensation) -> str:
+    """What a compensation is called."""
     if isinstance(compensation, APIEndpoint):
         return compensation.name
     return getattr(compensation, "__name__", type(compensation).__name__)
@@ -318,7 +320,7 @@ def _described(flow: Flow, found: Mapping[str, Step]) -> Any:
             leaf.kind if isinstance(leaf, Local) else "endpoint",
             sorted(leaf.depends_on),
             leaf.condition is not None,
-            None if step.compensation is None else _named(step.compensation),
+            None if step.compensation is None else named(step.compensation),
             step.pivot,
             step.retriable,
         ]

@@ -7,7 +7,8 @@
 """
 
 from rxorch.server.app import create_app
+from rxorch.server.served import Served
 from rxorch.server.serving import Serving
 from rxorch.server.settings import ServerLimits
 
-__all__ = ["ServerLimits", "Serving", "create_app"]
+__all__ = ["Served", "ServerLimits", "Serving", "create_app"]

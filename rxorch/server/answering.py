@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from aiohttp import web
 from pydantic_core import to_json
 
-from rxorch.errors import ApiError, ApiHttpError, ApiTimeoutError, ApiValidationError
+from rxorch.errors import ApiError, ApiTimeoutError, ApiValidationError
 from rxorch.flow import OrchestrationResult, Outcome, OutcomeStatus
+from rxorch.server.contracts import Contract
 from rxorch.server.problems import Problem, internal_problem
+from rxorch.server.run_events import error_shown
 from rxorch.stream import Run
 
-__all__ = ["answer_of", "json_bytes", "problem_of", "provenance", "status_of"]
+__all__ = [
+    "answer_of",
+    "answered",
+    "json_bytes",
+    "json_response",
+    "problem_of",
+    "provenance",
+    "status_of",
+]
 
 _OK: Final = OutcomeStatus.OK
 _SKIPPED: Final = OutcomeStatus.SKIPPED
@@ -24,9 +35,11 @@ _DETAILS: Final = {
 
 
 def provenance(outcome: Outcome) -> str:
-    """Where a value comes from: `fresh`, `cached` or `fallback`; without one `skipped` or `missing`."""
+    """Where a value comes from: `fresh`, `cached`, `stale` or `fallback`; else `skipped` or `missing`."""
     if outcome.status is not _OK:
         return "skipped" if outcome.status is _SKIPPED else "missing"
+    if outcome.stale:
+        return "stale"
     if outcome.degraded:
         return "fallback"
     return "cached" if outcome.cached else "fresh"
@@ -53,9 +66,25 @@ def status_of(run: Run, *, fail_fast: bool = False) -> int:
     return 504 if all(isinstance(error, ApiTimeoutError) for error in causes) else 502
 
 
-def answer_of(run: Run) -> dict[str, Any]:
+def answered(run: Run, contract: Contract, *, fail_fast: bool = False) -> tuple[int, dict[str, Any]]:
+    """Status and document of a run that gave something.
+
+    Raises:
+        Problem: It gave nothing, or nothing that fits the contract.
+    """
+    status = status_of(run, fail_fast=fail_fast)
+    if status >= 400:
+        raise problem_of(run, status)
+    try:
+        return status, answer_of(run, contract.shaped(run.result))
+    except ApiValidationError as error:
+        if status == 206:  # what is left of the result is none
+            raise problem_of(run, status_of(run, fail_fast=True)) from None
+        raise internal_problem(error) from None
+
+
+def answer_of(run: Run, result: Any) -> dict[str, Any]:
     """What a run gave: result, outcomes, seconds."""
-    result = run.result
     if isinstance(result, OrchestrationResult):
         result = {name: outcome.value for name, outcome in result.outcomes.items()}
     return {"result": result, "outcomes": _outcomes(run), "duration": round(run.duration, 6)}
@@ -85,6 +114,13 @@ def json_bytes(value: Any) -> bytes:
         raise ValueError("the result of the flow is no JSON") from None
 
 
+def json_response(status: int, value: Any, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An answer of JSON."""
+    return web.Response(
+        status=status, body=json_bytes(value), headers=headers, content_type="application/json"
+    )
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
@@ -110,7 +146,5 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     if outcome.reason is not None:
         shown["reason"] = outcome.reason
     if outcome.error is not None:
-        shown["error"] = {"type": type(outcome.error).__name__}
-        if isinstance(outcome.error, ApiHttpError) and outcome.error.status_code is not None:
-            shown["error"]["upstream_status"] = outcome.error.status_code
+        shown["error"] = error_shown(outcome.error)
     return shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack
@@ -14,21 +15,25 @@ from rxorch.endpoint import APIEndpoint
 from rxorch.errors import ApiConfigurationError
 from rxorch.flow import Flow
 from rxorch.orchestrator import APIOrchestrator
+from rxorch.saga import Saga
 from rxorch.server.describing import SAFE_METHODS
 from rxorch.server.guarding import guard
 from rxorch.server.routes import Routes
+from rxorch.server.saga_desk import SagaDesk
+from rxorch.server.served import Served, contracts_of, served
 from rxorch.server.settings import LOOPBACK_HOSTS, ServerLimits, check_hosts, check_origins, check_token
 from rxorch.server.state import STATE, ServerState
 
 __all__ = ["create_app"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
+_DESK: Final = web.AppKey("rxorch.server.sagas", SagaDesk)
 _LINGERING: Final = 1.0
 """Seconds in which the rest of a refused body is read and thrown away, so that its sender sees the answer."""
 
 
 def create_app(
-    flows: Mapping[str, APIOrchestrator | APIOrchestrationConfig | Flow | APIEndpoint],
+    flows: Mapping[str, APIOrchestrator | APIOrchestrationConfig | Flow | APIEndpoint | Saga | Served],
     *,
     token: str | None = None,
     hosts: Collection[str] = LOOPBACK_HOSTS,
@@ -36,12 +41,17 @@ def create_app(
     readable: Collection[str] = (),
     limits: ServerLimits | None = None,
 ) -> web.Application:
-    """An application with routes for each flow. Use `Serving` to listen for it, or mount it in one's own.
+    """An application with routes for each flow and saga. Use `Serving` to listen for it, or mount it in one's
+    own.
 
-    Their HTTP sessions are open as long as the application runs.
+    Their HTTP sessions and journals are open as long as the application runs. Runs of sagas that nobody
+    drives are gone on with, at the beginning and regularly; at the end those under way are let go, and can be
+    resumed.
 
     Args:
-        flows: By the name that is part of the path: letters, digits, `_`, `-`, `.`.
+        flows: By the name that is part of the path: letters, digits, `_`, `-`, `.`. A `Served` says the
+            types of input and result too. Each saga has a journal object of its own; several may have the
+            same file.
         token: Bearer token that clients must show, 16 characters or more; None: nobody has to. `/healthz`
             and `/readyz` ask for none.
         hosts: Names by which the server may be called (`Host`), without ports; `*` is any.
@@ -54,10 +64,18 @@ def create_app(
     Raises:
         ApiConfigurationError: One of these cannot be used; says which. No message has the token.
     """
-    orchestrators = {_checked(name): _orchestrator(name, flow) for name, flow in flows.items()}
+    offers = {_checked(name): served(flow) for name, flow in flows.items()}
+    sagas = {name: offer.flow for name, offer in offers.items() if isinstance(offer.flow, Saga)}
+    _check_sagas(sagas, offers)
+    orchestrators = {
+        name: _orchestrator(name, offer.flow) for name, offer in offers.items() if name not in sagas
+    }
+    read = _check_readable(readable, offers, orchestrators)
     state = ServerState(
         flows=orchestrators,
-        readable=_check_readable(readable, orchestrators),
+        sagas=sagas,
+        contracts=contracts_of(offers, readable=read),
+        readable=read,
         limits=limits if limits is not None else ServerLimits(),
         token=check_token(token),
         hosts=check_hosts(hosts),
@@ -72,7 +90,8 @@ def create_app(
         },
     )
     app[STATE] = state
-    Routes(state).add_to(app)
+    app[_DESK] = desk = SagaDesk(sagas, state.book.tallies, state.limits.sagas)
+    Routes(state, desk).add_to(app)
     app.cleanup_ctx.append(_open)
     app.on_shutdown.append(_drain)
     return app
@@ -83,13 +102,42 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         for orchestrator in state.flows.values():
             await stack.enter_async_context(orchestrator)
+        for name, saga in state.sagas.items():
+            if saga.client is not None:
+                await stack.enter_async_context(saga.client)
+            await stack.enter_async_context(app[_DESK].opened(name))
         state.is_open = True
         yield
         state.is_open = False
+        await _end_runs(state)
+
+
+async def _end_runs(state: ServerState) -> None:
+    """Ends the runs in the background: `Serving` has waited for them, another server has not."""
+    tasks = [run.task for run in state.book.newest(None, None, None) if run.task is not None]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 async def _drain(app: web.Application) -> None:
     app[STATE].drain()
+
+
+def _check_sagas(sagas: Mapping[str, Saga], offers: Mapping[str, Served]) -> None:
+    seen: dict[int, str] = {}
+    for name, saga in sagas.items():
+        if offers[name].output is not None:
+            raise ApiConfigurationError(
+                f"flows: {name!r}: output: the result of a saga is what its journal has; leave it out"
+            )
+        other = seen.setdefault(id(saga.journal), name)
+        if other != name:
+            raise ApiConfigurationError(
+                f"flows: sagas {other!r} and {name!r} have one journal object, which closes with the first; "
+                "give each its own: two SqliteJournals may have the same file"
+            )
 
 
 def _checked(name: str) -> str:
@@ -108,14 +156,17 @@ def _orchestrator(
     if isinstance(flow, APIOrchestrationConfig | Flow | APIEndpoint):
         return APIOrchestrator(flow)
     raise ApiConfigurationError(
-        f"flows: {name!r} is a {type(flow).__name__}; give an orchestrator, a configuration, a flow or an "
-        "endpoint"
+        f"flows: {name!r} is a {type(flow).__name__}; give an orchestrator, a configuration, a flow, an "
+        "endpoint or a saga"
     )
 
 
-def _check_readable(names: Collection[str], flows: Mapping[str, APIOrchestrator]) -> frozenset[str]:
-    if isinstance(names, str):
+def _check_readable(
+    given: Collection[str], offers: Mapping[str, Served], flows: Mapping[str, APIOrchestrator]
+) -> frozenset[str]:
+    if isinstance(given, str):
         raise ApiConfigurationError("readable: give a list of names")
+    names = frozenset(given).union(name for name, offer in offers.items() if offer.readable)
     for name in names:
         if name not in flows:
             raise ApiConfigurationError(f"readable: there is no flow {name!r}")
@@ -125,4 +176,4 @@ def _check_readable(names: Collection[str], flows: Mapping[str, APIOrchestrator]
                     f"readable: {name!r} has endpoint {endpoint.name!r}, which is {endpoint.method}; only "
                     "GET, HEAD and OPTIONS change nothing"
                 )
-    return frozenset(names)
+    return names

@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic_core import from_json
 
 from rxorch.errors import ApiValidationError
+from rxorch.server.contracts import ANYTHING, Contract
 from rxorch.server.problems import Problem
 from rxorch.server.settings import ServerLimits
 from rxorch.sources import BadInput
@@ -24,11 +25,11 @@ _BROKEN: Final = (web.RequestPayloadError, ClientPayloadError, HttpProcessingErr
 _MAYBE_INFINITE: Final = re.compile(rb"[eE]\+?\d\d|\d{300}")
 
 
-async def json_of(request: web.Request, limits: ServerLimits) -> Any:
-    """The JSON value that is the body.
+async def json_of(request: web.Request, limits: ServerLimits, contract: Contract = ANYTHING) -> Any:
+    """The input that is the body.
 
     Raises:
-        Problem: There is none, or not within the limits.
+        Problem: There is none, or not within the limits, or it does not fit the contract.
     """
     _check_type(request, "application/json")
     if request.content_length is not None and request.content_length > limits.body_bytes:
@@ -46,16 +47,28 @@ async def json_of(request: web.Request, limits: ServerLimits) -> Any:
         raise Problem(408, f"the body did not arrive within {limits.body_seconds:g} s", close=True) from None
     except _BROKEN:
         raise Problem(400, "the body is cut or wrongly encoded", close=True) from None
+    text = bytes(body)
     try:
-        return _parsed(bytes(body))
+        value = _parsed(text)
     except ValueError:
         raise Problem(400, "the body is not valid JSON") from None
+    try:
+        return contract.of_json(text, value)
+    except ApiValidationError as error:
+        raise _unfit(error) from None
 
 
-def query_of(request: web.Request) -> dict[str, Any]:
-    """The query parameters as an input: texts, and lists of texts where a name comes several times."""
+def query_of(request: web.Request, contract: Contract = ANYTHING) -> Any:
+    """The query parameters as an input: texts, and lists of texts where a name comes several times.
+
+    Raises:
+        Problem: They do not fit the contract.
+    """
     given = request.query
-    return {name: values[0] if len(values := given.getall(name)) == 1 else values for name in given}
+    try:
+        return contract.of_query({name: given.getall(name) for name in given})
+    except ApiValidationError as error:
+        raise _unfit(error) from None
 
 
 class InputLines:
@@ -64,13 +77,15 @@ class InputLines:
     Args:
         request: Its body is read.
         limits: For each line, and for the silence of the client.
+        contract: Of the flow that gets them.
 
     Attributes:
         ended: Whether the body was read to its end.
     """
 
-    def __init__(self, request: web.Request, limits: ServerLimits) -> None:
+    def __init__(self, request: web.Request, limits: ServerLimits, contract: Contract = ANYTHING) -> None:
         _check_type(request, "application/x-ndjson")
+        self._contract = contract
         self._content = request.content
         self._limits = limits
         self.ended = False
@@ -110,10 +125,16 @@ class InputLines:
         if oversized or len(text) > self._limits.body_bytes:
             reason = f"longer than {self._limits.body_bytes} bytes"
         else:
+            data = bytes(text)
             try:
-                return _parsed(bytes(text))
+                value = _parsed(data)
             except ValueError:
                 reason = "not valid JSON"
+            else:
+                try:
+                    return self._contract.of_json(data, value)
+                except ApiValidationError as error:
+                    return BadInput("request", line, error)
         return BadInput("request", line, ApiValidationError(f"line {line} is {reason}"))
 
 
@@ -135,6 +156,10 @@ def _is_finite(value: Any) -> bool:
 def _check_type(request: web.Request, wanted: str) -> None:
     if request.content_type != wanted or (request.charset or "utf-8").lower() != "utf-8":
         raise Problem(415, f"send the input as {wanted}", headers={"Accept-Post": wanted}, close=True)
+
+
+def _unfit(error: ApiValidationError) -> Problem:
+    return Problem(422, "the input does not fit this flow", more={"errors": error.errors})
 
 
 def _too_large(limits: ServerLimits) -> Problem:

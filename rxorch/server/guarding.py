@@ -14,11 +14,13 @@ from multidict import istr
 from rxorch.server.problems import Problem, internal_problem
 from rxorch.server.state import ServerState
 
-__all__ = ["guard"]
+__all__ = ["dress", "guard"]
 
 _HOST: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]/@\s]+))(?::\d{1,5})?")
 # Names as `istr` are compared without being put into lower case each time.
 _CONTENT_TYPE_OPTIONS: Final = istr("X-Content-Type-Options")
+_ASKED: Final = "authorization, content-type, idempotency-key, last-event-id, prefer"
+_TOLD: Final = "location, preference-applied, x-run-id"
 _PROBES: Final = frozenset({"healthz", "readyz"})
 
 
@@ -38,7 +40,7 @@ def guard(state: ServerState) -> Middleware:
                 response = internal_problem(error).response()
         state.answers[response.status] += 1
         if not response.prepared:
-            _dress(state, request, response)
+            dress(state, request, response)
         return response
 
     return guarded
@@ -101,16 +103,18 @@ def _of_router(error: web.HTTPException) -> web.Response:
     return Problem(error.status, text, headers={} if allow is None else {"Allow": allow}).response()
 
 
-def _dress(state: ServerState, request: web.Request, response: web.StreamResponse) -> None:
+def dress(state: ServerState, request: web.Request, response: web.StreamResponse) -> None:
+    """Gives an answer the headers that every answer gets."""
     headers = response.headers
     headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
     headers[_CONTENT_TYPE_OPTIONS] = "nosniff"
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is not None and origin.lower() in state.origins:
         response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = _TOLD
         response.headers["Vary"] = "Origin"
         if response.status == 204:
             response.headers["Access-Control-Allow-Methods"] = "GET, POST"
-            response.headers["Access-Control-Allow-Headers"] = "authorization, content-type"
+            response.headers["Access-Control-Allow-Headers"] = _ASKED
     if state.is_draining:
         response.force_close()

@@ -8,12 +8,19 @@ from typing import Any, Final
 from aiohttp import web
 
 from rxorch.orchestrator import APIOrchestrator
-from rxorch.server.answering import answer_of, json_bytes, problem_of, status_of
+from rxorch.server.answering import answered, json_bytes, json_response
 from rxorch.server.bodies import InputLines, json_of, query_of
-from rxorch.server.describing import described
+from rxorch.server.booking import booked
+from rxorch.server.contracts import Contract
+from rxorch.server.live import Live
 from rxorch.server.metrics_text import metrics_text
 from rxorch.server.openapi_document import openapi_document
+from rxorch.server.orchestration_routes import OrchestrationRoutes
+from rxorch.server.preferences import is_plain
 from rxorch.server.problems import Problem, internal_problem
+from rxorch.server.run_routes import RunRoutes
+from rxorch.server.saga_desk import SagaDesk
+from rxorch.server.saga_routes import Beginning
 from rxorch.server.state import ServerState
 from rxorch.sources import BadInput
 from rxorch.stream import Run
@@ -24,10 +31,17 @@ _METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Routes:
-    """The handlers of one application."""
+    """The handlers of one application.
 
-    def __init__(self, state: ServerState) -> None:
+    Args:
+        state: Of the application.
+        desk: Its sagas.
+    """
+
+    def __init__(self, state: ServerState, desk: SagaDesk) -> None:
         self._state = state
+        self._beginning = Beginning(state, desk, _answer)
+        self._others = (OrchestrationRoutes(state), RunRoutes(state, desk), Live(state, desk))
 
     def add_to(self, app: web.Application) -> None:
         """Adds the routes."""
@@ -38,8 +52,9 @@ class Routes:
         app.router.add_get("/openapi.json", self.openapi)
         app.router.add_get(flow, self.read, allow_head=False)
         app.router.add_post(flow, self.run)
-        app.router.add_get(f"{flow}/description", self.description)
         app.router.add_post(f"{flow}/stream", self.stream)
+        for others in self._others:
+            others.add_to(app)
 
     async def healthz(self, request: web.Request) -> web.Response:
         """The process is alive."""
@@ -57,18 +72,20 @@ class Routes:
 
     async def openapi(self, request: web.Request) -> web.Response:
         """The description of these routes."""
-        return _json(200, openapi_document(self._state))
-
-    async def description(self, request: web.Request) -> web.Response:
-        """What a flow calls, and what it costs at worst."""
-        name = request.match_info["name"]
-        return _json(200, described(name, self._flow(name), readable=name in self._state.readable))
+        return json_response(200, openapi_document(self._state))
 
     async def run(self, request: web.Request) -> web.Response:
-        """Runs a flow for the JSON value in the body."""
-        orchestrator = self._flow(request.match_info["name"])
-        with self._state.run():
-            return await _answer(orchestrator, await json_of(request, self._state.limits))
+        """Runs a flow or a saga for the JSON value in the body."""
+        state, name = self._state, request.match_info["name"]
+        if name in state.sagas or not is_plain(request):
+            begun = await self._beginning.begin(request, name)
+            if begun is not None:
+                return begun
+        orchestrator = self._flow(name)
+        contract = state.contracts[name]
+        with state.run():
+            data = await json_of(request, state.limits, contract)
+            return await booked(state, name, _answer(orchestrator, contract, data))
 
     async def read(self, request: web.Request) -> web.Response:
         """Runs a flow for the query parameters."""
@@ -77,13 +94,17 @@ class Routes:
         if name not in self._state.readable:
             raise Problem(405, "this flow is run by POST", headers={"Allow": "POST"})
         with self._state.run():
-            return await _answer(orchestrator, query_of(request))
+            contract = self._state.contracts[name]
+            data = query_of(request, contract)
+            return await booked(self._state, name, _answer(orchestrator, contract, data))
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Runs a flow for each line of the body; a line of the answer for each, as they end."""
-        orchestrator = self._flow(request.match_info["name"])
+        name = request.match_info["name"]
+        orchestrator = self._flow(name)
         state = self._state
-        lines = InputLines(request, state.limits)
+        contract = state.contracts[name]
+        lines = InputLines(request, state.limits, contract)
         with state.run():
             response = web.StreamResponse(
                 headers={
@@ -94,16 +115,20 @@ class Routes:
             )
             try:
                 await response.prepare(request)
-                await self._stream_to(response, orchestrator, lines)
+                await self._stream_to(response, orchestrator, lines, contract)
             except ConnectionError:  # the client is gone, or takes nothing
                 if request.transport is not None:
                     request.transport.abort()
         return response
 
     async def _stream_to(
-        self, response: web.StreamResponse, orchestrator: APIOrchestrator, lines: InputLines
+        self,
+        response: web.StreamResponse,
+        orchestrator: APIOrchestrator,
+        lines: InputLines,
+        contract: Contract,
     ) -> None:
-        problem = await self._records(response, orchestrator, lines)
+        problem = await self._records(response, orchestrator, lines, contract)
         if problem is None and not lines.ended:
             problem = Problem(503, "the server is shutting down; inputs after these were not read")
         if problem is not None:
@@ -112,7 +137,11 @@ class Routes:
         await response.write_eof()
 
     async def _records(
-        self, response: web.StreamResponse, orchestrator: APIOrchestrator, lines: InputLines
+        self,
+        response: web.StreamResponse,
+        orchestrator: APIOrchestrator,
+        lines: InputLines,
+        contract: Contract,
     ) -> Problem | None:
         """Writes the records; returns why it ended before its time."""
         fail_fast = orchestrator.config.fail_fast
@@ -120,7 +149,7 @@ class Routes:
             self._state.streams.add(runs)
             try:
                 async for run in runs:
-                    await self._write(response, _record(run, fail_fast=fail_fast))
+                    await self._write(response, _record(run, contract, fail_fast=fail_fast))
             except Problem as problem:
                 return problem
             except ConnectionError:
@@ -142,27 +171,32 @@ class Routes:
     def _flow(self, name: str) -> APIOrchestrator:
         found = self._state.flows.get(name)
         if found is None:
+            if name in self._state.sagas:
+                raise Problem(405, "a saga is run by POST, one input at a time", headers={"Allow": "POST"})
             raise Problem(404, "there is no orchestration of this name")
         return found
 
 
-async def _answer(orchestrator: APIOrchestrator, data: Any) -> web.Response:
+async def _answer(orchestrator: APIOrchestrator, contract: Contract, data: Any) -> web.Response:
     run = await orchestrator.record(data)  # which has the outcomes beside what a merger makes of them
-    status = status_of(run, fail_fast=orchestrator.config.fail_fast)
-    if status >= 400:
-        raise problem_of(run, status)
-    return _json(status, answer_of(run))
+    return json_response(*answered(run, contract, fail_fast=orchestrator.config.fail_fast))
 
 
-def _record(run: Run, *, fail_fast: bool) -> dict[str, Any]:
-    status = status_of(run, fail_fast=fail_fast)
-    record = {"index": run.index, "status": status}
-    if status < 400:
-        return {**record, **answer_of(run)}
-    if isinstance(run.input, BadInput):
-        detail = "this line is not valid JSON, or too long"
-        return {**record, "problem": Problem(422, detail, more={"line": run.input.line}).document()}
-    return {**record, "problem": problem_of(run, status).document()}
+def _record(run: Run, contract: Contract, *, fail_fast: bool) -> dict[str, Any]:
+    try:
+        if isinstance(run.input, BadInput):
+            raise _bad_line(run.input)
+        status, answer = answered(run, contract, fail_fast=fail_fast)
+    except Problem as problem:
+        return {"index": run.index, "status": problem.status, "problem": problem.document()}
+    return {"index": run.index, "status": status, **answer}
+
+
+def _bad_line(given: BadInput) -> Problem:
+    if given.error.errors:
+        detail = "this line does not fit the flow"
+        return Problem(422, detail, more={"line": given.line, "errors": given.error.errors})
+    return Problem(422, "this line is not valid JSON, or too long", more={"line": given.line})
 
 
 def _line(record: dict[str, Any]) -> bytes:
@@ -171,7 +205,3 @@ def _line(record: dict[str, Any]) -> bytes:
     except ValueError as error:
         left = {"index": record.get("index"), "status": 500, "problem": internal_problem(error).document()}
         return json_bytes(left) + b"\n"
-
-
-def _json(status: int, value: Any) -> web.Response:
-    return web.Response(status=status, body=json_bytes(value), content_type="application/json")

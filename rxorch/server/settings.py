@@ -32,7 +32,12 @@ class ServerLimits:
         idle_seconds: For a connection between requests; for a stream, how long the client may send nothing,
             and how long it may take nothing.
         connections: At once. What comes beyond is answered 503 and closed.
-        runs: Requests that run a flow, at once; a stream is one. What comes beyond is answered 503.
+        runs: Requests that run a flow or wait for a saga, and runs of flows in the background, at once; a
+            stream is one. What comes beyond is answered 503.
+        sagas: Runs of sagas that this process drives, at once. What comes beyond is answered 503.
+        listeners: Answers of server-sent events, at once. What comes beyond is answered 503.
+        kept_runs: Runs of flows that are known after their end. Those of sagas are in their journal.
+        kept_bytes: Of results and events of these; the oldest are forgotten first.
 
     `head_seconds` and `connections` are kept by `Serving`; another server has to do that by itself.
 
@@ -46,6 +51,10 @@ class ServerLimits:
     idle_seconds: float = 60.0
     connections: int = 256
     runs: int = 100
+    sagas: int = 1000
+    listeners: int = 64
+    kept_runs: int = 1000
+    kept_bytes: int = 16 * 1024 * 1024
 
     def __post_init__(self) -> None:
         """Refuses what is no limit."""

@@ -12,7 +12,12 @@ from typing import Any
 from aiohttp import web
 
 from rxorch.orchestrator import APIOrchestrator
+from rxorch.saga import Saga
+from rxorch.server.contracts import Contract
+from rxorch.server.listeners import Listeners
 from rxorch.server.problems import Problem
+from rxorch.server.run_book import RunBook
+from rxorch.server.run_events import FlowEvents
 from rxorch.server.settings import ServerLimits
 from rxorch.stream import RunStream
 
@@ -25,6 +30,8 @@ class ServerState:
 
     Attributes:
         flows: By name.
+        sagas: By name.
+        contracts: What each takes and gives.
         readable: Those that GET runs.
         limits: Of its clients.
         token: That clients must show; None: none.
@@ -34,11 +41,16 @@ class ServerState:
         is_draining: Whether it takes no more requests.
         tasks: Of the requests under way.
         streams: Under way.
-        runs: Requests under way that run a flow.
+        runs: Requests under way that run a flow, and runs in the background.
         answers: How many answers there were, by status.
+        listeners: Who listens to events.
+        book: The runs of flows.
+        events: What happens in them, by flow.
     """
 
     flows: Mapping[str, APIOrchestrator]
+    sagas: Mapping[str, Saga]
+    contracts: Mapping[str, Contract]
     readable: frozenset[str]
     limits: ServerLimits
     token: str | None = field(repr=False)
@@ -51,10 +63,31 @@ class ServerState:
     runs: int = 0
     answers: Counter[int] = field(default_factory=Counter)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    listeners: Listeners = field(init=False)
+    book: RunBook = field(init=False)
+    events: Mapping[str, FlowEvents] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Makes what depends on the limits."""
+        limits = self.limits
+        self.listeners = Listeners(limits.listeners)
+        self.book = RunBook([*self.flows, *self.sagas], most=limits.kept_runs, most_bytes=limits.kept_bytes)
+        self.events = {name: FlowEvents(flow.events) for name, flow in self.flows.items()}
 
     def request(self) -> _Request:
         """A request, as long as the block runs."""
         return _Request(self)
+
+    def enter(self, task: asyncio.Task[Any]) -> None:
+        """A task begins for whose end the end of the server waits."""
+        self.tasks.add(task)
+        self.idle.clear()
+
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        """Such a task has ended."""
+        self.tasks.discard(task)
+        if not self.tasks:
+            self.idle.set()
 
     def run(self) -> _Run:
         """A request that runs a flow, as long as the block runs.
@@ -64,14 +97,25 @@ class ServerState:
         """
         return _Run(self)
 
+    def take_run(self) -> None:
+        """One more run; who takes it gives it back.
+
+        Raises:
+            Problem: There are too many.
+        """
+        if self.runs >= self.limits.runs:
+            raise Problem(503, "too many runs at once", headers={"Retry-After": "1"})
+        self.runs += 1
+
     def drain(self) -> None:
-        """Takes no more requests; streams read no more inputs."""
+        """Takes no more requests; streams read no more inputs, and who listens to events is let go."""
         self.is_draining = True
+        self.listeners.end()
         for stream in tuple(self.streams):
             stream.drain()
 
     async def until_idle(self, seconds: float) -> None:
-        """Waits for the requests under way; after `seconds` ends them."""
+        """Waits for the requests and runs under way; after `seconds` ends them."""
         if self.tasks:
             self.idle.clear()
             try:
@@ -100,23 +144,17 @@ class _Request(_Block):
         task = asyncio.current_task()
         assert task is not None
         self._task = task
-        self._state.tasks.add(task)
+        self._state.enter(task)
 
     def __exit__(self, *_: object) -> None:
-        tasks = self._state.tasks
-        tasks.discard(self._task)
-        if not tasks:
-            self._state.idle.set()
+        self._state.leave(self._task)
 
 
 class _Run(_Block):
     __slots__ = ()
 
     def __enter__(self) -> None:
-        state = self._state
-        if state.runs >= state.limits.runs:
-            raise Problem(503, "too many runs at once", headers={"Retry-After": "1"})
-        state.runs += 1
+        self._state.take_run()
 
     def __exit__(self, *_: object) -> None:
         self._state.runs -= 1

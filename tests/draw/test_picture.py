@@ -191,3 +191,13 @@ def test_an_empty_flow_is_a_picture_too() -> None:
 def test_a_condition_without_a_name_is_called_condition() -> None:
     assert "if condition" in flow_picture(api("a", condition=lambda data: True)).text()
     assert "if is_premium" in flow_picture(api("a", condition=is_premium)).text()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_picture_without_urls(form: str) -> None:
+    flow = sequential(api("user"), parallel(api("posts"), api("mail")))
+    bare = FORMS[form](flow_picture(flow, urls=False))
+    assert "http" in FORMS[form](flow_picture(flow)).replace("http://www.w3.org", "")
+    assert "http" not in bare.replace("http://www.w3.org", "")
+    assert "posts" in bare
+    assert "GET <" not in bare  # nothing is left of its place

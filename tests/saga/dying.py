@@ -112,10 +112,16 @@ class Dying:
         *,
         limit: int = 100,
         after: str | None = None,
+        newest_first: bool = False,
     ) -> list[RunRecord]:
         """Not counted."""
         self._alive()
-        return await self.journal.runs(saga, states, limit=limit, after=after)
+        return await self.journal.runs(saga, states, limit=limit, after=after, newest_first=newest_first)
+
+    async def count(self, saga: str | None = None, states: Collection[SagaState] | None = None) -> int:
+        """Not counted."""
+        self._alive()
+        return await self.journal.count(saga, states)
 
     async def steps(self, run_id: str) -> list[StepRecord]:
         """Not counted."""

@@ -64,6 +64,7 @@ async def test_one_that_is_not_open_says_so(journal: Journal) -> None:
         journal.create(new(), "me", 30.0),
         journal.run("order-1"),
         journal.runs(),
+        journal.count(),
         journal.steps("order-1"),
         journal.history("order-1"),
         journal.unclaimed("order"),
@@ -147,6 +148,10 @@ async def test_runs_are_given_in_the_order_in_which_they_began(journal: Journal,
     assert [run.run_id for run in await journal.runs(limit=3)] == ["b", "c", "a"]
     assert [run.run_id for run in await journal.runs(limit=3, after="c")] == ["a", "d"]
     assert await journal.runs(after="d") == [] == await journal.runs(limit=0)
+    back = [run.run_id for run in await journal.runs(newest_first=True)]
+    assert back == ["d", "a", "c", "b"]
+    assert [run.run_id for run in await journal.runs(newest_first=True, limit=2, after="a")] == ["c", "b"]
+    assert await journal.runs(newest_first=True, after="b") == []
 
 
 async def test_runs_after_one_that_is_not_there(journal: Journal) -> None:
@@ -173,6 +178,13 @@ async def test_runs_of_a_saga_and_of_states(journal: Journal) -> None:
     assert await ids(states=both, limit=2) == ["order-running", "order-failed"]
     assert await ids(states=both, after="order-failed", limit=1) == ["refund-running"]
     assert await ids(states=[]) == [] == await ids(saga="nothing")
+    back = await ids(states=both, newest_first=True, limit=3)
+    assert back == ["refund-failed", "refund-running", "order-failed"]
+    assert await ids(states=both, newest_first=True, after="order-failed") == ["order-running"]
+    assert await journal.count() == 12
+    assert await journal.count("order") == 6
+    assert await journal.count("order", both) == 2
+    assert await journal.count(states=[SagaState.FAILED]) == 2
 
 
 # -- leases --------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from rxorch import APIEndpoint
 from rxorch.saga import (
     MemoryJournal,
     RunPicture,
@@ -18,7 +19,10 @@ from rxorch.saga import (
     StepRecord,
     StepStatus,
     run_picture,
+    wait,
+    wait_for,
 )
+from rxorch.saga.definition_svg import definition_svg
 from rxorch.saga.picture import duration
 
 SPACE = "{http://www.w3.org/2000/svg}"
@@ -248,3 +252,20 @@ async def test_a_run_shows_itself_with_the_steps_that_were_not_begun() -> None:
 )
 def test_times_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_saga_before_any_run_of_it() -> None:
+    def back(data: Any) -> None:
+        """Undoes it."""
+
+    paid = APIEndpoint(name="pay", url="https://secret.example.com/pay", method="POST")
+    steps = [Step(paid, compensation=back), wait(5.0, name="pause"), wait_for("packed")]
+    steps += [Step(back, name="close", pivot=True), Step(back, name="ship", retriable=True)]
+    saga = Saga("order", steps)
+    text = definition_svg(saga.definition, "orders <now>")
+    labels = [label.text for label in ElementTree.fromstring(text).iter(f"{SPACE}text")]
+    assert labels == [
+        "orders <now>", "saga · 5 steps", "pay", "POST", "back", "undoes it", "pause", "wait", "packed",
+        "waits for a signal", "close", "function · pivot", "ship", "function · retriable",
+    ]  # fmt: skip
+    assert "secret.example.com" not in text

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,11 +14,15 @@ import pytest
 from aiohttp import web
 
 from rxorch import APIEndpoint, APIOrchestrationConfig, OrchestrationMode
+from rxorch.saga import Saga, SqliteJournal
 from rxorch.server import Serving, create_app
 from tests.conftest import ServeLoopback
+from tests.saga.services import QUICK, Services
+from tests.saga.services import serving as services_of_sagas
 from tests.support.loopback import Loopback
 
 Serve = Callable[..., Awaitable[Serving]]
+Make = Callable[..., Saga]
 TOKEN = "a-token-of-twenty-characters"
 
 
@@ -104,3 +109,21 @@ def profile(services: Loopback) -> APIOrchestrationConfig:
     return parallel_of(
         endpoint(services, "users", timeout=60), endpoint(services, "orders", timeout=60), total_timeout=60
     )
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[Services]:
+    async with services_of_sagas() as services:
+        yield services
+
+
+@pytest.fixture
+def order(shop: Services, tmp_path: Path) -> Make:
+    """A function that makes the saga of an order, always on the same journal."""
+
+    def make(*last: Any, **settings: Any) -> Saga:
+        steps = [shop.step("charge"), shop.step("reserve"), *(last or [shop.step("ship")])]
+        journal = SqliteJournal(tmp_path / "orders.sqlite", durable=False)
+        return Saga("orders", steps, **{"journal": journal, "undo": QUICK, "recovery": QUICK, **settings})
+
+    return make

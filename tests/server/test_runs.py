@@ -209,7 +209,7 @@ async def test_our_own_reader_understands_the_description(
     server = await serve({"profile": profile}, readable=["profile"])
     document = (await ask("GET", f"{server.url}/openapi.json")).json
     found = endpoints_from_openapi(document, server=server.url)
-    assert len(found) + len(found.skipped) == 8
+    assert len(found) + len(found.skipped) == 18
     assert {operation.path for operation in found.operations.values()} >= {
         "/orchestrations/profile",
         "/readyz",

@@ -85,6 +85,10 @@ class Shop:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # Not awaited: a cancelled block must not leave the process behind. It takes some milliseconds.
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process, as the end of the block does; harmless if there is none."""
         self._end(patience=_STOP)
 
     async def stats(self, *, settled: bool = True) -> ShopStats:
