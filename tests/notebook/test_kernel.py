@@ -164,6 +164,11 @@ def test_an_interrupt_of_one_run_in_a_handle(kernel: Kernel, server: ThreadedLoo
     assert found.printed == "interrupted 1 cancelled\n"
 
 
+def test_an_interrupt_of_a_run_that_is_recorded(kernel: Kernel, server: ThreadedLoopback) -> None:
+    cell = interrupted(kernel, server, "await APIOrchestrator(hangs).record({})", calls=1)
+    assert cell.traceback == ["interrupted: the run was cut off"]
+
+
 def test_an_interrupt_of_a_call(kernel: Kernel, server: ThreadedLoopback) -> None:
     cell = interrupted(
         kernel, server, "async with ApiClient() as client:\n    await client.call(hangs)", calls=1
