@@ -38,6 +38,7 @@ MODULES = [
     "rxorch.draw",
     "rxorch.worst_case",
     "rxorch.lab",
+    "rxorch.notebook",
     "rxorch.testing",
     "rxorch_operators",
     "rxorch_operators.testing",
