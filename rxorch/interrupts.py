@@ -100,16 +100,18 @@ class _Watch:
             self._beat()
 
     def end(self) -> None:
-        """It is not awaited any more."""
+        """It is not awaited any more. Its loop is left without a timer: it may be a virtual one."""
         self._awaited -= 1
+        if not self._awaited and self._beating is not None:
+            self._beating.cancel()
+            self._beating = None
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         self.was_interrupted = True
         self._kernels(number, frame)
 
     def _beat(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._beating = loop.call_later(_BEAT, self._beat) if self._awaited else None
+        self._beating = asyncio.get_running_loop().call_later(_BEAT, self._beat)
 
 
 _WATCH: Final = _Watch()

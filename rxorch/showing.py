@@ -6,7 +6,12 @@ from collections.abc import Collection
 from importlib import import_module
 from typing import Any, ClassVar
 
-__all__ = ["Shown"]
+__all__ = ["Shown", "drawn"]
+
+
+def drawn(maker: str, what: Any, **settings: Any) -> Any:
+    """What a function of `rxorch.draw` makes of something. It is loaded when one asks."""
+    return getattr(import_module("rxorch.draw"), maker)(what, **settings)
 
 
 class Shown:

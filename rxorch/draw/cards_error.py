@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rxorch.draw.cards_html import Html, card, chip, code, details, line, muted, strong, table
+from rxorch.draw.cards_html import Html, card, chip, code, cut, details, line, muted, strong, table
 from rxorch.draw.cards_result import outcome_table, took
+from rxorch.draw.facts import shown_name
 from rxorch.draw.masking import error_text, masked
 from rxorch.errors import ApiError
 from rxorch.flow import OrchestrationResult
@@ -40,7 +41,7 @@ def error_card(error: ApiError) -> Html:
 
 def _facts(error: ApiError) -> Iterator[tuple[object, object]]:
     if error.endpoint:
-        yield muted("endpoint"), code(masked(error.endpoint))
+        yield muted("endpoint"), code(cut(shown_name(error.endpoint)))
     if error.url:
         yield muted("url"), code(masked(redact_url(error.url)))
     if error.attempts:

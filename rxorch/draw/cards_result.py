@@ -13,6 +13,7 @@ from rxorch.draw.cards_html import (
     chip,
     chips,
     code,
+    cut,
     details,
     joined,
     line,
@@ -20,6 +21,7 @@ from rxorch.draw.cards_html import (
     strong,
     table,
 )
+from rxorch.draw.facts import shown_name
 from rxorch.draw.masking import error_text, masked, shape_of
 from rxorch.flow import OrchestrationResult, Outcome, OutcomeStatus
 from rxorch.observe.histogram import Histogram
@@ -91,9 +93,9 @@ def run_card(run: Run) -> Html:
 
 def runs_card(runs: Runs) -> Html:
     """What became of many inputs: in numbers, the first of them, and the failures by kind."""
-    cut = sum(run.cut_off for run in runs)
+    cut_off = sum(run.cut_off for run in runs)
     failed = [run for run in runs if not run.ok and not run.cut_off]
-    good = len(runs) - len(failed) - cut
+    good = len(runs) - len(failed) - cut_off
     durations = Histogram()
     for run in runs:
         durations.add(run.duration)
@@ -110,8 +112,8 @@ def runs_card(runs: Runs) -> Html:
         for run in runs[:_MOST_RUNS]
     ]
     return card(
-        line(fates({"ok": good, "failed": len(failed), "cut off": cut}, " · ".join(said))),
-        bar([(good, "ok"), (len(failed), "failed"), (cut, "warned")]),
+        line(fates({"ok": good, "failed": len(failed), "cut off": cut_off}, " · ".join(said))),
+        bar([(good, "ok"), (len(failed), "failed"), (cut_off, "warned")]),
         table(("#", "gave", "status", "tries", "took"), shown, (3, 4)) if shown else "",
         line(muted(f"… {more:,} more")) if more > 0 else "",
         details(f"{len(failed):,} failures by kind", _by_kind(failed), is_open=True) if failed else "",
@@ -145,7 +147,7 @@ def outcome_table(outcomes: Mapping[str, Outcome]) -> Html:
     shown = [*outcomes.items()][:_MOST_ENDPOINTS]
     rows = [
         (
-            strong(masked(name, 60)),
+            strong(cut(shown_name(name), 60)),
             _sign(outcome),
             code(_gave(outcome)),
             outcome.attempts or "",
@@ -195,7 +197,7 @@ def _time(outcome: Outcome) -> str:
 
 def _errors(outcomes: Mapping[str, Outcome]) -> Html:
     found = [
-        (strong(masked(name, 60)), _why(outcome.error))
+        (strong(cut(shown_name(name), 60)), _why(outcome.error))
         for name, outcome in outcomes.items()
         if outcome.error is not None and outcome.status is not OutcomeStatus.SKIPPED
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rxorch.draw.facts import printable, shown_name
 from rxorch.errors import (
     ApiBulkheadFullError,
     ApiCircuitOpenError,
@@ -27,7 +28,7 @@ def error_word(error: BaseException | None) -> str:
         case ApiBulkheadFullError():
             return "bulkhead full"
         case ApiDependencyError(cause_endpoint=cause):
-            return f"needs {cause}"
+            return f"needs {shown_name(cause or 'a step')}"
         case ApiValidationError():
             return "invalid"
         case ApiNetworkError(sent=sent):
@@ -37,4 +38,4 @@ def error_word(error: BaseException | None) -> str:
         case None:
             return ""
         case _:
-            return type(error).__name__
+            return printable(type(error).__name__)

@@ -10,7 +10,7 @@ from rxorch.config import APIOrchestrationConfig
 from rxorch.endpoint import APIEndpoint
 from rxorch.http.redaction import redact_url
 
-__all__ = ["EndpointFacts", "called", "facts_of", "printable", "settings_of"]
+__all__ = ["EndpointFacts", "called", "facts_of", "printable", "settings_of", "shown_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,15 @@ def called(function: Callable[..., Any]) -> str:
 def printable(text: str) -> str:
     """Text without control characters, which could rewrite a terminal or break a document."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def shown_name(endpoint: str) -> str:
+    """The name of an endpoint, fit to be shown: one that a call was given may be a url.
+
+    >>> shown_name("fetch_customer_orders_v2_by_id"), shown_name("https://me:pw@api.example.com")
+    ('fetch_customer_orders_v2_by_id', 'https://***@api.example.com')
+    """
+    return printable(redact_url(endpoint))
 
 
 def _chips(endpoint: APIEndpoint, config: APIOrchestrationConfig) -> Iterator[str]:

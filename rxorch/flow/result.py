@@ -9,7 +9,7 @@ from typing import Any
 
 from rxorch.events import Event
 from rxorch.quick import quick
-from rxorch.showing import Shown
+from rxorch.showing import Shown, drawn
 
 __all__ = ["OrchestrationResult", "Outcome", "OutcomeStatus"]
 
@@ -94,6 +94,17 @@ class OrchestrationResult(Shown, Mapping[str, Any]):
         self.duration = duration
         self.run = run
         self._value = value
+
+    def waterfall(self, *, title: str | None = None) -> Any:
+        """What happened when, as a picture: a `rxorch.draw.Waterfall`.
+
+        Args:
+            title: What stands above it.
+
+        Raises:
+            ApiConfigurationError: The result kept no events; those of `execute` do.
+        """
+        return drawn("waterfall", self, title=title)
 
     def __getitem__(self, name: str) -> Any:
         try:

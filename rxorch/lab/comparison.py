@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rxorch.draw.bundle import mime_bundle
+from rxorch.draw.facts import printable, shown_name
 from rxorch.lab.figures import Figures
 from rxorch.lab.picture import Curve, curves_svg
 from rxorch.lab.policy import Policy
@@ -23,6 +24,11 @@ _FAR: Final = 0.02
 
 _MUCH: Final = 0.2
 """Share of guesses that is worth one."""
+
+_MOST_ENDPOINTS: Final = 20
+"""Tables by endpoint: of more, those with the most calls."""
+
+_LONGEST: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +65,26 @@ class Side:
     worst: Mapping[str, Worst] | None = None
     policy: Policy | None = None
 
+    @property
+    def label(self) -> str:
+        """The name, fit to be shown."""
+        return printable(self.name if len(self.name) <= _LONGEST else f"{self.name[: _LONGEST - 1]}…")
+
 
 class Comparison:
     """The same calls as they were recorded, replayed as it was, and under other policies.
 
     Made by `whatif`. `as it was` is the replay under the policies of then: how far it is from what was
     recorded says how far the replay can be trusted. A notebook shows table and picture.
+
+    Args:
+        sides: What was recorded, and what it was replayed as.
+        left_out: Calls that were recorded and are not in it.
     """
 
-    def __init__(self, sides: Collection[Side]) -> None:
+    def __init__(self, sides: Collection[Side], left_out: int = 0) -> None:
         self._sides = {side.name: side for side in sides}
+        self._left_out = left_out
 
     @property
     def recorded(self) -> Figures:
@@ -86,11 +102,16 @@ class Comparison:
 
     def text(self) -> str:
         """The table, by endpoint where there are several, and what is to be known of it."""
-        names = tuple(self._sides[AS_RECORDED].endpoints)
-        lines = [f"{count(self.recorded.calls, 'call')} of {', '.join(names)}", "", *self._table(None)]
+        endpoints = self._sides[AS_RECORDED].endpoints
+        names = [*endpoints]
+        if len(names) > _MOST_ENDPOINTS:
+            names = sorted(names, key=lambda name: -endpoints[name].calls)[:_MOST_ENDPOINTS]
+        more = len(endpoints) - len(names)
+        shown = [shown_name(name) for name in names] + ([f"{more:,} more"] if more else [])
+        lines = [f"{count(self.recorded.calls, 'call')} of {', '.join(shown)}", "", *self._table(None)]
         if len(names) > 1:
-            for name in names:
-                lines += ["", name, *self._table(name)]
+            for name, its in zip(names, shown, strict=False):
+                lines += ["", its, *self._table(name)]
         notes = list(self._notes())
         return "\n".join([*lines, *([""] if notes else []), *notes])
 
@@ -106,10 +127,15 @@ class Comparison:
                 "note: as it was differs from what was recorded: calls waited for each other or for limits, "
                 "or the policies were not those of the flow that was given"
             )
+        if self._left_out:
+            yield (
+                f"note: {count(self._left_out, 'call')} left out: recorded in part, or cancelled, so that "
+                "nobody knows the end"
+            )
         for side in self:
             if side.figures.requests and side.figures.guessed > _MUCH * side.figures.requests:
                 share = side.figures.guessed / side.figures.requests
-                yield f"note: {side.name}: {share:.0%} of the answers are guesses"
+                yield f"note: {side.label}: {share:.0%} of the answers are guesses"
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers by policy, fit for JSON; what is infinite is None."""
@@ -125,7 +151,7 @@ class Comparison:
     def svg(self) -> str:
         """How many calls gave a value within how many seconds, a curve for each policy."""
         calls = self.recorded.calls
-        curves = [Curve(side.name, side.figures.durations, calls) for side in self]
+        curves = [Curve(side.label, side.figures.durations, calls) for side in self]
         return curves_svg(f"{count(calls, 'call')}: what if", curves)
 
     def _repr_mimebundle_(
@@ -137,7 +163,7 @@ class Comparison:
         return self.text()
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{side.name} {side.figures.success:.1%}" for side in self)
+        shown = ", ".join(f"{side.label} {side.figures.success:.1%}" for side in self)
         return f"<Comparison of {count(self.recorded.calls, 'call')}: {shown}>"
 
 
@@ -148,7 +174,7 @@ def _row(side: Side, endpoint: str | None, *, has_price: bool) -> tuple[str, ...
     cost = (f"{figures.cost:,.6g}",) if has_price else ()
     guessed = "" if side.worst is None else f"{figures.guessed:,}"
     return (
-        side.name, f"{figures.success:.1%}", f"{figures.requests:,}", f"{figures.amplification:.2f}",
+        side.label, f"{figures.success:.1%}", f"{figures.requests:,}", f"{figures.amplification:.2f}",
         *times, guessed, *cost, "" if worst is None else str(worst),
     )  # fmt: skip
 

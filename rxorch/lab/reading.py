@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, Final
 
 from rxorch.draw.error_words import error_word
+from rxorch.draw.timeline.hedges import races
 from rxorch.draw.timeline.reading import timeline_of
 from rxorch.draw.timeline.records import ATTEMPTS, CallRecord, Segment, SegmentKind, Timeline
-from rxorch.errors import ApiConfigurationError, ApiNetworkError
+from rxorch.draw.timeline.rows import winner_of
+from rxorch.errors import (
+    ApiBulkheadFullError,
+    ApiCircuitOpenError,
+    ApiConfigurationError,
+    ApiNetworkError,
+    ApiRateLimitError,
+    ApiTimeoutError,
+)
 from rxorch.lab.tape import Kind, Tape, TapedAttempt, TapedCall
 from rxorch.ledger import LedgerRecord
 
@@ -25,6 +34,14 @@ _BY_NAME: Final[dict[str, Kind]] = {
 }
 _UNAVAILABLE: Final = 503
 _NEVER_SENT: Final = frozenset({"ApiCircuitOpenError", "ApiBulkheadFullError"})
+_REFUSALS: Final = _NEVER_SENT | {"ApiRateLimitError", "ApiTimeoutError"}
+_BY_POLICY: Final = frozenset(
+    map(
+        error_word,
+        (ApiCircuitOpenError(), ApiBulkheadFullError(), ApiRateLimitError(), ApiTimeoutError()),
+    )
+)
+"""Why a call may fail before its first attempt where another policy would have let it through."""
 
 
 def tape_of(recorded: Any) -> Tape:
@@ -54,11 +71,27 @@ def tape_of(recorded: Any) -> Tape:
 
 
 def _of_timeline(timeline: Timeline) -> Tape:
-    made = [each for each in timeline.calls if each.status != "skipped"]
-    ended = [each for each in made if each.status != "running" and not _is_cut_in_two(each)]
-    start = min((each.began for each in ended), default=0.0)
-    calls = sorted((_taped(each, start) for each in ended), key=lambda call: call.at)
-    return Tape(tuple(calls), left_out=timeline.left_out + len(made) - len(ended))
+    made = [each for each in timeline.calls if each.number]  # steps without a call have none
+    start = min((each.began for each in made), default=0.0)
+    races = [race for race in _races(made) if _is_known(race)]
+    calls = sorted((_taped(each, start) for each in races), key=lambda call: call.at)
+    return Tape(tuple(calls), left_out=timeline.left_out + len(made) - sum(map(len, races)))
+
+
+def _races(calls: Sequence[CallRecord]) -> Iterable[list[CallRecord]]:
+    """Each call with the hedges that were sent for it."""
+    firsts = races(calls)
+    found: dict[int, list[CallRecord]] = {}
+    for call in calls:
+        first = firsts.get(call.number, call)
+        found.setdefault(first.number, []).append(call)
+    return found.values()
+
+
+def _is_known(race: Sequence[CallRecord]) -> bool:
+    """Whether all of it was heard, and how it ended: what was cancelled might have ended in any way."""
+    is_whole = not any(each.status == "running" or _is_cut_in_two(each) for each in race)
+    return is_whole and not race[0].hedge and winner_of(race).status != "cancelled"
 
 
 def _is_cut_in_two(call: CallRecord) -> bool:
@@ -66,22 +99,25 @@ def _is_cut_in_two(call: CallRecord) -> bool:
     return sum(each.kind in ATTEMPTS for each in call.segments) < call.attempts
 
 
-def _taped(call: CallRecord, start: float) -> TapedCall:
-    parts = call.segments
-    attempts = [
-        _attempt(each, following, start)
-        for each, following in zip_longest(parts, parts[1:])
-        if each.kind in ATTEMPTS
-    ]
-    is_ok = call.status == "ok" and not call.degraded
+def _taped(race: Sequence[CallRecord], start: float) -> TapedCall:
+    first, winner = race[0], winner_of(race)
+    attempts = sorted((each for call in race for each in _attempts(call, start)), key=lambda each: each.at)
+    is_ok = winner.status == "ok" and not winner.degraded
     return TapedCall(
-        call.endpoint,
-        call.began - start,
-        call.duration,
+        first.endpoint,
+        first.began - start,
+        winner.end - first.began,
         is_ok,
         tuple(attempts),
-        cached=is_ok and not attempts,
+        fixed=len(race) > 1 or (not attempts and (is_ok or winner.note not in _BY_POLICY)),
     )
+
+
+def _attempts(call: CallRecord, start: float) -> Iterator[TapedAttempt]:
+    parts = call.segments
+    for each, following in zip_longest(parts, parts[1:]):
+        if each.kind in ATTEMPTS:
+            yield _attempt(each, following, start)
 
 
 def _attempt(part: Segment, following: Segment | None, start: float) -> TapedAttempt:
@@ -119,21 +155,21 @@ def _of_record(record: LedgerRecord, at: float) -> Iterator[TapedCall]:
     """The calls of an input. When each one began is not written: with the input, for all we know."""
     for name, outcome in record.outcomes.items():
         status, count = outcome.get("status"), int(outcome.get("attempts") or 0)
-        if status == "skipped":
+        if status in ("skipped", "cancelled"):
             continue
         duration = float(outcome.get("duration") or 0.0)
         is_ok = status == "ok" and not outcome.get("degraded")
         yield TapedCall(
             name, at, duration, is_ok,
             tuple(_guessed(outcome, at, duration, count, is_ok=is_ok)),
-            cached=is_ok and not count,
+            fixed=not count and (is_ok or _error_of(outcome) not in _REFUSALS),
         )  # fmt: skip
 
 
 def _guessed(
     outcome: dict[str, Any], at: float, duration: float, count: int, *, is_ok: bool
 ) -> Iterator[TapedAttempt]:
-    error = str((outcome.get("error") or {}).get("type", ""))
+    error = _error_of(outcome)
     if error in _NEVER_SENT:
         return
     share = duration / max(count, 1)
@@ -142,3 +178,7 @@ def _guessed(
         kind: Kind = "status" if not is_last else "ok" if is_ok else _BY_NAME.get(error, "network")
         status = 200 if kind == "ok" else _UNAVAILABLE if kind == "status" else None
         yield TapedAttempt(at + number * share, share, kind, status)
+
+
+def _error_of(outcome: dict[str, Any]) -> str:
+    return str((outcome.get("error") or {}).get("type", ""))

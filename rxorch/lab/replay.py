@@ -6,7 +6,7 @@ import asyncio
 
 from rxorch.endpoint import APIEndpoint, Caller
 from rxorch.errors import ApiError
-from rxorch.lab.figures import Played
+from rxorch.lab.figures import Played, recorded_calls
 from rxorch.lab.policy import Given
 from rxorch.lab.tape import Tape
 from rxorch.lab.upstream import Upstream
@@ -18,7 +18,7 @@ __all__ = ["replay"]
 def replay(tape: Tape, given: Given, seed: int) -> list[Played]:
     """What each call of a tape comes to under these policies, in the order of the tape.
 
-    A call begins when it began then. Those that a cache answered are as they were.
+    A call begins when it began then. Those that no policy changes are as they were.
     """
     return run_virtual(_replayed(tape, given, seed))
 
@@ -29,7 +29,7 @@ async def _replayed(tape: Tape, given: Given, seed: int) -> list[Played]:
     tasks: dict[int, asyncio.Task[tuple[bool, float]]] = {}
     async with Caller(upstream, defaults=given.defaults(seed)) as caller:
         for number, call in enumerate(tape.calls):
-            if call.cached:
+            if call.fixed:
                 continue
             wait = call.at - loop.time()
             if wait > 0.0:
@@ -37,11 +37,11 @@ async def _replayed(tape: Tape, given: Given, seed: int) -> list[Played]:
             tasks[number] = asyncio.create_task(_ended(caller, given.endpoints[call.endpoint], number))
         if tasks:
             await asyncio.wait(tasks.values())
-    played: list[Played] = []
-    for number, call in enumerate(tape.calls):
-        task = tasks.get(number)
-        is_ok, duration = (call.ok, call.duration) if task is None else task.result()
-        played.append(Played(call.endpoint, duration, is_ok, upstream.sent[number], upstream.guessed[number]))
+    played = recorded_calls(tape)
+    for number, task in tasks.items():
+        is_ok, duration = task.result()
+        sent, guessed = upstream.sent[number], upstream.guessed[number]
+        played[number] = Played(tape.calls[number].endpoint, duration, is_ok, sent, guessed)
     return played
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -50,8 +49,10 @@ class TapedCall:
         at: Seconds since the beginning of the tape.
         duration: Seconds from its beginning to its end, waits and queueing among them.
         ok: Whether it gave a value of its own; a substitute is none.
-        attempts: In their order. None were made if it came from a cache, or was refused by a circuit.
-        cached: Whether it came from a cache, or was shared with an equal call.
+        attempts: In their order, with those of its hedges. None were made if it came from a cache, or was
+            refused by a circuit.
+        fixed: Whether no policy changes it: it came from a cache, was shared with an equal call, raced with
+            hedges, or failed before its first attempt because of what it was given.
     """
 
     endpoint: str
@@ -59,7 +60,7 @@ class TapedCall:
     duration: float
     ok: bool
     attempts: tuple[TapedAttempt, ...] = ()
-    cached: bool = False
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class Tape:
 
     Attributes:
         calls: All of them.
-        left_out: Calls of which the beginning or the end was not recorded.
+        left_out: Calls of which the beginning or the end was not recorded, or that were cancelled: how they
+            would have ended, nobody knows.
     """
 
     calls: tuple[TapedCall, ...]
@@ -79,9 +81,12 @@ class Tape:
         """Names, in the order in which they were called first."""
         return tuple(dict.fromkeys(call.endpoint for call in self.calls))
 
-    def attempts(self, endpoint: str) -> Iterator[TapedAttempt]:
-        """All attempts at an endpoint."""
-        return (each for call in self.calls if call.endpoint == endpoint for each in call.attempts)
+    def attempts(self) -> dict[str, list[TapedAttempt]]:
+        """All attempts, by endpoint."""
+        found: dict[str, list[TapedAttempt]] = {}
+        for call in self.calls:
+            found.setdefault(call.endpoint, []).extend(call.attempts)
+        return found
 
     def __repr__(self) -> str:
         return f"<Tape of {len(self.calls)} calls of {', '.join(self.endpoints) or 'nothing'}>"

@@ -43,7 +43,7 @@ class Upstream:
     def __init__(self, tape: Tape, seed: int) -> None:
         self._tape = tape
         self._seed = seed
-        self._known = {name: _Known(tape.attempts(name)) for name in tape.endpoints}
+        self._known = {name: _Known(attempts) for name, attempts in tape.attempts().items()}
         self._tried: Counter[int] = Counter()
         self.sends = 0
         self.sent: Counter[int] = Counter()

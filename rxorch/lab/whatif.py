@@ -38,7 +38,8 @@ def whatif(
     known.
 
     A call begins when it began then, so that a policy that is slower or faster does not change what follows
-    it. Answers of caches stay as they were. Server and client are not loaded more by more requests.
+    it. Calls that no policy changes stay as they were: answers of caches, races with hedges, input that was
+    refused. Those that were cancelled are left out. Server and client are not loaded more by more requests.
 
     Args:
         recorded: A `Recording`, the result of `execute`, a list of events, records of a ledger, or a `Tape`.
@@ -69,7 +70,7 @@ def whatif(
     sides = [was, _replayed(AS_IT_WAS, tape, given, prices, seed)]
     for name, each in _named(policy).items():
         sides.append(_replayed(name, tape, given.under(each), prices, seed, each))
-    return Comparison(sides)
+    return Comparison(sides, tape.left_out)
 
 
 def _named(policy: Policy | Mapping[str, Policy]) -> dict[str, Policy]:

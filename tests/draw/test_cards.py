@@ -351,3 +351,12 @@ def test_bars_are_as_long_as_their_shares() -> None:
     ]
     assert bar([]) == "" and bar([(0, "ok")]) == ""
     assert markup(markup("<")) == "&lt;"
+
+
+def test_a_long_name_is_no_secret() -> None:
+    name = "fetch_customer_orders_v2_by_id"
+    lost = Outcome(OutcomeStatus.FAILED, error=ApiHttpError(503, endpoint=name))
+    assert card_of(OrchestrationResult({name: lost})).count(name) == 2
+    assert name in card_of(ApiHttpError(503, endpoint=name))
+    whole = "https://me:hunter2@api.example.com/users"
+    assert "hunter2" not in card_of(ApiHttpError(503, endpoint=whole))

@@ -47,3 +47,16 @@ def test_nothing_but_failures_is_a_picture_too() -> None:
     ElementTree.fromstring(found.svg())
     assert found.as_dict()["recorded"]["p50"] is None
     assert "0.0%" in found.text()
+
+
+def test_many_endpoints_and_odd_names_stay_readable() -> None:
+    answered = TapedAttempt(0.0, 0.1, "ok", 200)
+    calls = [TapedCall(f"e{number % 50}", 0.0, 0.1, True, (answered,)) for number in range(101)]
+    found = whatif(Tape(tuple(calls)), {"a\x1b[31m\u202e": Policy(), "x" * 900: Policy(retry_count=0)})
+
+    text = found.text()
+    assert text.startswith("101 calls of e0, e1, e2") and "e19, 30 more\n" in text
+    assert len(text.splitlines()) < 200 and max(map(len, text.splitlines())) < 300
+    assert "a�[31m�" in text and "\x1b" not in text + found.svg() + repr(found)
+    ElementTree.fromstring(found.svg())
+    assert found["x" * 900].figures.calls == 101

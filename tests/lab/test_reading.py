@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from rxorch import APIOrchestrator
+from rxorch import ApiClient, APIEndpoint, ApiError, APIOrchestrationConfig, APIOrchestrator
+from rxorch import operators as rxo
 from rxorch.draw import record
 from rxorch.errors import ApiConfigurationError
 from rxorch.events import CallStarted
 from rxorch.http import Request, Response
-from rxorch.lab import Tape, TapedAttempt, TapedCall, tape_of
+from rxorch.lab import Policy, Tape, TapedAttempt, TapedCall, tape_of, whatif
 from rxorch.ledger import Ledger
 from rxorch_operators.testing import run_virtual
 from tests.lab.recorded import Planned, config, recorded
@@ -123,4 +124,67 @@ def test_a_call_that_a_cache_answers_has_no_attempts() -> None:
     assert first == TapedCall(
         "user", 0.0, pytest.approx(0.1), True, (TapedAttempt(0.0, pytest.approx(0.1), "ok", 200),)
     )
-    assert (second.ok, second.attempts, second.cached) == (True, (), True)
+    assert (second.ok, second.attempts, second.fixed) == (True, (), True)
+
+
+def test_a_race_is_one_call_that_no_policy_changes() -> None:
+    async def made() -> Any:
+        transport = Planned(lambda _, number: (5.0 if number % 3 == 1 else 0.1, 200))
+        async with ApiClient(transport) as client:
+            user = client.observe(QUICK.endpoints[0])
+            with record(client) as recording:
+                for number in range(4):
+                    await rxo.last_of(user({"id": number}).pipe(rxo.hedge(delay=0.25)))
+        return recording
+
+    recording = run_virtual(made())
+    tape = tape_of(recording)
+    assert (len(tape.calls), tape.left_out) == (4, 0)
+    first, second, *_ = tape.calls
+    assert (first.ok, first.duration, first.fixed) == (True, pytest.approx(0.35), True)
+    assert [each.kind for each in first.attempts] == ["cut", "ok"]
+    assert not second.fixed
+    found = whatif(recording, Policy(retry_count=0), flow=QUICK)
+    for side in found:
+        assert (side.figures.success, side.figures.requests, side.figures.guessed) == (1.0, 6, 0)
+
+
+def test_who_was_cancelled_is_left_out_and_told() -> None:
+    endpoints = [
+        APIEndpoint(name=name, url=f"https://api.example.com/{name}", retry_count=0) for name in "ab"
+    ]
+    given = APIOrchestrationConfig(endpoints=endpoints, mode="FANOUT", fail_fast=True)
+
+    async def made() -> Any:
+        transport = Planned(lambda _, number: (0.1, 503) if number == 1 else (1.0, 200))
+        async with APIOrchestrator(given, transport=transport) as orchestrator:
+            with record(orchestrator) as recording, pytest.raises(ApiError):
+                await orchestrator.execute({})
+        return recording
+
+    recording = run_virtual(made())
+    assert [call.endpoint for call in tape_of(recording).calls] == ["a"]
+    found = whatif(recording, Policy(retry_count=0), flow=given)
+    assert found["as it was"].figures.guessed == 0
+    assert "note: 1 call left out: recorded in part, or cancelled" in found.text()
+
+
+def test_what_failed_before_any_request_fails_under_every_policy() -> None:
+    def broken(_: Any) -> bool:
+        raise LookupError
+
+    endpoints = [
+        APIEndpoint(name="a", url="https://api.example.com/a", condition=broken),
+        APIEndpoint(name="b", url="https://api.example.com/{id}"),
+    ]
+    given = APIOrchestrationConfig(endpoints=endpoints, mode="FANOUT")
+
+    async def made() -> Any:
+        async with APIOrchestrator(given, transport=Planned(lambda _, __: (0.1, 200))) as orchestrator:
+            with record(orchestrator) as recording:
+                await orchestrator.execute({"id": 1})
+                await orchestrator.execute({})
+        return recording
+
+    for side in whatif(run_virtual(made()), Policy(retry_count=4), flow=given):
+        assert (side.figures.calls, side.figures.ok, side.figures.requests) == (2, 1, 1)

@@ -129,7 +129,7 @@ def test_the_same_seed_gives_the_same_figures() -> None:
 
 
 def test_answers_of_a_cache_stay() -> None:
-    tape = Tape((TapedCall("user", 0.0, 0.0, True, cached=True), TapedCall("user", 1.0, 0.0, False)))
+    tape = Tape((TapedCall("user", 0.0, 0.0, True, fixed=True), TapedCall("user", 1.0, 0.0, False)))
 
     found = whatif(tape, Policy(retry_count=0))
 

@@ -13,13 +13,21 @@ import pytest
 import reactivex as rx
 from reactivex.subject import Subject
 
-from rxorch import ApiConfigurationError, ApiHttpError, APIOrchestrator, OrchestrationResult, sequential
+from rxorch import (
+    ApiConfigurationError,
+    ApiHttpError,
+    APIOrchestrator,
+    OrchestrationResult,
+    interrupts,
+    sequential,
+)
 from rxorch.events import BreakerChanged, EventBus
 from rxorch.interrupts import RunInterrupted, in_kernel, interruptible
 from rxorch.notebook import RunHandle, background, backgrounds, live
 from rxorch.notebook.figures import Figures
 from rxorch.notebook.status import HandleState
 from rxorch.stream import Runs
+from rxorch_operators.testing import run_virtual
 from tests.draw.test_cards import Checked
 from tests.support.fake_transport import FakeTransport, Hold, api, in_turn
 from tests.support.streams import streaming, stuck, until
@@ -316,3 +324,13 @@ async def test_outside_of_a_kernel_nothing_is_different() -> None:
     with pytest.raises(asyncio.CancelledError) as raised:
         await task
     assert not isinstance(raised.value, RunInterrupted)
+
+
+def test_what_is_awaited_in_a_kernel_leaves_no_timer_in_its_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "in_kernel", lambda: True)
+
+    async def awaited() -> str:
+        return await interruptible(asyncio.sleep(0.5, "done"), RunInterrupted)
+
+    assert [run_virtual(awaited()), run_virtual(awaited())] == ["done", "done"]
+    assert interrupts._WATCH._beating is None

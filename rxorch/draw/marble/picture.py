@@ -130,7 +130,8 @@ def marbles(recording: Recording, *, title: str | None = None, caption: str | No
     """
     if not isinstance(recording, Recording):
         raise ApiConfigurationError(
-            f"recording: give one that the operator record() has filled, not {_kind(recording)}"
+            f"recording: give one that the operator record() has filled, not {_kind(recording)}; "
+            "calls that rxorch.draw.record() has heard are drawn by waterfall()"
         )
     return MarblePicture(scene_of(recording, title, caption))
 

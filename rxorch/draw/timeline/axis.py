@@ -24,6 +24,10 @@ _SECONDS: Final = 2.0
 _MINUTES: Final = 120.0
 
 
+_LEAST: Final = 1e-12
+"""Seconds below which all is one instant."""
+
+
 @dataclass(frozen=True, slots=True)
 class Break:
     """An idle stretch that is cut short.
@@ -61,7 +65,7 @@ class Axis:
         shown = self.duration - sum(end - start for start, end in idle)
         if shown <= self.duration * 1e-9:  # calls that took no time: what is between them is all there is
             idle, shown = [], self.duration
-        self.scale = (length - cut * len(idle)) / shown if shown > 0 else 0.0
+        self.scale = (length - cut * len(idle)) / shown if shown > _LEAST else 0.0
         self._times, self._places = [0.0], [0.0]
         self.breaks = tuple(self._cut(idle, cut))
 
@@ -87,12 +91,17 @@ class Axis:
             return [(0.0, "0 ms")]
         step = _step(room / self.scale)
         ticks: list[tuple[float, str]] = []
-        for number in range(math.floor(self.duration / step + 1e-9) + 1):
-            place = self.at(self.start + number * step)
+        for number in self._outside_of_breaks(step):
+            place, words = self.at(self.start + number * step), self._tick(number * step, step)
             hidden = any(abs(place - (each.left + each.right) / 2) < room for each in self.breaks)
-            if not hidden and (not ticks or place - ticks[-1][0] >= room * 0.9):
-                ticks.append((place, self._tick(number * step, step)))
+            if not hidden and (not ticks or (place - ticks[-1][0] >= room * 0.9 and words != ticks[-1][1])):
+                ticks.append((place, words))
         return ticks
+
+    def _outside_of_breaks(self, step: float) -> Iterator[int]:
+        """Numbers of round times: a break may be a day long where a step is a millisecond."""
+        for start, end in zip(self._times[::2], [*self._times[1::2], self.duration], strict=True):
+            yield from range(math.ceil(start / step - 1e-9), math.floor(end / step + 1e-9) + 1)
 
     def _tick(self, seconds: float, step: float) -> str:
         if step < 1 and self.duration <= _SECONDS:

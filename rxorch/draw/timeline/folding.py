@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, Final
 
 import rxorch.events as ev
 from rxorch.draw.error_words import error_word
-from rxorch.draw.facts import printable
+from rxorch.draw.facts import printable, shown_name
 from rxorch.draw.timeline.records import CallRecord, Segment, SegmentKind, Timeline
 from rxorch.errors import ApiHttpError
-from rxorch.http.redaction import redact_url
 
 __all__ = ["LIMIT", "Folder"]
 
@@ -22,6 +21,9 @@ _OK, _WORK, _PLACE = SegmentKind.OK, SegmentKind.WORK, SegmentKind.PLACE
 _RUNNING: Final = SegmentKind.RUNNING
 _SHORTEST: Final = 1e-6
 """Seconds: what is shorter is rounding, and no wait."""
+
+_MOST_SEGMENTS: Final = 1_000
+"""Of one call, the newest: one that is repeated for ever stays within bounds, too."""
 
 
 class _OpenCall:
@@ -37,7 +39,7 @@ class _OpenCall:
         self.endpoint = endpoint
         self.run = event.run
         self.began = self.start = self.since = event.at
-        self.segments: list[Segment] = []
+        self.segments: deque[Segment] = deque(maxlen=_MOST_SEGMENTS)
         self.state = _WORK
         self.attempts = 0
         self.cached = self.budget = False
@@ -62,12 +64,12 @@ class _OpenCall:
 
     def record(self, at: float, status: str, note: str, *, degraded: bool = False) -> CallRecord:
         """The call as it is now."""
-        segments = self.segments
+        segments = tuple(self.segments)
         if not (self.attempts or self.cached) and status == "ok":  # it has got the answer of an equal one
-            segments = [_as_shared(part) for part in segments]
+            segments = tuple(map(_as_shared, segments))
         return CallRecord(
             self.number, self.endpoint, self.run, self.start, self.began, at, status, note, self.attempts,
-            tuple(segments), degraded, self.cached, self.budget, self.after, self.hedge, self.late,
+            segments, degraded, self.cached, self.budget, self.after, self.hedge, self.late,
         )  # fmt: skip
 
 
@@ -81,7 +83,7 @@ class Folder:
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
         self._records: deque[CallRecord] = deque(maxlen=limit)
-        self._left_out = 0
+        self._left_out: Counter[str | None] = Counter()
         self._open: dict[int, _OpenCall] = {}
         self._steps: dict[tuple[str | None, str], ev.StepStarted] = {}
         self._called: set[tuple[str | None, str]] = set()
@@ -100,11 +102,12 @@ class Folder:
         """What has happened so far; of one run, or of everything."""
         now = self._now or 0.0
         calls = [*self._records, *(call_now(call, now) for call in self._open.values())]
-        spans = dict(self._spans)
+        spans, left_out = dict(self._spans), self._left_out.total()
         if run is not None:
             calls = [call for call in calls if call.run == run]
             spans = {run: spans[run]} if run in spans else {}
-        return Timeline.of(calls, spans, left_out=self._left_out, now=self._now)
+            left_out = self._left_out[run]
+        return Timeline.of(calls, spans, left_out=left_out, now=self._now)
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -116,11 +119,13 @@ class Folder:
         if name is None:
             if len(self._names) >= self.limit:
                 self._names.clear()
-            name = self._names[endpoint] = printable(redact_url(endpoint))
+            name = self._names[endpoint] = shown_name(endpoint)
         return name
 
     def _keep(self, record: CallRecord) -> None:
-        self._left_out += len(self._records) == self.limit
+        if len(self._records) == self.limit:
+            oldest = self._records[0].run
+            self._left_out[oldest if oldest in self._spans else None] += 1
         self._records.append(record)
 
     # -- runs and steps --------------------------------------------------------------------------------
@@ -129,7 +134,8 @@ class Folder:
         if event.run is not None:
             self._spans[event.run] = (event.at, event.at)
             if len(self._spans) > self.limit:
-                self._spans.popitem(last=False)
+                oldest, _ = self._spans.popitem(last=False)
+                self._left_out[None] += self._left_out.pop(oldest, 0)
 
     def _run_finished(self, event: ev.RunFinished) -> None:
         if event.run is not None:

@@ -46,6 +46,6 @@ def timeline_of(what: Happened) -> Timeline:
     except TypeError:
         raise ApiConfigurationError(
             "give a Recording, an OrchestrationResult, a Timeline or event records, "
-            f"not {type(what).__name__}"
+            f"not {type(what).__name__}; what the operator record() has filled is drawn by marbles()"
         ) from None
     return folder.timeline()

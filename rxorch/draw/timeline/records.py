@@ -82,7 +82,7 @@ class CallRecord:
     """One call of an endpoint, or a step that made none.
 
     Attributes:
-        number: In the order of their beginnings, where times are equal.
+        number: In the order of their beginnings, where times are equal; 0 for a step that made no call.
         endpoint: Its name, fit to be shown.
         run: Id of its run; None outside of one.
         start: Seconds of the clock at which it could have begun.

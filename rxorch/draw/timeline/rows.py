@@ -11,7 +11,7 @@ from rxorch.draw.timeline.axis import Axis, seconds_words
 from rxorch.draw.timeline.hedges import races
 from rxorch.draw.timeline.records import ATTEMPTS, CallRecord, SegmentKind, Timeline
 
-__all__ = ["MOST_ROWS", "Density", "GroupRow", "Heading", "Row", "Rows", "rows_of", "summary_of"]
+__all__ = ["MOST_ROWS", "Density", "GroupRow", "Heading", "Row", "Rows", "rows_of", "summary_of", "winner_of"]
 
 MOST_ROWS: Final = 40
 """Calls up to which each has a row."""
@@ -49,8 +49,7 @@ class Row:
     @property
     def winner(self) -> CallRecord:
         """The call whose end counts."""
-        order = ("ok", "unknown", "failed", "running", "cancelled", "skipped")
-        return min(self.calls, key=lambda call: order.index(call.status) if call.status in order else 9)
+        return winner_of(self.calls)
 
     @property
     def outcome(self) -> tuple[str, str]:
@@ -128,6 +127,12 @@ class Rows:
 
     rows: tuple[AnyRow, ...]
     grouped: bool
+
+
+def winner_of(race: Iterable[CallRecord]) -> CallRecord:
+    """The call whose end counts, of one and its hedges."""
+    order = ("ok", "unknown", "failed", "running", "cancelled", "skipped")
+    return min(race, key=lambda call: order.index(call.status) if call.status in order else 9)
 
 
 def rows_of(timeline: Timeline) -> Rows:

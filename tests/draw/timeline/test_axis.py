@@ -117,3 +117,19 @@ def test_later_is_never_further_left_and_all_stays_within(
 )
 def test_seconds_in_words(seconds: float, words: str) -> None:
     assert seconds_words(seconds) == words
+
+
+def test_ticks_cost_no_more_for_a_day_that_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    axis = Axis(busy((0, 0.01), (90_000, 90_000.01)), 700, 26)
+    asked: list[float] = []
+    place_of = axis.at
+    monkeypatch.setattr(axis, "at", lambda seconds: asked.append(seconds) or place_of(seconds))
+    ticks = axis.ticks(74)
+    assert len(asked) < 40
+    words = [word for _, word in ticks]
+    assert len(words) > 1 and len(set(words)) == len(words)
+
+
+def test_all_at_one_instant_has_one_place() -> None:
+    axis = Axis(busy((0.0, 2e-311)), 700, 26)
+    assert [axis.at(seconds) for seconds in (-1.0, 0.0, 1.0)] == [0.0, 0.0, 0.0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -239,6 +240,8 @@ async def test_runs_that_are_over_leave_nothing_behind_but_their_records() -> No
 def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ApiConfigurationError, match=r"give a Recording.*not int"):
         waterfall(7)  # type: ignore[arg-type]
+    with pytest.raises(ApiConfigurationError, match=r"not Recording; .* drawn by marbles\(\)"):
+        waterfall(rxo.Recording())  # type: ignore[arg-type]
     with pytest.raises(ApiConfigurationError, match="not list"):
         waterfall([7])  # type: ignore[list-item]
     with pytest.raises(ApiConfigurationError, match="an EventBus, not int"):
@@ -252,3 +255,47 @@ async def test_a_result_without_events_says_how_to_get_them() -> None:
     async for run in orchestrator.stream([{}]):
         with pytest.raises(ApiConfigurationError, match=r"with record\(orchestrator\) as recording"):
             waterfall(run.result)
+
+
+@virtual_time
+async def test_what_is_left_out_of_one_run_is_told_of_that_run() -> None:
+    orchestrator = APIOrchestrator(sequential(api("a"), api("b")), transport=FakeTransport())
+    with record(orchestrator, limit=3) as recording:
+        for _ in range(3):
+            await orchestrator.execute()
+    assert [recording.timeline(run).left_out for run in recording.runs] == [2, 1, 0]
+    assert recording.timeline().left_out == 3
+    with record(orchestrator, limit=1) as recording:
+        for _ in range(3):
+            await orchestrator.execute()
+    assert (recording.timeline().left_out, recording.timeline(recording.runs[0]).left_out) == (5, 1)
+
+
+def test_a_call_that_is_repeated_for_ever_stays_within_bounds() -> None:
+    story = Story(None)
+    story.tell(0, ev.CallStarted, "a", 1)
+    for attempt in range(1, 2_001):
+        story.attempt(10 * attempt, "a", 1, attempt)
+        story.fails(10 * attempt + 5, "a", 1, BUSY, attempt)
+        story.waits(10 * attempt + 5, "a", 1, BUSY)
+    (call,) = waterfall(story.events).timeline.calls
+    assert call.attempts == 2_000
+    assert len(call.segments) <= 1_001
+    assert call.segments[-2].end == pytest.approx(story.events[-1].at)
+
+
+def test_a_kind_of_error_is_fit_to_be_shown() -> None:
+    odd = type("\ufffe\u202eOdd", (Exception,), {})
+    story = Story(None)
+    story.tell(0, ev.CallStarted, "a", 1)
+    story.attempt(0, "a", 1)
+    story.ends(5, "a", 1, "failed", error=odd())
+    picture = waterfall(story.events)
+    assert picture.timeline.calls[0].note == "��Odd"
+    ElementTree.fromstring(picture.svg())
+
+
+@virtual_time
+async def test_a_result_draws_itself() -> None:
+    result = await APIOrchestrator(sequential(api("a")), transport=Timed()).execute()
+    assert result.waterfall(title="trip").text() == waterfall(result, title="trip").text()

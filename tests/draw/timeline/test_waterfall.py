@@ -326,3 +326,14 @@ def test_the_title_counts_calls_and_runs() -> None:
         story.tell(0, ev.CallStarted, "x", number)
         story.ends(1, "x", number, error=BUSY, status="failed")
     assert waterfall([*two[0].events, *two[1].events]).title == "2 runs · 2 calls"
+
+
+def test_a_long_critical_path_is_no_large_picture() -> None:
+    story = Story(None)
+    for number in range(1, 3_001):
+        story.tell(10 * number, ev.CallStarted, "a", number)
+        story.attempt(10 * number, "a", number)
+        story.ends(10 * number + 9, "a", number)
+    picture = waterfall(story.events)
+    assert len(picture.critical_path) > 3_000
+    assert 1 <= picture.svg().count('class="w-path" d="M') < 10
