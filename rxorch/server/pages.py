@@ -12,7 +12,7 @@ from rxorch.server.problems import Problem
 
 __all__ = ["OPEN_ROUTES", "add_pages"]
 
-OPEN_ROUTES: Final = frozenset({"docs", "page"})
+OPEN_ROUTES: Final = frozenset({"docs", "index", "page"})
 """Names of the routes that ask for no token: a browser that opens a page cannot show one."""
 
 _KINDS: Final = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -27,8 +27,13 @@ _HEADERS: Final = {
 
 def add_pages(app: web.Application) -> None:
     """Adds the routes of the pages."""
+    app.router.add_get("/", _index, name="index")
     app.router.add_get("/docs", _docs, name="docs")
     app.router.add_get("/page/{file}", _file, name="page")
+
+
+async def _index(request: web.Request) -> web.Response:
+    return _answer("index.html")
 
 
 async def _docs(request: web.Request) -> web.Response:

@@ -1,0 +1,79 @@
+// Dead letters: runs of sagas that a person has to look at.
+import { h } from "./dom.js";
+import { get, post, runPath } from "./server.js";
+import { cause, many, moment, runHref, short } from "./words.js";
+
+const MOST = 20;
+
+/** The table of them, with what goes on with each. */
+export class DeadLetters {
+  #place;
+  #said;
+  #more;
+  #sagas = [];
+  #count = 0;
+  #busy = false;
+  #again = false;
+
+  /** `said(promise, text)` tells how it went; `more()` shows all of them. */
+  constructor(place, said, more) {
+    this.#place = place;
+    this.#said = said;
+    this.#more = more;
+  }
+
+  /** The sagas whose dead letters are shown. */
+  of(names) {
+    this.#sagas = names;
+    return this.load();
+  }
+
+  /** The server has counted so many. */
+  counted(number) {
+    if (number !== this.#count) this.load();
+    this.#count = number;
+  }
+
+  /** Asks for them. */
+  async load() {
+    if (this.#busy) {
+      this.#again = true;
+      return;
+    }
+    this.#busy = true;
+    const pages = await this.#said(Promise.all(this.#sagas.map((name) =>
+      get(`runs?${new URLSearchParams({ flow: name, state: "failed", limit: MOST })}`))));
+    this.#busy = false;
+    if (pages) this.#show(pages.flatMap((page) => page.runs), pages.some((page) => page.next));
+    if (this.#again) {
+      this.#again = false;
+      await this.load();
+    }
+  }
+
+  #show(runs, isMore) {
+    const isHere = this.#place.contains(document.activeElement);
+    this.#place.hidden = !runs.length;
+    runs.sort((one, other) => other.ended - one.ended);
+    const rest = isMore || runs.length > MOST;
+    this.#place.replaceChildren(
+      h("div", { class: "heading" },
+        h("h2", { id: "dead-title" }, rest ? `More than ${MOST} dead letters` : many(runs.length, "dead letter")),
+        rest ? h("button", { type: "button", class: "quiet", onclick: this.#more }, "Show all") : null),
+      h("table", {}, h("thead", {}, h("tr", {}, ["Run", "Saga", "Failed", "Cause", "What to do"].map((word) =>
+        h("th", { scope: "col", class: word === "Failed" || word === "Saga" ? "began" : null }, word)))),
+        h("tbody", {}, runs.slice(0, MOST).map((run) => this.#row(run)))));
+    if (isHere) (this.#place.querySelector("tbody button") ?? document.getElementById("main")).focus();
+  }
+
+  #row(run) {
+    const retry = h("button", { type: "button", "aria-label": `Retry ${run.id}`, onclick: async () => {
+      retry.disabled = true;
+      await this.#said(post(runPath(run.id, "/retry")), `${short(run.id)} goes on.`);
+      await this.load();
+    } }, "Retry");
+    return h("tr", {}, h("td", {}, h("a", { class: "mono", href: runHref(run.id), title: run.id }, short(run.id))),
+      h("td", { class: "began" }, run.flow), h("td", { class: "began" }, moment(run.ended)), h("td", {}, cause(run.problem)),
+      h("td", {}, retry));
+  }
+}
