@@ -3,7 +3,7 @@ import { h } from "./dom.js";
 import { get, post, runPath } from "./server.js";
 import { cause, many, moment, runHref, short } from "./words.js";
 
-const MOST = 20;
+const MOST = 5;
 
 /** The table of them, with what goes on with each. */
 export class DeadLetters {
@@ -42,24 +42,25 @@ export class DeadLetters {
     }
     this.#busy = true;
     const pages = await this.#said(Promise.all(this.#sagas.map((name) =>
-      get(`runs?${new URLSearchParams({ flow: name, state: "failed", limit: MOST })}`))));
+      get(`runs?${new URLSearchParams({ flow: name, state: "failed", limit: MOST + 1 })}`))));
     this.#busy = false;
-    if (pages) this.#show(pages.flatMap((page) => page.runs), pages.some((page) => page.next));
+    if (pages) this.#show(pages.flatMap((page) => page.runs));
     if (this.#again) {
       this.#again = false;
       await this.load();
     }
   }
 
-  #show(runs, isMore) {
+  #show(runs) {
     const isHere = this.#place.contains(document.activeElement);
     this.#place.hidden = !runs.length;
     runs.sort((one, other) => other.ended - one.ended);
-    const rest = isMore || runs.length > MOST;
+    const isMore = runs.length > MOST;
+    const count = Math.max(this.#count, runs.length);
     this.#place.replaceChildren(
       h("div", { class: "heading" },
-        h("h2", { id: "dead-title" }, rest ? `More than ${MOST} dead letters` : many(runs.length, "dead letter")),
-        rest ? h("button", { type: "button", class: "quiet", onclick: this.#more }, "Show all") : null),
+        h("h2", { id: "dead-title" }, many(isMore ? count : runs.length, "dead letter")),
+        isMore ? h("button", { type: "button", class: "quiet", onclick: this.#more }, "Show all") : null),
       h("table", {}, h("thead", {}, h("tr", {}, ["Run", "Saga", "Failed", "Cause", "What to do"].map((word) =>
         h("th", { scope: "col", class: word === "Failed" || word === "Saga" ? "began" : null }, word)))),
         h("tbody", {}, runs.slice(0, MOST).map((run) => this.#row(run)))));

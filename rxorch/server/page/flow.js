@@ -33,13 +33,15 @@ export class FlowView {
     const path = `orchestrations/${encodeURIComponent(this.#name)}`;
     const title = h("h2", { tabindex: "-1" }, this.#name);
     const picture = new Picture(`${path}/picture`, `Picture of ${this.#name}`);
-    const about = h("div", {});
-    this.#place.replaceChildren(h("a", { href: "#/" }, "← All runs"), h("div", { class: "heading" }, title), about, picture.element);
+    const costly = h("div", {});
+    const beside = h("div", { class: "beside" }, picture.element);
+    this.#place.replaceChildren(h("a", { href: "#/" }, "← All runs"), h("div", { class: "heading" }, title), costly, beside);
     title.focus();
     const flow = await this.#said(get(`${path}/description`));
     if (!flow || !this.#place.contains(title)) return;
     title.after(h("span", { class: "muted" }, flow.kind));
-    about.append(...[costs(flow)].filter(Boolean), this.#form(path, flow));
+    costly.append(...[costs(flow)].filter(Boolean));
+    beside.prepend(this.#form(path, flow));
     picture.show();
     this.#fill();
   }

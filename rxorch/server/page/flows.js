@@ -24,7 +24,7 @@ class Card {
         this.#pair("p50", "p50"),
         this.#pair("in_flight", "under way"),
         this.#pair("ok", "completed"),
-        this.#pair("failed", kind === "saga" ? "not completed" : "partial, failed")),
+        this.#pair("failed", kind === "saga" ? "not done" : "lost")),
       this.#breakers);
   }
 

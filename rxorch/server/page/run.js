@@ -15,7 +15,7 @@ function outcomes(run) {
     h("td", {}, each.error ? error(each.error) : each.reason ?? each.provenance),
     h("td", { class: "number" }, String(each.attempts)),
     h("td", { class: "number" }, span(each.duration))));
-  return table("Outcomes", ["Endpoint", "Outcome", "What", "Attempts", "Duration"], rows);
+  return table("Outcomes", ["Endpoint", "Outcome", "Detail", "Tries", "Time"], rows);
 }
 
 function steps(run) {
@@ -25,12 +25,12 @@ function steps(run) {
     h("td", {}, each.error ? error(each.error) : ""),
     h("td", { class: "number" }, String(each.attempt)),
     h("td", { class: "number" }, each.ended_at === null ? "" : span(Math.max(0, each.ended_at - each.began_at)))));
-  return table("Steps", ["Step", "Status", "What", "Attempt", "Duration"], rows);
+  return table("Steps", ["Step", "Status", "Detail", "Tries", "Time"], rows);
 }
 
 function table(title, words, rows) {
   if (!rows.length) return null;
-  const right = (word) => (/Attempt|Duration/.test(word) ? "number" : null);
+  const right = (word) => (/Tries|Time/.test(word) ? "number" : null);
   return h("section", {}, h("h3", {}, title), h("div", { class: "wide" }, h("table", {}, h("thead", {}, h("tr", {},
     words.map((word) => h("th", { scope: "col", class: right(word) }, word)))), h("tbody", {}, rows))));
 }
@@ -61,7 +61,7 @@ export class RunView {
     const parts = this.#parts;
     this.#place.replaceChildren(h("a", { href: "#/" }, "← All runs"),
       h("div", { class: "heading" }, h("h2", { tabindex: "-1", class: "mono" }, this.#id), parts.state), parts.facts, parts.actions,
-      parts.why, this.picture.element, parts.table, parts.result, this.#log.element);
+      parts.why, h("div", { class: "beside" }, this.picture.element, parts.table), parts.result, this.#log.element);
     this.#place.querySelector("h2").focus();
     await this.#look();
     if (this.#run === null) return;

@@ -129,7 +129,7 @@ export class Runs {
   }
 
   #arrange() {
-    this.older.disabled = this.#next === null;
+    this.older.hidden = this.#next === null;
     this.newest.hidden = this.#after === null;
     this.hold.disabled = this.#after !== null;
   }

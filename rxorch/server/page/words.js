@@ -11,6 +11,9 @@ const NUMBER = new Intl.NumberFormat("en");
 const TIME = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const DAY = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
+const UNTOLD = new Set(["at", "call", "key"]);
+const SECONDS = new Set(["duration", "wait", "waited", "late"]);
+
 export const UNDER_WAY = ["running", "cancel_requested", "compensating"];
 export const FLOW_STATES = ["running", "completed", "partial", "failed", "cancelled"];
 export const SAGA_STATES = ["running", "cancel_requested", "compensating", "completed", "compensated", "failed"];
@@ -59,8 +62,8 @@ export const error = (given) => [given.type, given.upstream_status].filter(Boole
 /** The members of an event in a line: "endpoint users · attempt 2 · error ApiHttpError 503". */
 export function facts(data) {
   return Object.entries(data)
-    .filter(([name, value]) => name !== "at" && value !== null && value !== "" && value !== false)
-    .map(([name, value]) => `${spoken(name)} ${plain(value)}`)
+    .filter(([name, value]) => !UNTOLD.has(name) && ![null, "", false].includes(value))
+    .map(([name, value]) => `${spoken(name)} ${SECONDS.has(name) ? span(value) : plain(value)}`)
     .join(" · ");
 }
 
@@ -73,6 +76,6 @@ function plain(value) {
 }
 
 /** The end of an id that the server made: those of one server begin alike. */
-export const short = (id) => (/^[0-9a-f]{32}$/.test(id) ? `…${id.slice(-10)}` : id);
+export const short = (id) => (/^[0-9a-f]{32}$/.test(id) ? `…${id.slice(-8)}` : id);
 export const runHref = (id) => `#/run/${encodeURIComponent(id)}`;
 export const flowHref = (name) => `#/flow/${encodeURIComponent(name)}`;
