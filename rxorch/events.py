@@ -30,6 +30,7 @@ __all__ = [
     "CallStarted",
     "Event",
     "EventBus",
+    "PermitWaiting",
     "RateLimitWaiting",
     "RetryBudgetExhausted",
     "RetryWaiting",
@@ -57,7 +58,13 @@ class Event:
 @quick
 @dataclass(frozen=True, slots=True)
 class CallStarted(Event):
-    """A call of an endpoint began (before cache, limiter and breaker were asked)."""
+    """A call of an endpoint began (before cache, limiter and breaker were asked).
+
+    ``hedge``: it is the so-manieth hedge of a call that was late by ``late`` seconds; 0: it is none.
+    """
+
+    hedge: int = 0
+    late: float = 0.0
 
 
 @quick
@@ -81,11 +88,15 @@ class AttemptFailed(Event):
 @quick
 @dataclass(frozen=True, slots=True)
 class RetryWaiting(Event):
-    """Attempt number ``attempt`` failed with ``error``; the next one starts in ``wait`` seconds."""
+    """Attempt number ``attempt`` failed with ``error``; the next one starts in ``wait`` seconds.
+
+    ``asked``: the server has said how long (``Retry-After``).
+    """
 
     attempt: int
     wait: float
     error: BaseException
+    asked: bool = False
 
 
 @quick
@@ -103,6 +114,12 @@ class RateLimitWaiting(Event):
     """The limiter grants a permit in ``wait`` seconds."""
 
     wait: float
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class PermitWaiting(Event):
+    """An attempt waits until one of those in flight has ended (``max_in_flight``)."""
 
 
 @quick
@@ -144,7 +161,14 @@ class CallFinished(Event):
 @quick
 @dataclass(frozen=True, slots=True)
 class StepStarted(Event):
-    """A step of a flow began."""
+    """A step of a flow began.
+
+    ``after``: names of the steps whose end it had to wait for. ``waited``: seconds since it could have begun,
+    in which others took all places (``max_concurrent``).
+    """
+
+    after: tuple[str, ...] = ()
+    waited: float = 0.0
 
 
 @quick

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypedDict, TypeVar, Unpack
 
@@ -22,6 +23,9 @@ from .errors import RetryBudgetExhaustedError
 __all__ = ["HedgeEvent", "HedgePolicy", "HedgeSettings", "Hedger", "hedge"]
 
 T = TypeVar("T")
+
+HEDGE: Final[ContextVar[HedgeEvent | None]] = ContextVar("rxorch_hedge", default=None)
+"""Where a subscription is made that is a hedge: which one it is, and how late the first is."""
 
 _LOG: Final = logging.getLogger("rxorch_operators")
 
@@ -171,7 +175,7 @@ class _Race(DisposableBase):
 
     def begin(self) -> None:
         """Starts the first subscription, and then the wait for the next or all of them."""
-        self._start(0)
+        self._start(0, self._scheduler)
         if not self._racing:
             self._arm()
             return
@@ -180,11 +184,11 @@ class _Race(DisposableBase):
         self._racing = False
         self._fail_if_alone()
 
-    def _start(self, number: int) -> None:
+    def _start(self, number: int, scheduler: DemandScheduler) -> None:
         attempt = _Attempt(self._sink, self, number)
         self._running.append(attempt)
         try:
-            attempt.connect(self._source, self._scheduler)
+            attempt.connect(self._source, scheduler)
         except Exception as error:
             if attempt.upstream is DISPOSED:  # it had ended before
                 raise
@@ -226,10 +230,13 @@ class _Race(DisposableBase):
         self._denied = denied
         number = self._hedges
         options.hedger.record_hedge(denied)
+        event = HedgeEvent(number, now - self._started, denied, error)
         if options.on_hedge is not None:
-            _tell(options.on_hedge, HedgeEvent(number, now - self._started, denied, error))
+            _tell(options.on_hedge, event)
         if not denied and not self._over:  # over: on_hedge has ended the subscription
-            self._start(number)
+            context = self._scheduler.context.copy()
+            context.run(HEDGE.set, event)
+            self._start(number, self._scheduler.within(context))
 
     def won(self, winner: _Attempt) -> None:
         """The first element is there, or the end of an empty source: the others are let go of."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json as standard_json
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rxorch.cli.exits import FAILED, OK, escape_signs
+from rxorch.cli.exits import FAILED, OK, escape_signs, usage_errors
 from rxorch.cli.saga_drive import resume, retry
 from rxorch.cli.saga_flows import JournalPath, RunId, saga_errors
 from rxorch.terminal.ink import Ink, count, counted
@@ -76,15 +77,25 @@ def show(
     journal: JournalPath,
     run_id: RunId,
     values: Annotated[bool, typer.Option("--values", help="Show inputs and results, too.")] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            "--svg", dir_okay=False, help="Also write the picture to this file.", show_default=False
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show a run: its picture, who drives it, and all that happened to it."""
     from rxorch.cli.saga_text import run_document, run_lines
+    from rxorch.saga import RunPicture
     from rxorch.saga.reading import reading
 
     with saga_errors(), reading(journal) as view:
         run, steps, history = view.run(run_id), view.steps(run_id), view.history(run_id)
     escape_signs()
+    if svg is not None:
+        with usage_errors():
+            svg.write_text(RunPicture(run, steps, history=history).svg(), encoding="utf-8", newline="\n")
     if json:
         _print_json(run_document(run, steps, history, values=values))
         return
@@ -124,6 +135,35 @@ def cancel(
     else:
         typer.echo(f"rxorch: the run {run_id!r} is over: it is {_words(run.state)}", err=True)
         raise typer.Exit(OK if run.state is SagaState.COMPENSATED else FAILED)
+
+
+@saga.command()
+def prune(
+    journal: JournalPath,
+    days: Annotated[
+        float,
+        typer.Option("--older-than", metavar="DAYS", min=0, help="Of which nothing was written for so long."),
+    ],
+    unpublished: Annotated[
+        bool,
+        typer.Option("--unpublished", help="Also runs with events that nobody took from the outbox."),
+    ] = False,
+) -> None:
+    """Delete runs that are completed or undone, with all that was written of them. Dead letters stay."""
+    from rxorch.blocking import run_blocking
+    from rxorch.saga import SqliteJournal
+    from rxorch.saga.reading import reading
+
+    async def delete() -> int:
+        async with SqliteJournal(journal) as opened:
+            return await opened.prune(time.time() - days * 86_400, unpublished=unpublished)
+
+    with saga_errors():
+        with reading(journal):  # nothing is made where there is no journal
+            pass
+        pruned = run_blocking(delete)
+    hint = "" if unpublished else "; those with unpublished events stay (--unpublished deletes them, too)"
+    typer.echo(f"{counted(pruned, 'run')} deleted{hint}")
 
 
 saga.command()(resume)

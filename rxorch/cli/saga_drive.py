@@ -123,10 +123,10 @@ def _interrupts() -> Iterator[list[int]]:
 
 
 async def _retried(saga: Saga, run_id: str) -> int:
-    from rxorch.saga.picture import told_of
+    from rxorch.saga.picture import plight_of
 
     result = await (await saga.retry_dead_letter(run_id))
-    why = f": {told_of(result.error)}" if result.state == "failed" and result.error else ""
+    why = f": {plight_of(result.error)}" if result.state == "failed" and result.error else ""
     typer.echo(f"{run_id}: {result.state}{why}")
     return FAILED if result.state == "failed" else OK
 
@@ -187,7 +187,7 @@ async def _next_end(going: _Going) -> None:
 
 
 async def _end_of(run: SagaRun, going: _Going) -> str:
-    from rxorch.saga.picture import told_of
+    from rxorch.saga.picture import plight_of
 
     try:
         result = await run
@@ -199,7 +199,7 @@ async def _end_of(run: SagaRun, going: _Going) -> str:
         typer.echo(f"rxorch: {told}", err=True)
         return "failed"
     if result.state == "failed" and result.error is not None:
-        typer.echo(f"{run.run_id}: failed: {told_of(result.error)}", err=True)
+        typer.echo(f"{run.run_id}: failed: {plight_of(result.error)}", err=True)
     return str(result.state)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rxorch.draw.facts import printable
 from rxorch.saga import AuditEvent, RunPicture, RunRecord, StepRecord
-from rxorch.saga.picture import STATE_COLOURS, duration, state_word, told_of
+from rxorch.saga.picture import STATE_COLOURS, duration, plight_of, state_word
 from rxorch.terminal.ink import Ink, columns
 
 __all__ = ["run_document", "run_facts", "run_lines", "table"]
@@ -40,7 +40,7 @@ def run_lines(
     values: bool,
 ) -> Iterator[str]:
     """All there is to say of a run; inputs and results only with `values`."""
-    yield RunPicture(run, steps).text(ascii=not ink.unicode, paint=ink)
+    yield RunPicture(run, steps, history=history).text(ascii=not ink.unicode, paint=ink)
     yield ""
     facts = [["began", _clock(run.began)], ["driven", _driven(run, now)], ["trace", printable(run.trace_id)]]
     yield from columns([[ink(label, "dim"), value] for label, value in facts if value], "<<")
@@ -62,8 +62,7 @@ def _event(event: AuditEvent, ink: Ink) -> list[str]:
     attempt = f"{data['attempt']}x" if data.get("attempt") else ""
     told = []
     if "error" in data:
-        step = data["error"].get("step")
-        told.append(f"{printable(step)}: {told_of(data['error'])}" if step else told_of(data["error"]))
+        told.append(plight_of(data["error"]))
     told += [printable(str(data[key])) for key in ("name", "reason") if data.get(key)]
     if kind == "run.resumed":
         told.append(f"lease {data.get('generation', '')}")
@@ -91,10 +90,7 @@ def _coloured(run: RunRecord, ink: Ink) -> str:
 
 
 def _reason(run: RunRecord) -> str:
-    if run.error is None:
-        return ""
-    step = run.error.get("step")
-    told = f"{printable(step)}: {told_of(run.error)}" if step else told_of(run.error)
+    told = plight_of(run.error or {})
     return told if len(told) <= _LONGEST else f"{told[: _LONGEST - 3]}..."
 
 

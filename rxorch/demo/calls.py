@@ -1,22 +1,13 @@
-"""Three ways to call the shop, and short names for what can go wrong with a call."""
+"""Three ways to call the shop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rxorch import (
-    ApiBulkheadFullError,
-    ApiCircuitOpenError,
-    ApiDependencyError,
-    APIEndpoint,
-    ApiHttpError,
-    ApiNetworkError,
-    ApiRateLimitError,
-    ApiValidationError,
-)
+from rxorch import APIEndpoint
 
-__all__ = ["ask", "get", "once", "short"]
+__all__ = ["ask", "get", "once"]
 
 _ATTEMPTS = 4
 _FIRST_WAIT = 0.025
@@ -44,28 +35,3 @@ def once(name: str, url: str, body: Callable[[Any], Mapping[str, Any]], **more: 
         return f"{name}/{data['order']}"
 
     return get(name, url, method="POST", transform_input=body, idempotency_key=key, **more)
-
-
-def short(error: BaseException | None) -> str:
-    """What went wrong, in a word or two: ``503``, ``timeout``, ``reset``."""
-    match error:
-        case ApiRateLimitError(status_code=None):
-            return "rate limit"
-        case ApiHttpError(status_code=status):
-            return f"{status}"
-        case ApiCircuitOpenError():
-            return "circuit open"
-        case ApiBulkheadFullError():
-            return "bulkhead full"
-        case ApiDependencyError(cause_endpoint=cause):
-            return f"needs {cause}"
-        case ApiValidationError():
-            return "invalid"
-        case ApiNetworkError(sent=sent):
-            return "reset" if sent else "no connection"
-        case TimeoutError():
-            return "timeout"
-        case None:
-            return ""
-        case _:
-            return type(error).__name__

@@ -7,11 +7,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from rxorch import APIOrchestrator, MetricsSnapshot, OutcomeStatus, Run
-from rxorch.demo.calls import short
 from rxorch.demo.order_flow import SERVICE_OF, order_flow, orders
 from rxorch.demo.progress import Progress
 from rxorch.demo.report import DECLINED, PUT_OFF, SHIPPED, OrdersReport
 from rxorch.demo.shop import Faults, Outage, Shop
+from rxorch.draw.error_words import error_word
 from rxorch.http import AioHttpTransport
 from rxorch.terminal.boards import Board, shown
 
@@ -110,9 +110,9 @@ def fate_of(run: Run) -> str:
     for name, outcome in run.outcomes.items():
         if outcome.status in _LOST:
             word = "unknown" if outcome.status is OutcomeStatus.UNKNOWN else "failed"
-            return f"{word}: {name} {short(outcome.error)}"
+            return f"{word}: {name} {error_word(outcome.error)}"
     if run.error is not None:
-        return f"failed: {short(run.error)}"
+        return f"failed: {error_word(run.error)}"
     if run.outcomes["payment"].status is OutcomeStatus.SKIPPED:
         return DECLINED
     return PUT_OFF if run.outcomes["notification"].degraded else SHIPPED

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rxorch import events as ev
-from rxorch.demo.calls import short
+from rxorch.draw.error_words import error_word
 from rxorch.observe.histogram import Histogram
 from rxorch.terminal.ink import count, milliseconds
 
@@ -44,7 +44,7 @@ class Progress:
             case ev.RunFinished():
                 self.in_flight -= 1
             case ev.AttemptFailed(error=error):
-                self.attempt_failures[short(error)] += 1
+                self.attempt_failures[error_word(error)] += 1
             case ev.AttemptStarted(attempt=attempt):
                 # Not the waits: one may end without an attempt, when the circuit has opened meanwhile.
                 self.retries += attempt > 1

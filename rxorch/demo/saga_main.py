@@ -8,8 +8,8 @@ from typing import TextIO
 
 from rxorch.blocking import run_blocking
 from rxorch.demo.main import INTERRUPTED, write
-from rxorch.demo.progress import Progress
 from rxorch.demo.saga_orders import run_orders
+from rxorch.demo.saga_progress import SagaProgress
 from rxorch.demo.saga_report import SagaReport, saga_lines
 from rxorch.demo.shop import ShopError
 from rxorch.terminal.boards import board_for
@@ -33,7 +33,7 @@ def run_saga_demo(orders: int = 200, seed: int = 7, *, as_json: bool = False) ->
         0 if every invariant holds, 1 if not or if the shop cannot start, 130 after Ctrl-C.
     """
     stream = sys.stderr if as_json else sys.stdout
-    progress = Progress(orders, CAP)
+    progress = SagaProgress(orders, CAP)
     try:
         report = run_blocking(lambda: _run(progress, seed, stream))
     except KeyboardInterrupt:
@@ -51,7 +51,7 @@ def run_saga_demo(orders: int = 200, seed: int = 7, *, as_json: bool = False) ->
     return 0 if ok else 1
 
 
-async def _run(progress: Progress, seed: int, stream: TextIO) -> SagaReport:
+async def _run(progress: SagaProgress, seed: int, stream: TextIO) -> SagaReport:
     ink = Ink.of(stream)
     title = ink("rxorch demo --saga", "bold")
     write(stream, [f"{title}  real services in another process, with faults (seed {seed})", ""])

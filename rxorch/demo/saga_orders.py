@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from rxorch import ApiClient
 from rxorch.demo.order_saga import order_saga, saga_orders
-from rxorch.demo.progress import Progress
+from rxorch.demo.saga_progress import SagaProgress
 from rxorch.demo.saga_report import SagaReport, cause_of
 from rxorch.demo.shop import Faults, Shop
 from rxorch.events import AttemptFailed, AttemptStarted, Event
@@ -28,7 +28,7 @@ _WHY: Final = "the customer has thought better of it"
 _PAGE: Final = 500
 
 
-async def run_orders(progress: Progress, seed: int, board: Board) -> SagaReport:
+async def run_orders(progress: SagaProgress, seed: int, board: Board) -> SagaReport:
     """Makes `progress.total` orders, at most `progress.cap` at a time. In the middle the saga is closed with
     runs under way, and another one goes on with them from the journal.
 
@@ -76,7 +76,7 @@ async def run_orders(progress: Progress, seed: int, board: Board) -> SagaReport:
 
 @asynccontextmanager
 async def _opened(
-    shop: Shop, transport: AioHttpTransport, journal: SqliteJournal, progress: Progress
+    shop: Shop, transport: AioHttpTransport, journal: SqliteJournal, progress: SagaProgress
 ) -> AsyncIterator[Saga]:
     """A saga with a client of its own, as if it were in a process of its own."""
     async with ApiClient(transport, retry_budget=False, breaker_threshold=None) as client:
@@ -85,7 +85,7 @@ async def _opened(
             yield saga
 
 
-def _count(event: Event, progress: Progress) -> None:
+def _count(event: Event, progress: SagaProgress) -> None:
     if isinstance(event, AttemptStarted | AttemptFailed):  # runs are counted where they are started
         progress.on_event(event)
 
@@ -93,7 +93,7 @@ def _count(event: Event, progress: Progress) -> None:
 class _Sender:
     """Starts orders, and waits for their ends, so many at a time."""
 
-    def __init__(self, orders: Iterator[dict[str, Any]], progress: Progress) -> None:
+    def __init__(self, orders: Iterator[dict[str, Any]], progress: SagaProgress) -> None:
         self._orders = orders
         self._progress = progress
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,7 +129,7 @@ class _Sender:
         result = await run
         record = await run.status()
         self._open.remove(run.run_id)
-        self._progress.on_run(result.state is not SagaState.FAILED, record.changed - record.began)
+        self._progress.on_end(result.state, record.changed - record.began)
 
     async def _room(self, most: int) -> None:
         while len(self._tasks) > most:

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from rxorch.demo.invariants import lines_of, mark
 from rxorch.demo.report import PUT_OFF, SHIPPED, OrdersReport
 from rxorch.demo.tour import Row, TourReport, Visit
-from rxorch.demo.waterfall import legend, strip
+from rxorch.draw.timeline.axis import Axis
+from rxorch.draw.timeline.look import SIGNS, WORDS
+from rxorch.draw.timeline.records import SegmentKind
+from rxorch.draw.timeline.text import runs_of
 from rxorch.terminal.ink import Ink, columns, count, milliseconds, share
 
 __all__ = ["orders_lines", "tour_lines", "verdict"]
@@ -17,6 +20,14 @@ _BESIDE_STRIP = 60
 _SHORT_NOTE, _LONG_NOTE, _WIDE = 20, 28, 100
 _MODE = 11
 _COLOURS = {"ok": "green", "degraded": "yellow", "skipped": "dim"}
+_INKS = {
+    SegmentKind.OK: "green",
+    SegmentKind.FAILED: "red",
+    SegmentKind.TIMEOUT: "red",
+    SegmentKind.BACKOFF: "yellow",
+    SegmentKind.RETRY_AFTER: "yellow",
+}
+"""Colours of a lane; of anything else dim."""
 _MOST_CHANGES = 9
 _PER_LINE = 3
 _KINDS = ("503", "429", "reset", "timeout", "slow", "outage")
@@ -28,10 +39,11 @@ def tour_lines(report: TourReport, ink: Ink, width: int) -> Iterator[str]:
     length = max(_NARROWEST, min(_WIDEST, width - _BESIDE_STRIP - note))
     rows = [[ink(cell, "dim") for cell in ("", "", "outcome", "tries", "time", "")]]
     for visit in report.visits:
-        total = max((span.end for row in visit.rows for span in row.spans), default=0.0)
-        rows += [_lane(row, total, length, note, ink) for row in visit.rows]
+        axis = Axis(visit.timeline, length)
+        rows += [_lane(row, axis, note, ink) for row in visit.rows]
     lanes = iter(columns(rows, "<<<>><"))
-    yield f"{ink('The six modes, once each', 'bold')}   {legend(ink)}"
+    yield ink("The six modes, once each", "bold")
+    yield from _legend(report, ink, width)
     yield f"  {next(lanes)}"
     for visit in report.visits:
         yield _headline(visit, ink)
@@ -47,11 +59,33 @@ def _headline(visit: Visit, ink: Ink) -> str:
     return f"{ink(f'{visit.mode:<{_MODE}}', 'cyan')}  {visit.says}  {counted} {mark(claim, ink)}"
 
 
-def _lane(row: Row, total: float, length: int, note: int, ink: Ink) -> list[str]:
+def _legend(report: TourReport, ink: Ink, width: int) -> Iterator[str]:
+    """What the characters of the lanes mean, in lines."""
+    calls = [call for visit in report.visits for row in visit.rows for call in row.calls]
+    kinds = {part.kind for call in calls for part in call.segments}
+    line, length = "", 0
+    for kind in (kind for kind in SIGNS if kind in kinds):
+        if length + len(WORDS[kind]) + 4 > width:
+            yield line
+            line, length = "", 0
+        line += f"  {ink(ink.sign(*SIGNS[kind]), _INKS.get(kind, 'dim'))} {WORDS[kind]}"
+        length += len(WORDS[kind]) + 4
+    yield line
+
+
+def _strip(row: Row, axis: Axis, ink: Ink) -> str:
+    """One lane; each run of equal characters has its colour once."""
+    return "".join(
+        " " * length if kind is None else ink(ink.sign(*SIGNS[kind]) * length, _INKS.get(kind, "dim"))
+        for kind, length in runs_of(row.calls, axis)
+    )
+
+
+def _lane(row: Row, axis: Axis, note: int, ink: Ink) -> list[str]:
     edge = ink(ink.sign("│", "|"), "dim")
     return [
         row.name,
-        edge + strip(row.spans, total, length, ink) + edge,
+        edge + _strip(row, axis, ink) + edge,
         ink(row.outcome, _COLOURS.get(row.outcome, "red")),
         str(row.attempts) if row.attempts else "",
         milliseconds(row.seconds) if row.seconds is not None else "",

@@ -16,11 +16,12 @@ from rxorch import (
     OutcomeStatus,
 )
 from rxorch import events as ev
-from rxorch.demo.calls import ask, get, once, short
+from rxorch.demo.calls import ask, get, once
 from rxorch.demo.invariants import Invariant, equal
 from rxorch.demo.order_flow import order_endpoints
 from rxorch.demo.shop import ORDER_HEADER, Faults, Shop
-from rxorch.demo.waterfall import Span, spans_by_endpoint
+from rxorch.draw import CallRecord, Timeline, waterfall
+from rxorch.draw.error_words import error_word
 
 __all__ = ["Row", "Stop", "TourReport", "Visit", "stops", "take_tour"]
 
@@ -49,11 +50,6 @@ class Stop:
     data: Mapping[str, Any]
     max_concurrent: int = 10
 
-    @property
-    def eager(self) -> bool:
-        """Whether all endpoints could start at once."""
-        return self.mode in (OrchestrationMode.PARALLEL, OrchestrationMode.FANOUT)
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -64,10 +60,10 @@ class Row:
     attempts: int
     seconds: float | None
     note: str
-    spans: tuple[Span, ...]
+    calls: tuple[CallRecord, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The row without its spans."""
+        """The row without its calls."""
         ms = None if self.seconds is None else round(self.seconds * 1000, 1)
         return {
             "endpoint": self.name,
@@ -86,6 +82,7 @@ class Visit:
     says: str
     seconds: float
     rows: tuple[Row, ...]
+    timeline: Timeline
     sent: int
     counted: int
 
@@ -127,23 +124,25 @@ async def visit(stop: Stop, shop: Shop) -> Visit:
         assert isinstance(result, OrchestrationResult)
         sent = orchestrator.get_metrics().total_requests
     counted = (await shop.stats()).requests
-    return Visit(stop.mode.name, stop.says, result.duration, rows_of(stop, result), sent, counted)
+    timeline = waterfall(result).timeline
+    rows = rows_of(result, timeline)
+    return Visit(stop.mode.name, stop.says, result.duration, rows, timeline, sent, counted)
 
 
-def rows_of(stop: Stop, result: OrchestrationResult) -> tuple[Row, ...]:
+def rows_of(result: OrchestrationResult, timeline: Timeline) -> tuple[Row, ...]:
     """One row for each endpoint, in their order."""
-    spans = spans_by_endpoint(result.events, eager=stop.eager)
     rows = []
     for name, outcome in result.outcomes.items():
         failures = [
-            short(event.error)
+            error_word(event.error)
             for event in result.events
             if isinstance(event, ev.AttemptFailed) and event.endpoint == name
         ]
         seconds = outcome.duration if outcome.started is not None else None
         word = "degraded" if outcome.degraded else str(outcome.status)
         note = _note(outcome, failures)
-        rows.append(Row(name, word, outcome.attempts, seconds, note, tuple(spans.get(name, ()))))
+        calls = tuple(call for call in timeline.calls if call.endpoint == name)
+        rows.append(Row(name, word, outcome.attempts, seconds, note, calls))
     return tuple(rows)
 
 
@@ -152,7 +151,7 @@ def _note(outcome: Outcome, failures: Sequence[str]) -> str:
         return "condition is false" if outcome.error is None else outcome.reason or ""
     if outcome.status is OutcomeStatus.OK and not outcome.degraded:
         return ", ".join(failures)
-    trouble = ", ".join(failures) or short(outcome.error)
+    trouble = ", ".join(failures) or error_word(outcome.error)
     return f"{trouble}: substitute used" if outcome.degraded else trouble
 
 

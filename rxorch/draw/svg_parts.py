@@ -21,18 +21,27 @@ _ARROW_HEAD: Final = (
 )
 
 
-def sheet(title: str, below: str, width: float, height: float, body: Iterable[str]) -> str:
+def sheet(
+    title: str,
+    below: str,
+    width: float,
+    height: float,
+    body: Iterable[str],
+    *,
+    style: str | None = None,
+    defs: str = _ARROW_HEAD,
+) -> str:
     """A whole SVG: a title, a line below it, and a body that has its places already.
 
-    Needs nothing from elsewhere, and is light or dark as the reader's system is.
+    Needs nothing from elsewhere, and is light or dark as the reader's system is, or as `style` says.
     """
     wide, high = pixels(width), pixels(height)
     size = f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"'
     lines = [
         f'<svg xmlns="{_SPACE}" role="img" aria-labelledby="t" {size} font-family="{SANS}">',
         f'<title id="t">{escaped(title)}</title>',
-        f"<style>\n{style_sheet()}\n</style>",
-        f"<defs>{_ARROW_HEAD}</defs>",
+        f"<style>\n{style_sheet() if style is None else style}\n</style>",
+        f"<defs>{defs}</defs>",
         f'<rect class="paper" width="{wide}" height="{high}" rx="8"/>',
         label(MARGIN, MARGIN + 14, title, "t", size=16, weight=600, anchor="start"),
         label(MARGIN, MARGIN + 34, below, "m", size=12, anchor="start"),

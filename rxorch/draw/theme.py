@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
 
-__all__ = ["DARK", "LIGHT", "METHODS", "MONO", "SANS", "style_sheet"]
+__all__ = ["DARK", "LIGHT", "METHODS", "MONO", "SANS", "Palette", "Scheme", "style_sheet"]
+
+Scheme: TypeAlias = Literal["light", "dark"]
 
 SANS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 MONO: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
@@ -82,18 +85,39 @@ _FILLS: Final = {
 """Class: its fill and stroke, by names of colours."""
 
 
-def style_sheet() -> str:
-    """The rules for both schemes.
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours that a kind of picture has beside the common ones.
+
+    Attributes:
+        light: Names to colours.
+        dark: The same names.
+        fills: Class: its fill and stroke, by names of colours of its own or of the common ones.
+    """
+
+    light: Mapping[str, str]
+    dark: Mapping[str, str]
+    fills: Mapping[str, tuple[str | None, str | None]]
+
+
+_PLAIN: Final = Palette({}, {}, {})
+
+
+def style_sheet(more: Palette = _PLAIN, scheme: Scheme | None = None) -> str:
+    """The rules for both schemes, or for one.
 
     Plain colours in the place of CSS variables, which not every program that draws SVG knows.
     """
-    light = _rules(LIGHT)
-    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{_rules(DARK)}\n}}"
+    fills = {**_FILLS, **more.fills}
+    light, dark = _rules({**LIGHT, **more.light}, fills), _rules({**DARK, **more.dark}, fills)
+    if scheme is not None:
+        return dark if scheme == "dark" else light
+    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
 
 
-def _rules(colours: Mapping[str, str]) -> str:
+def _rules(colours: Mapping[str, str], fills: Mapping[str, tuple[str | None, str | None]]) -> str:
     rules = []
-    for name, (fill, stroke) in _FILLS.items():
+    for name, (fill, stroke) in fills.items():
         paint = f"fill:{colours[fill] if fill else 'none'}"
         if stroke:
             paint += f";stroke:{colours[stroke]}"

@@ -16,6 +16,7 @@ from rxorch.endpoint.first_try import FirstTry, is_plain
 from rxorch.endpoint.retry_rules import hint
 from rxorch.endpoint.streaming import ElementStream
 from rxorch_operators import RetryPolicy, TimeoutExceededError
+from rxorch_operators._permitted import Permitted
 from rxorch_operators._retrying import RetryOptions, RetryStage
 from rxorch_operators.core.async_call import AsyncCall
 from rxorch_operators.core.demand import DemandScheduler
@@ -55,7 +56,7 @@ def _attempt(runtime: EndpointRuntime) -> Stage[Any]:
         source = _Excused(source)
     source = _Watched(source)
     if runtime.attempt_bulkhead is not None:
-        source = as_stage(runtime.attempt_bulkhead(source))
+        source = _Queued(as_stage(runtime.attempt_bulkhead(source)))
     if runtime.limiters:
         limits = rate_limit(*runtime.limiters)
         assert isinstance(limits, RateLimitOptions)
@@ -197,6 +198,20 @@ class _WatchedLink(Link):
     def on_error(self, error: Exception) -> None:
         self._call.attempt_failed(error)
         self.sink.on_error(error)
+
+
+class _Queued(Stage[Any]):
+    """Tells the call that it waits for a permit."""
+
+    def __init__(self, source: Stage[Any]) -> None:
+        self.source = source
+
+    def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
+        upstream = self.source.attach(sink, scheduler)
+        call: Call = scheduler.subject
+        if call.listening and isinstance(upstream, Permitted) and upstream.permit.waiting:
+            call.permit_awaited()
+        return upstream
 
 
 class _Limited(RateLimitStage[Any]):

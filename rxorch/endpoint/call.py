@@ -19,13 +19,16 @@ from rxorch.events import (
     CallFinished,
     CallStarted,
     Event,
+    PermitWaiting,
     RateLimitWaiting,
     RetryBudgetExhausted,
     RetryWaiting,
 )
 from rxorch.http.headers import SAFE_METHODS
 from rxorch.http.redaction import redact_url
+from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import DISPOSED, NOTHING, Link
+from rxorch_operators.hedge import HEDGE
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -107,7 +110,8 @@ class Call:
     hops = 0
     seen: Any = None
     is_aside = False
-    failure: Exception | None = None
+    failures: tuple[Exception | None, ...] = ()
+    """What the attempts met that were followed by another; None: a result that `retry_if` refused."""
     reconnect: float | None = None
     renewable = False
     renewed = False
@@ -143,9 +147,9 @@ class Call:
         self.deadline: float | None = trail.deadline
         self.listening = False
 
-    def begin(self, now: Callable[[], float]) -> None:
+    def begin(self, scheduler: DemandScheduler) -> None:
         """Starts the clock of the call."""
-        self.now = now
+        self.now = now = scheduler.clock.now
         self.started = now()
         total = self.runtime.endpoint.total_timeout
         if total is not None:
@@ -154,7 +158,9 @@ class Call:
         self.runtime.calls_in_flight += 1
         self.listening = self.runtime.bus.active or self.trail.record is not None
         if self.listening:
-            self._emit(CallStarted, self.started)
+            hedge = scheduler.context.get(HEDGE)
+            facts = () if hedge is None else (hedge.hedge, hedge.elapsed)
+            self._emit(CallStarted, self.started, *facts)
 
     @property
     def duration(self) -> float:
@@ -235,14 +241,20 @@ class Call:
     def retrying(self, event: RetryEvent) -> None:
         """Another attempt follows after a wait."""
         self.runtime.retries += 1
-        self.failure = event.error
+        self.failures = (*self.failures, event.error)
         if self.listening:
-            self._emit(RetryWaiting, self.now(), self.attempts, event.wait, event.error)
+            asked = event.error is not None and self.wait_before_reconnecting(event.error) is not None
+            self._emit(RetryWaiting, self.now(), self.attempts, event.wait, event.error, asked)
 
     def rate_limited(self, wait: float) -> None:
         """The call waits for its turn."""
         if self.listening:
             self._emit(RateLimitWaiting, self.now(), wait)
+
+    def permit_awaited(self) -> None:
+        """The attempt waits for another one's end."""
+        if self.listening:
+            self._emit(PermitWaiting, self.now())
 
     def cache_hit(self, *_: Any, stale: bool = False) -> None:
         """The value is taken from the cache; `stale`: past its time."""
@@ -255,8 +267,7 @@ class Call:
     def substituted(self, error: BaseException) -> None:
         """Another value takes the place of this error."""
         self.degraded = True
-        if self.stale:  # what the cache gave could not be used
-            self.stale = False
+        self.stale = False  # what the cache gave could not be used
         self.error = error
 
     def describe(self, error: ApiError) -> ApiError:

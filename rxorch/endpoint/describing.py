@@ -49,8 +49,8 @@ def _described(call: Call, error: Exception) -> Exception:
         # A callable of the endpoint failed: its own error says more than any class of ours.
         return noted(error, f"in endpoint {call.runtime.endpoint.name!r}")
     named.__cause__ = error
-    if isinstance(named, ApiCircuitOpenError) and call.failure is not None:
-        named.__cause__ = described(call, call.failure)  # what the attempt before it met says more
+    if isinstance(named, ApiCircuitOpenError) and call.failures and call.failures[-1] is not None:
+        named.__cause__ = described(call, call.failures[-1])  # what the attempt before it met says more
     return call.describe(named)
 
 

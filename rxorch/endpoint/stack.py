@@ -61,7 +61,7 @@ class EndpointCall(Stage[Any]):
         handler = call.runtime.error_handler
         # First: without an event loop there is no call to begin.
         link = CallLink(sink, call, describes=handler is None)
-        call.begin(scheduler.clock.now)
+        call.begin(scheduler)
         if handler is None:
             return _begin(call, link, scheduler)
         handle = fallback(lambda error: handler(error, call.trail.context), degraded=call.substituted)

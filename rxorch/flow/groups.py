@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from reactivex.abc import DisposableBase, ObserverBase
@@ -113,15 +114,18 @@ class _GroupStage(Stage[Done]):
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         plan, run = self.plan, self.state
-        ready = ReadySteps(plan.needs)
+        ready = ReadySteps(plan.needs, run.now if run.listening else None)
         cap = plan.max_concurrent or run.settings.max_concurrent
-        members = flat_map_bounded(self._member, max_concurrent=cap)(ready)
+        members = flat_map_bounded(partial(self._member, ready), max_concurrent=cap)(ready)
         return _GroupLink(sink, plan, run, ready).connect(as_stage(members), scheduler)
 
-    def _member(self, index: int) -> Stage[tuple[int, Done]]:
+    def _member(self, ready: ReadySteps, index: int) -> Stage[tuple[int, Done]]:
         plan = self.plan
         earlier = () if plan.kind is Kind.FANOUT else self.earlier
-        return _Numbered(node_of(plan.members[index], self.data, self.state, earlier), index)
+        node = node_of(plan.members[index], self.data, self.state, earlier)
+        if isinstance(node, Step) and self.state.listening:
+            node.waited = ready.waited(index)
+        return _Numbered(node, index)
 
 
 class _Numbered(Stage[Any]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from reactivex.abc import DisposableBase, ObserverBase
@@ -16,9 +16,13 @@ class ReadySteps(Stage[int]):
     """Emits each index once all its needs are settled and there is demand; among the ready, the lowest first.
 
     For one subscription. Completes after the last index.
+
+    Args:
+        needs: For each index, those that come before it.
+        now: The clock, if somebody wants to know since when each was ready.
     """
 
-    def __init__(self, needs: Sequence[Sequence[int]]) -> None:
+    def __init__(self, needs: Sequence[Sequence[int]], now: Callable[[], float] | None = None) -> None:
         self._open = [len(need) for need in needs]
         self._dependants: list[list[int]] = [[] for _ in needs]
         for index, need in enumerate(needs):
@@ -26,6 +30,8 @@ class ReadySteps(Stage[int]):
                 self._dependants[needed].append(index)
         self._ready = [index for index, count in enumerate(self._open) if count == 0]
         self._left = len(needs)
+        self._now = now
+        self._since = {} if now is None else dict.fromkeys(self._ready, now())
         self._pump: _ReadyPump | None = None
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
@@ -39,8 +45,14 @@ class ReadySteps(Stage[int]):
             self._open[dependant] -= 1
             if self._open[dependant] == 0:
                 heapq.heappush(self._ready, dependant)
+                if self._now is not None:
+                    self._since[dependant] = self._now()
         if self._pump is not None:
             self._pump.run()
+
+    def waited(self, index: int) -> float:
+        """Seconds that one has been ready for; 0 without a clock."""
+        return 0.0 if self._now is None else self._now() - self._since[index]
 
     def detach(self) -> None:
         """The subscription is over."""

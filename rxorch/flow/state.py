@@ -156,11 +156,11 @@ class RunState(Trail):
 
     # -- what a step reports ---------------------------------------------------------------------------
 
-    def step_started(self, name: str) -> float:
-        """A step begins; returns the time."""
+    def step_started(self, name: str, after: tuple[str, ...] = (), waited: float = 0.0) -> float:
+        """A step begins; returns the time. See `StepStarted`."""
         at = self.now()
         if self.listening:
-            self.emit(StepStarted(at, self.run, name))
+            self.emit(StepStarted(at, self.run, name, after, waited))
         return at
 
     def settle(self, name: str, outcome: Outcome) -> Exception | None:

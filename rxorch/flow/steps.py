@@ -20,6 +20,9 @@ __all__ = ["Step", "StepLink"]
 class Step(Stage[Done]):
     """The call of one endpoint: skipped, or called, and its outcome written down."""
 
+    waited = 0.0
+    """Seconds since it could have begun."""
+
     def __init__(
         self,
         plan: CallPlan,
@@ -59,13 +62,13 @@ class Step(Stage[Done]):
                 if keeper is not None:
                     keeper.skipped(plan.endpoint.name)
                 return link.skip(plan, "its condition does not hold", None)
-        if keeper is not None:
-            link.started = run.step_started(plan.endpoint.name)
+        call = link.call = None if keeper is not None else Call(run.caller.runtime(plan.endpoint), data, run)
+        after = (*self.earlier, *names) if run.listening else ()
+        link.started = run.step_started(plan.endpoint.name, after, self.waited)
+        if call is None:
+            assert keeper is not None
             return link.joined(keeper.start(plan, data, run, link, scheduler))
-        link.call = Call(run.caller.runtime(plan.endpoint), data, run)
-        link.started = run.step_started(plan.endpoint.name)
-        upstream = EndpointCall.start(link.call, link, scheduler)
-        return link.joined(upstream)
+        return link.joined(EndpointCall.start(call, link, scheduler))
 
 
 class StepLink(Link):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rxorch.saga.calling import SagaStep, current_step
 from rxorch.saga.errors import (
     JournalError,
     LeaseLostError,
@@ -28,7 +29,7 @@ from rxorch.saga.records import (
 )
 from rxorch.saga.run import SagaResult, SagaRun
 from rxorch.saga.saga import Saga
-from rxorch.saga.steps import SagaStep, Step, current_step, wait, wait_for
+from rxorch.saga.steps import Step, wait, wait_for
 
 if TYPE_CHECKING:
     from rxorch.saga.picture import RunPicture, run_picture

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from rxorch.endpoint import Caller
 from rxorch.flow import FlowRun, OrchestrationResult, RunSettings
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rxorch.saga.settings import SagaSettings
 
 __all__ = ["Drive"]
+
+T = TypeVar("T")
 
 _DONE: Final = frozenset({StepStatus.COMPLETED})
 _PERHAPS_DONE: Final = frozenset({StepStatus.COMPLETED, StepStatus.STARTED, StepStatus.UNKNOWN})
@@ -44,6 +46,7 @@ class Drive:
         steps: What is known of each step and each undoing.
         now: The time of the day, in seconds since 1970.
         reason: Why no further step begins; None while the run goes forward.
+        error: Why the run does not go forward, as the journal has it.
         is_leaving: Whether this process lets go of the run: what was begun is ended, nothing else begins.
         result_json: Of a run that was completed here.
     """
@@ -66,6 +69,7 @@ class Drive:
         self.steps = {(each.step, each.undo): each for each in claim.steps}
         self.signals: dict[str, Signal] = {each.name: each for each in claim.signals}
         self.reason: dict[str, str] | None = None
+        self.error = claim.run.error
         self.is_cancelled = claim.run.state is SagaState.CANCEL_REQUESTED
         self.failures: list[StepRecord] = []
         self.held: StepRecord | None = None
@@ -229,13 +233,13 @@ class Drive:
             await self.hear(heard)
         return heard
 
-    async def _guarded(self, writing: Any) -> Heard:
+    async def _guarded(self, asked: Awaitable[T]) -> T:
+        """What the journal answers. An error of it is none of the step that is being made."""
         try:
-            heard: Heard = await writing
+            return await asked
         except Exception as error:
             self._lose(error)
             raise
-        return heard
 
     def _lose(self, error: Exception) -> None:
         """The run is not in our hands any more, or cannot be written: nothing else begins."""
@@ -253,7 +257,7 @@ class Drive:
 
     async def look_for_signals(self) -> None:
         """Reads the signals anew."""
-        found = await self.journal.signals(self.run.run_id)
+        found = await self._guarded(self.journal.signals(self.run.run_id))
         self.signals = {each.name: each for each in found}
         self._changed.set()
 
@@ -315,6 +319,7 @@ class Drive:
             await self.write(*records, state=SagaState.FAILED, error=self.reason)
             return
         await self.write(*records, state=SagaState.COMPENSATING, error=self.reason)
+        self.error = self.reason
         self.is_undoing = True
 
 

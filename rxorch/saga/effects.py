@@ -7,8 +7,9 @@ from typing import Any
 from rxorch.endpoint import Call
 from rxorch.errors import ApiHttpError, ApiNetworkError, ApiValidationError
 from rxorch.ledger.json_text import input_json
+from rxorch.saga.calling import CutOffError
 
-__all__ = ["NoJsonError", "described", "kept", "may_have_acted"]
+__all__ = ["NoJsonError", "described", "is_hopeless", "kept", "may_have_acted"]
 
 
 class NoJsonError(ApiValidationError):
@@ -30,26 +31,33 @@ def kept(value: Any, name: str) -> bytes:
 def may_have_acted(error: Exception, call: Any) -> bool:
     """Whether a step that failed may have had an effect all the same.
 
-    It has had none if nothing was sent, or if it was refused: answered 4xx. Of a function only its error is
-    known: it counts as none, but for those that say that something was sent or not waited for.
+    It has had none if nothing was sent, or if all that was sent was refused: answered 4xx. Of a function only
+    its error is known: it counts as none, but for those that say that something was sent or not waited for.
 
     Args:
         error: What failed it.
         call: The facts of the call.
     """
     if isinstance(call, Call):
-        if call.sends != call.answered:
+        if call.sends != call.answered or call.changed:
             return call.sends > 0
-        return call.sends > 0 and not _is_refusal(error)
+        return call.sends > 0 and not all(map(_is_refusal, (*call.failures, error)))
     if isinstance(error, ApiNetworkError):
         return error.sent
     if isinstance(error, ApiHttpError):
         return not _is_refusal(error)
-    return isinstance(error, TimeoutError | ConnectionError | NoJsonError)
+    return isinstance(error, TimeoutError | ConnectionError | NoJsonError | CutOffError)
 
 
-def _is_refusal(error: Exception) -> bool:
+def is_hopeless(error: Exception, call: Any) -> bool:
+    """Whether no request can be made of what an endpoint is called with: it is the same the next time."""
+    return isinstance(error, ApiValidationError) and isinstance(call, Call) and call.sends == 0
+
+
+def _is_refusal(error: Exception | None) -> bool:
     """Ours before anything was sent, or that of the server."""
+    if isinstance(error, ApiNetworkError):
+        return not error.sent
     return isinstance(error, ApiHttpError) and (error.status_code is None or 400 <= error.status_code < 500)
 
 

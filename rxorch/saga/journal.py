@@ -168,3 +168,17 @@ class Journal(Protocol):
 
     async def acknowledge(self, numbers: Collection[int]) -> None:
         """Takes events out of the outbox; they stay in the history."""
+
+    # -- what nobody needs any more --------------------------------------------------------------------
+
+    async def prune(self, before: float, *, unpublished: bool = False) -> int:
+        """Deletes runs that are completed or compensated, with all that was written of them. Dead letters
+        stay. The id of a run that was deleted is free: who gives it again begins another run.
+
+        Args:
+            before: Runs of which nothing was written since, in seconds since 1970.
+            unpublished: Also those of which an event was not acknowledged; it leaves the outbox, too.
+
+        Returns:
+            How many were deleted.
+        """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -12,19 +11,18 @@ from pydantic_core import from_json
 from reactivex.abc import DisposableBase
 
 from rxorch.endpoint import APIEndpoint, Call
-from rxorch.endpoint.stack import EndpointCall
 from rxorch.errors import ApiTimeoutError
 from rxorch.flow.plan import CallPlan
 from rxorch.flow.state import RunState
 from rxorch.ledger.json_text import input_json
-from rxorch.saga.effects import described, kept, may_have_acted
+from rxorch.saga.calling import FactsKept, SagaStep, called
+from rxorch.saga.effects import described, is_hopeless, kept, may_have_acted
 from rxorch.saga.errors import SagaError
 from rxorch.saga.records import StepRecord, StepStatus
-from rxorch.saga.steps import Local, SagaStep, Step, _current
+from rxorch.saga.steps import Local, Step
 from rxorch_operators import last_of
 from rxorch_operators.core.async_call import AsyncCall
 from rxorch_operators.core.demand import DemandScheduler
-from rxorch_operators.core.stage import Stage
 from rxorch_operators.engines.backoff import RetryState
 
 if TYPE_CHECKING:
@@ -53,16 +51,6 @@ class _Facts:
         self.stale = False
         self.attempts = 0
         self.status = "running"
-
-
-class _Made(Stage[Any]):
-    """A call whose facts were made before."""
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
-
-    def attach(self, sink: Any, scheduler: DemandScheduler) -> DisposableBase:
-        return EndpointCall.start(self.call, sink, scheduler)
 
 
 class Keeper:
@@ -211,7 +199,7 @@ class Keeper:
             except Exception as error:
                 if may_have_acted(error, link.call):
                     self._perhaps.add(step.name)
-                pause = self._pause(step, error, state)
+                pause = None if is_hopeless(error, link.call) else self._pause(step, error, state)
                 if pause is None or not await drive.pause(pause):
                     raise
                 link.call = _renewed(link.call, data, run)
@@ -252,14 +240,13 @@ class Keeper:
         self, step: Step, run: RunState, facts: Any, scheduler: DemandScheduler, record: StepRecord
     ) -> Any:
         if isinstance(facts, Call):
-            return await last_of(_Made(facts), scheduler=scheduler)
+            return await last_of(FactsKept(facts), scheduler=scheduler)
         leaf = step.endpoint
         assert isinstance(leaf, Local)
         assert leaf.action is not None
         facts.attempts += 1
-        _current.set(SagaStep(self._drive.run.run_id, step.name, record.key, record.attempt))
-        result = leaf.action(from_json(record.input_json or b"null"), run.context)
-        return await result if inspect.isawaitable(result) else result
+        about = SagaStep(self._drive.run.run_id, step.name, record.key, record.attempt)
+        return await called(leaf.action, about, from_json(record.input_json or b"null"), run.context)
 
     async def _waited(self, leaf: Local, known: StepRecord | None) -> StepRecord:
         """A step that is over when its time has passed, or its signal has come."""

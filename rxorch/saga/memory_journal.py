@@ -62,6 +62,7 @@ class MemoryJournal:
         self._now = now
         self._kept: dict[str, _Kept] = {}
         self._numbers = count(1)
+        self._places = count()
         self._unsent: dict[int, AuditEvent] = {}
         self._is_open = False
 
@@ -108,7 +109,7 @@ class MemoryJournal:
             owner=owner,
             leased_until=now + seconds,
         )
-        kept = self._kept[new.run_id] = _Kept(run, len(self._kept))
+        kept = self._kept[new.run_id] = _Kept(run, next(self._places))
         self._tell(kept, audit.STARTED, {"generation": 1})
         return _claim(kept), True
 
@@ -128,12 +129,13 @@ class MemoryJournal:
     ) -> list[RunRecord]:
         """See `Journal`. Raises `UnknownRunError` if there is no run of the id `after`."""
         kept = self._all().values()
-        first = 0
-        if after is not None:
-            place = self._known(after).place
-            first = len(kept) - place if newest_first else place + 1
+        place = None if after is None else self._known(after).place
         in_order = reversed(kept) if newest_first else iter(kept)
-        runs = (each.run for each in islice(in_order, first, None))
+        runs = (
+            each.run
+            for each in in_order
+            if place is None or (each.place < place if newest_first else each.place > place)
+        )
         return list(islice((run for run in runs if _is_wanted(run, saga, states)), max(0, limit)))
 
     async def count(self, saga: str | None = None, states: Collection[SagaState] | None = None) -> int:
@@ -278,6 +280,20 @@ class MemoryJournal:
         self._all()
         for number in numbers:
             self._unsent.pop(number, None)
+
+    async def prune(self, before: float, *, unpublished: bool = False) -> int:
+        """See `Journal`."""
+        pruned = [
+            kept
+            for kept in self._all().values()
+            if kept.run.state in (SagaState.COMPLETED, SagaState.COMPENSATED)
+            and kept.run.changed < before
+            and (unpublished or not any(event.number in self._unsent for event in kept.events))
+        ]
+        for kept in pruned:
+            del self._kept[kept.run.run_id]
+            await self.acknowledge([event.number for event in kept.events])
+        return len(pruned)
 
     # -- inside ----------------------------------------------------------------------------------------
 

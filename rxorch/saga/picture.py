@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.facts import printable
-from rxorch.saga.records import RunRecord, SagaState, StepRecord, StepStatus
+from rxorch.saga.records import AuditEvent, RunRecord, SagaState, StepRecord, StepStatus
 
 __all__ = [
     "COLOURS",
@@ -17,8 +17,10 @@ __all__ = [
     "WORDS",
     "RunPicture",
     "StepRow",
+    "cause_of",
     "count_of",
     "duration",
+    "plight_of",
     "run_picture",
     "state_word",
     "time_of",
@@ -79,11 +81,18 @@ class StepRow:
         name: Of the step.
         done: What is known of it; None: it was not begun.
         undone: What is known of its undoing; None: there is none.
+        is_reopened: Whether it failed before, and is to be made again as if it had not been begun.
     """
 
     name: str
     done: StepRecord | None = None
     undone: StepRecord | None = None
+    is_reopened: bool = False
+
+    @property
+    def absence(self) -> str:
+        """What there is to say of a step that was not begun."""
+        return "to be tried again" if self.is_reopened else "not begun"
 
 
 class RunPicture:
@@ -96,6 +105,7 @@ class RunPicture:
         run: The run.
         steps: What is known of its steps and their undoings.
         names: All steps of its saga, in their order: those that were not begun are shown too.
+        history: Its events: those steps too are shown that failed, and are to be tried again.
 
     >>> from rxorch.saga import RunRecord, SagaState, StepRecord, StepStatus
     >>> run = RunRecord(
@@ -114,9 +124,15 @@ class RunPicture:
     └─ ship    ✗ 1x  12 ms   failed
     """
 
-    def __init__(self, run: RunRecord, steps: Sequence[StepRecord], names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        run: RunRecord,
+        steps: Sequence[StepRecord],
+        names: Sequence[str] = (),
+        history: Sequence[AuditEvent] = (),
+    ) -> None:
         self.run = run
-        self.rows: tuple[StepRow, ...] = tuple(_rows(steps, names))
+        self.rows: tuple[StepRow, ...] = tuple(_rows(steps, names, history))
 
     @property
     def heading(self) -> str:
@@ -136,14 +152,12 @@ class RunPicture:
 
     def reasons(self) -> list[str]:
         """Why the run did not go forward, and why a step could not be undone."""
-        error = self.run.error or {}
-        step = f"{printable(error['step'])}: " if error.get("step") else ""
-        why = [f"because of {step}{told_of(error)}"] if error else []
+        why = cause_of(self.run.error or {})
         undone = [row.undone for row in self.rows if row.undone is not None]
-        return why + [
+        return [f"because of {why}"] * bool(why) + [
             f"undoing {printable(each.step)}: {told_of(each.error)}"
             for each in undone
-            if each.error is not None and each.step != error.get("step")
+            if each.error is not None
         ]
 
     def text(self, *, ascii: bool = False, paint: Paint | None = None) -> str:
@@ -194,12 +208,15 @@ def run_picture(
     return RunPicture(run, steps, names).text(ascii=ascii)
 
 
-def _rows(steps: Sequence[StepRecord], names: Sequence[str]) -> Iterator[StepRow]:
+def _rows(
+    steps: Sequence[StepRecord], names: Sequence[str], history: Sequence[AuditEvent]
+) -> Iterator[StepRow]:
     """The steps that were begun, in the order in which they were, and those that were not."""
+    told = {event.data["step"] for event in history if event.kind.startswith("step.")}
     done = {each.step: each for each in sorted(steps, key=lambda each: each.began) if not each.undo}
     undone = {each.step: each for each in steps if each.undo}
-    for name in dict.fromkeys([*done, *undone, *names]):
-        yield StepRow(name, done.get(name), undone.get(name))
+    for name in dict.fromkeys([*done, *undone, *sorted(told - set(names)), *names]):
+        yield StepRow(name, done.get(name), undone.get(name), name in told and name not in done)
 
 
 def _lines(picture: RunPicture) -> Iterator[list[Piece]]:
@@ -228,7 +245,7 @@ def _lines(picture: RunPicture) -> Iterator[list[Piece]]:
             if word:
                 line += [("   ", ""), (word, COLOURS[status])]
         else:
-            line.append(("· not begun", "dim"))
+            line.append((f"· {row.absence}", "dim"))
         if row.undone is not None:
             line += [("   ◀── ", ""), (f"{undo_word(row):{undo}}", undo_colour(row.undone))]
             line.append((f" {count_of(row.undone):>{count}}  {time_of(row.undone):>{undo_time}}", ""))
@@ -273,6 +290,18 @@ def told_of(error: dict[str, str]) -> str:
     kind, message = error.get("type", ""), printable(" ".join(error.get("message", "").split()))
     message = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 1]}…"
     return ": ".join(part for part in (printable(kind), message) if part)
+
+
+def cause_of(error: dict[str, str]) -> str:
+    """Why a run does not go forward, in one line: the step, and its error."""
+    step = printable(error.get("step", ""))
+    return ": ".join(part for part in (step, told_of(error)) if part)
+
+
+def plight_of(error: dict[str, str]) -> str:
+    """Why a run is where it is: what could not be undone, before why that was to be undone."""
+    undo, cause = printable(" ".join(error.get("undo", "").split())), cause_of(error)
+    return ", because of ".join(part for part in (undo, cause) if part)
 
 
 def duration(seconds: float) -> str:

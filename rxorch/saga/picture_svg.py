@@ -79,7 +79,7 @@ def wire(x: float, y: float, to_x: float, to_y: float, *, dashed: bool = False) 
 def _row(row: StepRow, top: float) -> Iterator[str]:
     name = printable(row.name)
     if row.done is None:
-        yield from card(MARGIN, top, LEFT, name, "not begun", "m", "frame")
+        yield from card(MARGIN, top, LEFT, name, row.absence, "m", "frame")
     else:
         word = WORDS.get(row.done.status, "done")
         facts = " · ".join(part for part in (word, count_of(row.done), time_of(row.done)) if part)

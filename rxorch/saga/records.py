@@ -88,7 +88,8 @@ class RunRecord:
         state: See `SagaState`.
         input_json: The input.
         result_json: What its last step gave; None before it is completed.
-        error: Why it does not go forward (`step`, `type`, `message`); None while nothing failed.
+        error: Why it does not go forward (`step`, `type`, `message`), and what could not be undone (`undo`);
+            None while nothing failed.
         trace_id: For `traceparent`.
         began: When it began, in seconds since 1970.
         changed: When it was written last.

@@ -26,7 +26,8 @@ class SagaResult:
         run_id: Of the run.
         state: `COMPLETED`, `COMPENSATED` or `FAILED`.
         value: What its last step gave; None unless it is completed.
-        error: Why it did not go forward (`step`, `type`, `message`); None if nothing failed.
+        error: Why it did not go forward (`step`, `type`, `message`), and what could not be undone (`undo`);
+            None if nothing failed.
     """
 
     run_id: str
@@ -47,7 +48,8 @@ class SagaResult:
 
 
 class SagaRun:
-    """A run of a saga. `await run` waits for its end, wherever it is driven, and gives its `SagaResult`.
+    """A run of a saga. `await run` waits for its end, wherever it is driven, and gives its `SagaResult`. If
+    its process has let go of it, or has died and its lease has run out, it is gone on with here.
 
     To let go of it, or to cancel who awaits it, does not end the run: `cancel()` does.
     """
@@ -57,7 +59,7 @@ class SagaRun:
         self.run_id = run_id
 
     def __await__(self) -> Generator[Any, None, SagaResult]:
-        return self._saga._watch.ended(self.run_id).__await__()
+        return self._saga._ended(self.run_id).__await__()
 
     async def status(self) -> RunRecord:
         """What the journal knows of it now."""
@@ -67,8 +69,8 @@ class SagaRun:
         """Its picture as it stands now; a notebook shows it, and `str` makes text of it."""
         from rxorch.saga.picture import RunPicture
 
-        steps = await self._saga.steps(self.run_id)
-        return RunPicture(await self.status(), steps, tuple(self._saga.definition.steps))
+        steps, history = await self._saga.steps(self.run_id), await self._saga.history(self.run_id)
+        return RunPicture(await self.status(), steps, tuple(self._saga.definition.steps), history)
 
     async def cancel(self, reason: str = "") -> RunRecord:
         """See `Saga.cancel`."""

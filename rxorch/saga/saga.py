@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import secrets
-import socket
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -20,11 +18,11 @@ from rxorch.endpoint import APIEndpoint, Caller
 from rxorch.errors import ApiConfigurationError
 from rxorch.flow.nodes import Flow
 from rxorch.ledger.json_text import input_json
-from rxorch.saga.drive import Drive
-from rxorch.saga.errors import JournalError, LeaseLostError, SagaDefinitionChangedError, SagaError
+from rxorch.saga.driving import Driving
+from rxorch.saga.errors import JournalError, SagaDefinitionChangedError, SagaError
 from rxorch.saga.journal import Journal
 from rxorch.saga.memory_journal import MemoryJournal
-from rxorch.saga.records import AuditEvent, Claim, Lease, NewRun, RunRecord, SagaState, StepRecord
+from rxorch.saga.records import AuditEvent, NewRun, RunRecord, SagaState, StepRecord
 from rxorch.saga.run import SagaResult, SagaRun
 from rxorch.saga.settings import FORWARD, NOW, UNDO, SagaSettings
 from rxorch.saga.steps import definition_of
@@ -60,7 +58,8 @@ class Saga:
         now: The time of the day, in seconds since 1970; waits are over at one.
 
     Raises:
-        ApiConfigurationError: The steps or a setting cannot be; says which and why.
+        ApiConfigurationError: The steps or a setting cannot be; says which and why. To open it raises that of
+            an endpoint that its client cannot call.
 
     >>> import asyncio
     >>> from rxorch.saga import Saga, Step
@@ -97,11 +96,8 @@ class Saga:
         self.settings = SagaSettings(lease, recovery, undo, workflow_header, now)
         self.journal: Journal = MemoryJournal() if journal is None else journal
         self._given = client
-        self._caller: Caller | None = None
         self._watch = Watch(name, self.journal)
-        self._claiming: set[str] = set()
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._heartbeat: asyncio.Task[None] | None = None
+        self._driving = Driving(self.definition, self.journal, self.settings, self._watch)
 
     @property
     def name(self) -> str:
@@ -121,7 +117,8 @@ class Saga:
     @property
     def breakers(self) -> dict[str, Any]:
         """The circuit breakers in use, by endpoint name."""
-        return {} if self._caller is None else self._caller.breakers
+        caller = self._driving.caller
+        return {} if caller is None else caller.breakers
 
     def __repr__(self) -> str:
         return f"<Saga {self.name!r}: {', '.join(self.definition.steps)}>"
@@ -137,9 +134,11 @@ class Saga:
     # -- opening and closing ---------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        if self._caller is not None:
+        if self._driving.caller is not None:
             raise SagaError(f"saga {self.name!r} is open already")
         caller = ApiClient() if self._given is None else self._given
+        for endpoint in self.definition.endpoints():
+            caller.runtime(endpoint)  # refuses what it could not call: not only when a step is to be undone
         await self.journal.open()
         if self._given is None:
             try:
@@ -147,9 +146,7 @@ class Saga:
             except BaseException:
                 await self.journal.aclose()
                 raise
-        self._caller = caller
-        self._watch.is_closing = False
-        self._heartbeat = asyncio.create_task(self._beat())
+        self._driving.begin(caller)
         return self
 
     async def __aexit__(
@@ -161,33 +158,21 @@ class Saga:
         """Lets go of all runs, which stay as they are and can be resumed. What is being undone right now is
         brought to its end; no other undoing begins.
         """
-        watch = self._watch
-        watch.is_closing = True
-        heartbeat, self._heartbeat = self._heartbeat, None
-        drives = tuple(watch.drives.values())
-        tasks = [task for _, task in drives]
-        if heartbeat is not None:
-            tasks.append(heartbeat)
-        for task in tasks:
-            task.cancel()
+        driving = self._driving
         try:
-            if tasks:
-                await asyncio.wait(tasks)
-            # Here, since a task that is cancelled before its first step does not run at all.
-            await asyncio.gather(*(self._release(drive.lease) for drive, _ in drives))
+            await driving.end()
         finally:
-            watch.tell_all()
-            caller, self._caller = self._caller, None
+            self._watch.tell_all()
+            caller, driving.caller = driving.caller, None
             try:
                 if caller is not None and self._given is None:
                     await caller.__aexit__(None, None, None)
             finally:
                 await self.journal.aclose()
 
-    def _open(self) -> Caller:
-        if self._caller is None or self._watch.is_closing:
+    def _open(self) -> None:
+        if self._driving.caller is None or self._watch.is_closing:
             raise SagaError(f"saga {self.name!r} is not open: use it with `async with`")
-        return self._caller
 
     # -- runs ------------------------------------------------------------------------------------------
 
@@ -214,12 +199,12 @@ class Saga:
             uuid4().hex if run_id is None else run_id, self.name, self.definition.fingerprint, sent,
             secrets.token_hex(16),
         )  # fmt: skip
-        claim, is_new = await self.journal.create(new, self._owner, self.settings.lease)
+        claim, is_new = await self.journal.create(new, self._driving.owner, self.settings.lease)
         if is_new:
-            await self._take(claim)
+            await self._driving.take(claim)
         else:
             self.definition.check(claim.run)
-            await self._go_on(claim.run)
+            await self._driving.go_on(claim.run)
         return SagaRun(self, new.run_id)
 
     async def execute(self, data: Any = None, *, run_id: str | None = None) -> SagaResult:
@@ -246,6 +231,9 @@ class Saga:
         ids += [each for each in await self.journal.unclaimed(self.name, limit) if each not in ids]
         for run_id in ids[:limit]:
             run = await self.status(run_id)
+            if run.state.is_over:  # others have brought it there
+                self._watch.failures.pop(run_id, None)
+                continue
             try:
                 self.definition.check(run)
             except SagaDefinitionChangedError as error:
@@ -253,7 +241,7 @@ class Saga:
                 self._watch.failures[run_id] = error
                 taken.append(SagaRun(self, run_id))
                 continue
-            if await self._go_on(run):
+            if await self._driving.go_on(run):
                 taken.append(SagaRun(self, run_id))
         return taken
 
@@ -261,62 +249,12 @@ class Saga:
         """The handle of a run that was begun before, wherever that was."""
         return SagaRun(self, run_id)
 
-    async def _go_on(self, run: RunRecord) -> bool:
-        # A second claim would take the lease from the drive that the first one is for.
-        if run.state.is_over or run.run_id in self._watch.drives or run.run_id in self._claiming:
-            return False
-        self._claiming.add(run.run_id)
-        try:
-            claim = await self.journal.claim(run.run_id, self._owner, self.settings.lease)
-            if claim is not None:
-                await self._take(claim)
-        finally:
-            self._claiming.discard(run.run_id)
-        return claim is not None
-
     def _check_name(self, run: RunRecord) -> None:
         if run.saga != self.name:
             raise SagaError(f"run {run.run_id!r} is of saga {run.saga!r}, not of {self.name!r}")
 
-    async def _take(self, claim: Claim) -> None:
-        run_id = claim.run.run_id
-        watch = self._watch
-        if self._caller is None or watch.is_closing:  # by now
-            await self._release(claim.lease)
-            raise watch.closed(run_id)
-        drive = Drive(self.definition, claim, self.journal, self._caller, self.settings, watch.tell)
-        watch.failures.pop(run_id, None)
-        task = asyncio.create_task(self._driven(drive), name=f"saga {self.name} {run_id}")
-        watch.drives[run_id] = (drive, task)
-        task.add_done_callback(lambda _: self._left(drive))
-
-    async def _driven(self, drive: Drive) -> None:
-        run_id = drive.run.run_id
-        try:
-            await drive.go()
-        except LeaseLostError:
-            _LOG.info("run %r of saga %r is driven by another process now", run_id, self.name)
-        except Exception as error:
-            await self._release(drive.lease)
-            self._watch.failures[run_id] = error  # now, as who hears of it may resume the run at once
-
-    def _left(self, drive: Drive) -> None:
-        run_id = drive.run.run_id
-        own = self._watch.drives.get(run_id)
-        if own is not None and own[0] is drive:
-            del self._watch.drives[run_id]
-        self._watch.tell(run_id)
-
-    async def _release(self, lease: Lease) -> None:
-        with suppress(Exception):  # it runs out by itself
-            await self.journal.release(lease)
-
-    async def _beat(self) -> None:
-        """Renews the leases, and hears of what others write."""
-        while True:
-            await asyncio.sleep(self.settings.lease / 3)
-            renewals = [drive.renew() for drive, _ in self._watch.drives.values()]
-            await asyncio.gather(*renewals, return_exceptions=True)  # the drives themselves meet the same
+    async def _ended(self, run_id: str) -> SagaResult:
+        return await self._watch.ended(run_id, self._driving.adopt)
 
     # -- what is known ---------------------------------------------------------------------------------
 
@@ -359,12 +297,13 @@ class Saga:
         self._open()
         run = await self.status(run_id)
         self.definition.check(replace(run, state=SagaState.RUNNING))  # as it is going to be
-        await self._go_on(await self.journal.reopen(run_id))
+        await self._driving.go_on(await self.journal.reopen(run_id))
         return SagaRun(self, run_id)
 
     async def cancel(self, run_id: str, reason: str = "") -> RunRecord:
         """Has a run undone, as soon as what is under way has ended. One that is past its pivot, or that is
-        over or being undone already, is left as it is.
+        over or being undone already, is left as it is. Of a run that began with other steps it is written
+        down that it is to be undone: who drives it does so, or the next `resume()` of the code it began with.
 
         Raises:
             UnknownRunError: There is none of that id.
@@ -377,8 +316,10 @@ class Saga:
             with suppress(JournalError):  # it is recorded, and who drives the run hears of it
                 await own[0].renew()
         elif run.state is SagaState.CANCEL_REQUESTED:
-            self.definition.check(run)
-            await self._go_on(run)
+            if run.fingerprint == self.definition.fingerprint:
+                await self._driving.go_on(run)
+            else:
+                _LOG.warning("run %r has other steps: the code it began with has to undo it", run_id)
         return run
 
     async def signal(self, run_id: str, name: str, value: Any = None) -> bool:
@@ -395,5 +336,6 @@ class Saga:
         told = await self.journal.signal(run_id, name, input_json(value, "the signal", "the journal"))
         own = self._watch.drives.get(run_id)
         if own is not None:
-            await own[0].look_for_signals()
+            with suppress(JournalError):  # it is recorded, and who drives the run hears of it
+                await own[0].look_for_signals()
         return told

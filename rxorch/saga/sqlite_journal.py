@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from rxorch.errors import ApiConfigurationError
 from rxorch.ledger.json_text import plain_json
@@ -28,6 +28,7 @@ from rxorch.saga.records import (
     Signal,
     StepRecord,
 )
+from rxorch.saga.sqlite_prune import prune
 from rxorch.saga.sqlite_rows import error_json
 from rxorch.saga.sqlite_schema import APPLICATION_ID, MIGRATIONS
 from rxorch.storage import SqliteFile, SqliteWriter, StorageError
@@ -35,6 +36,9 @@ from rxorch.storage import SqliteFile, SqliteWriter, StorageError
 __all__ = ["SqliteJournal"]
 
 T = TypeVar("T")
+
+_PRUNED: Final = 500
+"""Runs that are deleted in one transaction."""
 
 
 class SqliteJournal:
@@ -44,8 +48,8 @@ class SqliteJournal:
     written together is committed together, as fast as the disk takes it: a hundred runs at once cost hardly
     more commits than one. A call that is cancelled while it waits may have been written.
 
-    The file holds inputs and results, and is made readable for its owner alone. Nothing in it is ever
-    deleted. Open a journal after a fork of the process and not before, and not on a network drive.
+    The file holds inputs and results, and is made readable for its owner alone. What is in it stays until
+    `prune` deletes it. Open a journal after a fork of the process and not before, and not on a network drive.
 
     Args:
         path: Of the file. `path-wal` and `path-shm` stand beside it.
@@ -277,6 +281,17 @@ class SqliteJournal:
     async def acknowledge(self, numbers: Collection[int]) -> None:
         """See `Journal`."""
         await self._do(partial(work.acknowledge, numbers=tuple(numbers)))
+
+    async def prune(self, before: float, *, unpublished: bool = False) -> int:
+        """See `Journal`. Some runs at a time, so that others write meanwhile. The file does not become
+        smaller: what comes next takes the room.
+        """
+        pruned = 0
+        while True:
+            some = await self._do(partial(prune, before=before, limit=_PRUNED, unpublished=unpublished))
+            pruned += some
+            if some < _PRUNED:
+                return pruned
 
     # -- inside ----------------------------------------------------------------------------------------
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from pydantic_core import to_json
 
@@ -23,9 +22,7 @@ __all__ = [
     "Compensation",
     "Definition",
     "Local",
-    "SagaStep",
     "Step",
-    "current_step",
     "definition_of",
     "named",
     "wait",
@@ -33,35 +30,6 @@ __all__ = [
 ]
 
 Compensation: TypeAlias = APIEndpoint | Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SagaStep:
-    """Which step is being made, for whom it calls.
-
-    Attributes:
-        run_id: Of the run.
-        step: Its name.
-        key: The idempotency key: the same whenever this step of this run is made.
-        attempt: How often it was begun, over all processes.
-        undo: Whether it is the undoing of the step.
-    """
-
-    run_id: str
-    step: str
-    key: str
-    attempt: int
-    undo: bool = False
-
-
-_current: Final[ContextVar[SagaStep | None]] = ContextVar("rxorch_saga_step", default=None)
-
-
-def current_step() -> SagaStep | None:
-    """The step whose function is running; None outside of one. A function that is no endpoint takes its
-    idempotency key from here.
-    """
-    return _current.get()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,8 +118,9 @@ class Step(Call):
         condition: Callable[..., Any] | None = None,
     ) -> None:
         leaf = _leaf(action, name, depends_on, condition)
+        whose = "its compensation"
         if compensation is None and isinstance(leaf, APIEndpoint):
-            compensation = leaf.compensate_with
+            whose, compensation = "the compensate_with of its endpoint", leaf.compensate_with
         if compensation is not None and not isinstance(compensation, APIEndpoint):
             call_with_context(compensation, label="compensation", may_be_async=True)
         for field, value in (("pivot", pivot), ("retriable", retriable)):
@@ -159,7 +128,7 @@ class Step(Call):
                 raise ApiConfigurationError(f"step {leaf.name!r}: {field} is True or False")
         if pivot and compensation is not None:
             raise ApiConfigurationError(
-                f"step {leaf.name!r}: a pivot is never undone: leave out pivot or its compensation"
+                f"step {leaf.name!r}: a pivot is never undone: leave out pivot, or {whose}"
             )
         object.__setattr__(self, "endpoint", cast("APIEndpoint", leaf))
         object.__setattr__(self, "compensation", compensation)
@@ -267,6 +236,13 @@ class Definition:
     steps: Mapping[str, Step]
     fingerprint: str
 
+    def endpoints(self) -> Iterator[APIEndpoint]:
+        """All endpoints that may be called, those of compensations too."""
+        for step in self.steps.values():
+            for each in (step.endpoint, step.compensation):
+                if isinstance(each, APIEndpoint):
+                    yield each
+
     def check(self, run: RunRecord) -> None:
         """Refuses a run that began as something else.
 
@@ -306,14 +282,24 @@ def definition_of(name: str, steps: Flow | Sequence[Flow | APIEndpoint]) -> Defi
             raise ApiConfigurationError(
                 f"saga {name!r}, step {step.name!r}: an error_handler hides the failure that has to be undone"
             )
-        undone = step.compensation
-        if isinstance(undone, APIEndpoint) and undone.error_handler is not None:
-            raise ApiConfigurationError(
-                f"saga {name!r}, step {step.name!r}: the error_handler of {undone.name!r} hides that it "
-                "could not be undone"
-            )
+        if isinstance(step.compensation, APIEndpoint):
+            _check_compensation(step.compensation, f"saga {name!r}, step {step.name!r}")
     text = to_json([name, _described(as_flow(flow), found)])
     return Definition(name, plan, found, hashlib.sha256(text).hexdigest()[:16])
+
+
+def _check_compensation(undone: APIEndpoint, place: str) -> None:
+    if undone.error_handler is not None:
+        raise ApiConfigurationError(
+            f"{place}: the error_handler of {undone.name!r} hides that it could not be undone"
+        )
+    if undone.condition is not None or undone.depends_on:
+        raise ApiConfigurationError(
+            f"{place}: {undone.name!r} has a condition or depends_on, which nobody asks of a compensation: "
+            "it sees all results; give a function that decides"
+        )
+    if undone.stream is not None:
+        raise ApiConfigurationError(f"{place}: {undone.name!r} is a stream, which cannot undo a step")
 
 
 def _steps(flow: Flow) -> Iterator[Step]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rxorch.endpoint import APIEndpoint, Trail, call_with_context
-from rxorch.endpoint.stack import EndpointCall
+from rxorch.endpoint import APIEndpoint, Call, Trail, call_with_context
 from rxorch.ledger.json_text import result_json
-from rxorch.saga.effects import described
+from rxorch.saga.calling import FactsKept, SagaStep, called
+from rxorch.saga.effects import described, is_hopeless
 from rxorch.saga.keeper import StoppedError
 from rxorch.saga.records import SagaState, StepRecord, StepStatus
-from rxorch.saga.steps import SagaStep, _current
 from rxorch_operators import last_of
 from rxorch_operators.engines.backoff import RetryState
 
@@ -67,13 +65,13 @@ class Undoing:
             for (_, undo), record in drive.steps.items()
             if undo and record.status is not StepStatus.COMPLETED
         ]
-        if not failed:
-            await drive.write(state=SagaState.COMPENSATED)
-            return
-        first = drive.steps[failed[0], True].error or {}
-        error = {"step": failed[0], "type": "", **first}
-        error["message"] = f"{', '.join(map(repr, failed))} could not be undone: {first.get('message', '')}"
-        await drive.write(state=SagaState.FAILED, error=error)
+        cause = {name: text for name, text in (drive.error or {}).items() if name != "undo"}
+        if failed:
+            first = drive.steps[failed[0], True].error or {}
+            parts = (f"{', '.join(map(repr, failed))} could not be undone", *first.values())
+            await drive.write(state=SagaState.FAILED, error={**cause, "undo": ": ".join(filter(None, parts))})
+        else:  # by now: a dead letter may have been tried again
+            await drive.write(state=SagaState.COMPENSATED, error=None if cause == drive.error else cause)
 
     async def _undone(self, record: StepRecord, later: list[asyncio.Event], over: asyncio.Event) -> None:
         drive = self._drive
@@ -96,6 +94,7 @@ class Undoing:
         drive = self._drive
         key = drive.key(done.step, undo=True)
         data = self._data(done)
+        undone = drive.definition.steps[done.step].compensation
         loop = asyncio.get_running_loop()
         state = RetryState(drive.settings.undo, drive.random, loop.time())
         attempt = 0 if known is None else known.attempt
@@ -108,15 +107,20 @@ class Undoing:
                 began=drive.place(), input_json=result_json(data), began_at=drive.now(),
             )  # fmt: skip
             drive.post(record)
+            call: Call | None = None
             try:
-                value = await self._once(done, record, data)
+                if isinstance(undone, APIEndpoint):
+                    call = self._call(undone, record, data)
+                    value = await last_of(FactsKept(call))
+                else:
+                    value = await self._called(undone, record, data)
             except Exception as error:
                 ended = replace(
                     record, status=StepStatus.FAILED, ended=drive.place(), ended_at=drive.now(),
                     error=described(error),
                 )  # fmt: skip
                 pause = state.next_delay(loop.time(), hint=getattr(error, "retry_after", None))
-                if pause is None:
+                if pause is None or is_hopeless(error, call):
                     await drive.write(ended)
                     return
                 if not await drive.pause(pause):
@@ -139,22 +143,23 @@ class Undoing:
         about = {"run_id": self._drive.run.run_id, "step": done.step, "key": done.key}
         return {**base, done.step: done.output, "saga": about}
 
-    async def _once(self, done: StepRecord, record: StepRecord, data: dict[str, Any]) -> Any:
+    def _call(self, undone: APIEndpoint, record: StepRecord, data: dict[str, Any]) -> Call:
         drive = self._drive
-        undone = drive.definition.steps[done.step].compensation
-        context = {
+        trail = Trail(run=drive.run.run_id, context=self._results(), idempotency=lambda _: record.key)
+        trail.headers = drive.headers()
+        return Call(drive.caller.runtime(undone), data, trail)
+
+    async def _called(self, undone: Any, record: StepRecord, data: dict[str, Any]) -> Any:
+        about = SagaStep(self._drive.run.run_id, record.step, record.key, record.attempt, undo=True)
+        function = call_with_context(undone, label="compensation", may_be_async=True)
+        return await called(function, about, data, self._results())
+
+    def _results(self) -> dict[str, Any]:
+        return {
             name: each.output
-            for (name, undo), each in drive.steps.items()
+            for (name, undo), each in self._drive.steps.items()
             if not undo and each.status is StepStatus.COMPLETED
         }
-        if isinstance(undone, APIEndpoint):
-            trail = Trail(run=drive.run.run_id, context=context, idempotency=lambda _: record.key)
-            trail.headers = drive.headers()
-            return await last_of(EndpointCall(drive.caller.runtime(undone), data, trail))
-        assert undone is not None
-        _current.set(SagaStep(drive.run.run_id, done.step, record.key, record.attempt, undo=True))
-        result = call_with_context(undone, label="compensation", may_be_async=True)(data, context)
-        return await result if inspect.isawaitable(result) else result
 
 
 def _check_driven(drive: Drive) -> None:

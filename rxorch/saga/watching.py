@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from copy import copy
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
@@ -67,8 +68,8 @@ class Watch:
             raise UnknownRunError(f"there is no run {run_id!r}")
         return run
 
-    async def ended(self, run_id: str) -> SagaResult:
-        """Waits for the end of a run, wherever it is driven."""
+    async def ended(self, run_id: str, adopt: Callable[[RunRecord], Awaitable[None]]) -> SagaResult:
+        """Waits for the end of a run, wherever it is driven; `adopt` is given it as it stands meanwhile."""
         while True:
             news = self._next(run_id)
             own = self.drives.get(run_id)
@@ -79,12 +80,9 @@ class Watch:
             run = await self._looked_at(run_id)
             if run.state.is_over:
                 return SagaResult.of(run)
-            failure = self.failures.get(run_id)
-            if failure is not None:
-                raise failure
-            if self.is_closing:
-                raise self.closed(run_id)
-            await self._wait(news, run_id)
+            self._raise_what_keeps_from(run_id)
+            await adopt(run)
+            await self._wait(news)
 
     async def events(self, run_id: str) -> AsyncIterator[AuditEvent]:
         """The events of a run from the first on, until it is over."""
@@ -97,12 +95,16 @@ class Watch:
                 yield event
             if run.state.is_over:
                 return
-            failure = self.failures.get(run_id)
-            if failure is not None:
-                raise failure
-            if self.is_closing:
-                raise self.closed(run_id)
-            await self._wait(news, run_id)
+            self._raise_what_keeps_from(run_id)
+            await self._wait(news)
+
+    def _raise_what_keeps_from(self, run_id: str) -> None:
+        """Raises why the end of a run is not to be waited for here."""
+        failure = self.failures.get(run_id)
+        if failure is not None:
+            raise _once_more(failure)
+        if self.is_closing:
+            raise self.closed(run_id)
 
     def _next(self, run_id: str) -> asyncio.Event:
         news = self._news.get(run_id)
@@ -118,8 +120,18 @@ class Watch:
                 raise self.closed(run_id) from None
             raise
 
-    async def _wait(self, news: asyncio.Event, run_id: str) -> None:
+    async def _wait(self, news: asyncio.Event) -> None:
         """Waits until something may have been written. What other processes write is not told."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_POLL):
                 await news.wait()
+
+
+def _once_more(error: Exception) -> Exception:
+    """An error for one more of those who wait: each adds to the traceback of its own."""
+    try:
+        again = copy(error)
+    except Exception:  # its class cannot be made of its arguments
+        return error
+    again.__cause__ = error.__cause__
+    return again.with_traceback(error.__traceback__)

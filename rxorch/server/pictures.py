@@ -10,8 +10,9 @@ from aiohttp import web
 
 from rxorch.orchestrator import APIOrchestrator
 from rxorch.saga import RunRecord, Saga, StepRecord
+from rxorch.server.run_book import KeptRun
 
-__all__ = ["orchestration_picture", "saga_run_picture", "svg_response"]
+__all__ = ["flow_run_picture", "orchestration_picture", "saga_run_picture", "svg_response"]
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """Who opens a picture by itself runs no script in it and fetches nothing."""
@@ -35,6 +36,15 @@ def saga_run_picture(saga: Saga, run: RunRecord, steps: Sequence[StepRecord]) ->
     bare_run = replace(run, error=_bare(run.error))
     bare_steps = [replace(step, error=_bare(step.error)) for step in steps]
     return RunPicture(bare_run, bare_steps, tuple(saga.definition.steps)).svg()
+
+
+def flow_run_picture(run: KeptRun) -> str | None:
+    """A run of a flow as SVG: what happened when; None if that is not written down."""
+    if run.events is None:
+        return None
+    from rxorch.draw.timeline import Waterfall
+
+    return Waterfall(run.events.timeline(), f"{run.flow} · {run.state}").svg()
 
 
 def svg_response(svg: str) -> web.Response:

@@ -14,12 +14,17 @@ from rxorch.errors import ApiHttpError
 from rxorch.events import Event, EventBus, RunFinished, RunStarted
 
 if TYPE_CHECKING:
+    from rxorch.draw.timeline.records import Timeline
     from rxorch.server.run_book import KeptRun
 
 __all__ = ["CURRENT", "FlowEvents", "KeptEvents", "error_shown", "kind_of"]
 
 _MOST: Final = 1_000
 """Events that are kept of one run."""
+_MOST_DRAWN: Final = 200
+"""Calls of one run that its picture has."""
+_WEIGHT: Final = 3
+"""What an event takes for each byte of its JSON: the records for the picture are kept beside it."""
 _UNSHOWN: Final = frozenset({"at", "run", "value", "error"})
 _CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -58,19 +63,23 @@ class KeptEvents:
 
     Attributes:
         kept: Number, kind and data of each.
-        size: Bytes of the data.
+        size: Bytes that it takes, about.
     """
 
-    __slots__ = ("_count", "kept", "size")
+    __slots__ = ("_count", "_folder", "kept", "size")
 
     def __init__(self) -> None:
         self.kept: list[tuple[int, str, bytes]] = []
         self.size = 0
         self._count = 0
+        from rxorch.draw.timeline.folding import Folder  # only a run that is followed loads what draws it
+
+        self._folder = Folder(_MOST_DRAWN)
 
     def add(self, event: Event, at: float) -> None:
         """Writes one down."""
         self._count += 1
+        self._folder.take(event)
         if len(self.kept) >= _MOST and not isinstance(event, RunFinished):
             return
         shown = _shown(event, at)
@@ -78,11 +87,15 @@ class KeptEvents:
             shown["left_out"] = left_out
         data = to_json(shown, inf_nan_mode="null", fallback=str)
         self.kept.append((self._count, kind_of(event), data))
-        self.size += len(data)
+        self.size += _WEIGHT * len(data)
 
     def after(self, number: int) -> list[tuple[int, str, bytes]]:
         """Those with numbers above this one."""
         return [each for each in self.kept if each[0] > number]
+
+    def timeline(self) -> Timeline:
+        """What happened when, without urls, values and texts of errors."""
+        return self._folder.timeline()
 
 
 class FlowEvents:

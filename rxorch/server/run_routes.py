@@ -13,7 +13,7 @@ from rxorch.saga import RunRecord, Saga, SagaError, SagaState, UnknownRunError
 from rxorch.server.answering import json_response
 from rxorch.server.bodies import json_of
 from rxorch.server.event_stream import Frames, frame, last_event_id, send_events
-from rxorch.server.pictures import saga_run_picture, svg_response
+from rxorch.server.pictures import flow_run_picture, saga_run_picture, svg_response
 from rxorch.server.preferences import is_run_id
 from rxorch.server.problems import Problem
 from rxorch.server.run_book import KeptRun
@@ -81,7 +81,10 @@ class RunRoutes:
         """A run as a picture."""
         found = await self._found(request)
         if isinstance(found, KeptRun):
-            raise Problem(404, "there is no picture of this run")
+            svg = flow_run_picture(found)
+            if svg is None:
+                raise Problem(404, "there is no picture of this run: its events are not written down")
+            return svg_response(svg)
         _, saga, run = found
         return svg_response(saga_run_picture(saga, run, await saga.steps(run.run_id)))
 

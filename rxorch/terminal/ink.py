@@ -14,7 +14,7 @@ __all__ = ["Ink", "columns", "count", "counted", "milliseconds", "share"]
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
-_SIGNS = "█░·━✓✗→≤"
+_SIGNS = "█▒░·≈━✓✗→≤"
 
 
 class Ink:

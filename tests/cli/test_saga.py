@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rxorch.cli.app import app
-from rxorch.saga import NewRun, Saga, SagaState, SqliteJournal
+from rxorch.saga import NewRun, Saga, SagaState, SqliteJournal, StepRecord, StepStatus
 from rxorch.saga.reading import reading
 from tests.conftest import ServeLoopback
 
@@ -239,7 +239,7 @@ def test_dead_letters_have_their_reason_and_the_next_step(command: Command, fold
     assert command("dead-letters", "j.sqlite").err == "0 dead letters\n"
     command("resume", "shop.py:order", "j.sqlite", WAREHOUSE_IS_AWAY="1")
     done = command("dead-letters", "j.sqlite")
-    assert "reserve: ConnectionError: 'reserve' could not be undone" in done.out
+    assert "'reserve' could not be undone: ConnectionError: " in done.out
     assert done.err == "1 dead letter; next: rxorch saga retry FLOW j.sqlite RUN_ID\n"
     assert [run["run_id"] for run in json.loads(command("dead-letters", "j.sqlite", "--json").out)] == [
         "stuck"
@@ -268,10 +268,11 @@ async def test_resume_tells_of_dead_letters_and_retry_ends_them(command: Command
     away = {"WAREHOUSE_IS_AWAY": "1"}
     done = command("resume", "shop.py:order", "j.sqlite", "--quiet", **away)
     assert done.code == 1
-    assert done.err.startswith("stuck: failed: ConnectionError: 'reserve' could not be undone")
+    assert done.err.startswith("stuck: failed: 'reserve' could not be undone: ConnectionError: ")
+    assert done.err.rstrip().endswith("because of charge: ValueError: no money")
     assert len(done.err.splitlines()) == 1
     again = command("retry", "shop.py:order", "j.sqlite", "stuck", **away)
-    assert (again.code, again.out.partition(": Conn")[0]) == (1, "stuck: failed")
+    assert (again.code, again.out.partition(": 'reserve'")[0]) == (1, "stuck: failed")
     last = command("retry", "shop.py:make", "j.sqlite", "stuck")
     assert (last.code, last.out, last.err) == (0, "stuck: compensated\n", "")
     assert state_of(folder, "stuck") is SagaState.COMPENSATED
@@ -421,10 +422,43 @@ def test_mistakes_are_one_line(here: Command, journal: Path, arguments: list[str
     assert not (journal.parent / "none.sqlite").exists()
 
 
+def test_show_writes_the_picture(here: Command, folder: Path, journal: Path) -> None:
+    done = here("show", "j.sqlite", "poor", "--svg", "run.svg")
+    assert done.code == 0 and "undone" in done.out
+    assert (folder / "run.svg").read_text(encoding="utf-8").startswith("<svg")
+    refused = here("show", "j.sqlite", "poor", "--svg", "nowhere/run.svg")
+    assert (refused.code, refused.out) == (2, "")
+    assert "cannot use 'nowhere/run.svg'" in refused.err
+
+
+async def test_show_has_the_steps_of_a_dead_letter_that_is_to_be_tried_again(
+    here: Command, folder: Path
+) -> None:
+    async with SqliteJournal(folder / "j.sqlite") as journal:
+        claim, _ = await journal.create(NewRun("r", "order", "f", b"{}"), "me", 30)
+        failed = StepRecord("ship", False, StepStatus.FAILED, 3, "r:ship", 1, 2)
+        await journal.write(claim.lease, [failed], SagaState.FAILED)
+        await journal.reopen("r")
+    assert "ship  · to be tried again" in here("show", "j.sqlite", "r").out
+
+
+def test_prune_deletes_what_is_over(here: Command, folder: Path, journal: Path) -> None:
+    kept = here("prune", "j.sqlite", "--older-than", "0")
+    assert kept.out == (
+        "0 runs deleted; those with unpublished events stay (--unpublished deletes them, too)\n"
+    )
+    young = here("prune", "j.sqlite", "--older-than", "1", "--unpublished")
+    assert young.out == "0 runs deleted\n"
+    done = here("prune", "j.sqlite", "--older-than", "0", "--unpublished")
+    assert (done.code, done.out) == (0, "2 runs deleted\n")
+    with reading(folder / "j.sqlite") as view:
+        assert not any(run.state in (SagaState.COMPLETED, SagaState.COMPENSATED) for run in view.latest())
+
+
 def test_without_a_command_the_commands_are_told(here: Command) -> None:
     done = here("--help")
     assert done.code == 0
-    for name in ("list", "show", "dead-letters", "resume", "cancel", "retry"):
+    for name in ("list", "show", "dead-letters", "resume", "cancel", "retry", "prune"):
         assert name in done.out
 
 

@@ -12,6 +12,7 @@ from rxorch.demo.report import OrdersReport
 from rxorch.demo.shop import SERVICES, ServiceStats, ShopStats
 from rxorch.demo.summary import orders_lines, verdict
 from rxorch.demo.tour import TourReport, Visit
+from rxorch.draw import Timeline
 from rxorch.terminal.ink import Ink
 
 
@@ -55,7 +56,7 @@ HONEST = OrdersReport(
     stats=stats(),
 )
 
-TOUR = TourReport((Visit("PARALLEL", "all at once", 0.1, (), sent=3, counted=3),))
+TOUR = TourReport((Visit("PARALLEL", "all at once", 0.1, (), Timeline((), 0.0, 0.0), sent=3, counted=3),))
 
 
 def broken(report: OrdersReport) -> list[str]:

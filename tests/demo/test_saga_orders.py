@@ -11,9 +11,9 @@ import pytest
 import rxorch.demo.saga_orders as orders_module
 from rxorch import ApiClient
 from rxorch.demo.order_saga import order_saga, saga_orders
-from rxorch.demo.progress import Progress
 from rxorch.demo.saga_main import run_saga_demo
 from rxorch.demo.saga_orders import run_orders
+from rxorch.demo.saga_progress import SagaProgress
 from rxorch.demo.saga_report import SagaReport, cause_of, saga_lines
 from rxorch.demo.shop import Faults, Shop, ShopStats
 from rxorch.demo.shop.reversible import CARD_LIMIT, IN_STOCK
@@ -82,11 +82,17 @@ async def test_the_way_of_one_order(
 
 
 async def test_orders_through_faults_hold_their_invariants() -> None:
-    progress = Progress(60, 10)
+    progress = SagaProgress(60, 10)
     report = await run_orders(progress, 7, Silent())
     assert broken(report) == []
     assert progress.done == len(report.states) == 60
     assert progress.in_flight == 0
+    assert (progress.ok, progress.failed) == (len(report.completed), 0)
+    assert progress.undone == 60 - progress.ok > 0
+    told = dict(progress.facts())
+    assert (told["completed"], told["undone"], told["dead letters"]) == (
+        str(progress.ok), str(progress.undone), "0",
+    )  # fmt: skip
     assert {"503", "reset"} <= set(report.stats.faults)
     assert report.retries > 0 and report.undone and report.resumed > 0 and report.cancelled == 3
     assert 20 < len(report.completed) < 60
@@ -103,7 +109,7 @@ async def test_a_service_that_forgets_keys_is_noticed(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Shop, "stats", twice)
     monkeypatch.setattr(orders_module, "FAULTS", Faults.none())
-    assert broken(await run_orders(Progress(10, 5), 7, Silent())) == [
+    assert broken(await run_orders(SagaProgress(10, 5), 7, Silent())) == [
         "idempotency keys used twice by payment"
     ]
 
@@ -115,7 +121,7 @@ async def test_money_that_is_not_given_back_is_noticed(monkeypatch: pytest.Monke
         return saga
 
     monkeypatch.setattr(orders_module, "order_saga", forgetful)
-    report = await run_orders(Progress(40, 10), 7, Silent())
+    report = await run_orders(SagaProgress(40, 10), 7, Silent())
     assert "cents charged and not given back; of the orders completed" in broken(report)
     assert "payments left of orders that were undone" in broken(report)
     lines = list(saga_lines(report, Ink()))

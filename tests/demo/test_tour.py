@@ -54,7 +54,11 @@ async def test_both_sides_count_the_same_in_foul_weather() -> None:
     repeated = [row for row in rows if row.attempts > 1 and row.outcome == "ok"]
     assert repeated
     assert all(row.note.count(",") == row.attempts - 2 for row in repeated)
-    assert {span.kind for row in rows for span in row.spans} >= {"ok", "failed", "wait"}
+    assert {part.kind for row in rows for call in row.calls for part in call.segments} >= {
+        "ok",
+        "failed",
+        "backoff",
+    }
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,10 @@ import logging
 from typing import Any
 
 import pytest
+from reactivex import operators as ops
 
 from rxorch import ApiClient
+from rxorch import operators as rxo
 from rxorch.errors import ApiHttpError
 from rxorch.events import (
     AttemptFailed,
@@ -16,11 +18,12 @@ from rxorch.events import (
     CallFinished,
     CallStarted,
     Event,
+    PermitWaiting,
     RateLimitWaiting,
     RetryWaiting,
 )
 from rxorch_operators.testing import virtual_time
-from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, turns
+from tests.support.fake_transport import FakeTransport, Hold, api, in_turn, reply, turns
 from tests.support.watch import Watch
 
 
@@ -224,3 +227,40 @@ async def test_started_is_told_before_anything_is_asked() -> None:
     client.observe(api())({}).subscribe().dispose()
     assert watch.kinds == ["CallStarted", "CallFinished"]
     assert watch.of(CallStarted)[0].endpoint == "api"
+
+
+@virtual_time
+async def test_a_wait_that_the_server_asked_for_is_told_from_ones_own() -> None:
+    watch = await watched(in_turn(reply(429, None, {"Retry-After": "7"}), 503, {}), retry_jitter="none")
+    assert [event.asked for event in watch.of(RetryWaiting)] == [True, False]
+
+
+@virtual_time
+async def test_who_waits_for_a_permit_is_told_and_who_has_one_is_not() -> None:
+    hold = Hold()
+    client = ApiClient(FakeTransport({"a": hold, "b": {}}), max_in_flight=1)
+    watch = Watch(client.events)
+    first = asyncio.ensure_future(client.call(api("a")))
+    await turns()
+    second = asyncio.ensure_future(client.call(api("b")))
+    await turns()
+    assert [event.endpoint for event in watch.of(PermitWaiting)] == ["b"]
+    hold.answer({})
+    await asyncio.gather(first, second)
+    of_second = [type(event).__name__ for event in watch.events if event.endpoint == "b"]
+    assert of_second == ["CallStarted", "PermitWaiting", "AttemptStarted", "CallFinished"]
+
+
+@virtual_time
+async def test_a_hedge_says_which_one_it_is_and_how_late_the_first_call_was() -> None:
+    hold = Hold()
+    client = ApiClient(FakeTransport({"api": in_turn(hold, hold, {})}))
+    watch = Watch(client.events)
+    endpoint = api(timeout=None, circuit_breaker=False)
+    async with client:
+        call = client.observe(endpoint)({}).pipe(ops.map(dict), rxo.hedge(delay=0.5, max_hedges=2))
+        assert await rxo.last_of(call) == {}
+        assert await client.call(api("other")) == {"ok": True}
+    started = watch.of(CallStarted)
+    assert [(event.hedge, round(event.late, 6)) for event in started] == [(0, 0), (1, 0.5), (2, 1.0), (0, 0)]
+    assert hold.cancelled == 2

@@ -287,3 +287,27 @@ async def test_after_disposal_not_even_a_neighbour_is_told() -> None:
     subscription.dispose()
     assert kinds(sink.seen)[-1] == "AttemptStarted"
     assert client.runtimes["a"].calls_in_flight == 0
+
+
+@virtual_time
+async def test_a_step_says_what_it_came_after() -> None:
+    flow = sequential(api("a"), parallel(api("b"), api("c", depends_on=["b"])), api("d"))
+    orchestrator = APIOrchestrator(flow, transport=FakeTransport())
+    result = await orchestrator.execute()
+    after = {event.endpoint: event.after for event in result.events if isinstance(event, StepStarted)}
+    assert after == {"a": (), "b": ("a",), "c": ("a", "b"), "d": ("a", "b", "c")}
+
+
+@virtual_time
+async def test_a_step_says_how_long_others_had_all_places() -> None:
+    first, second = Hold(), Hold()
+    flow = parallel(api("a"), api("b"), api("c", depends_on=["a"]), api("d"), max_concurrent=1)
+    orchestrator = APIOrchestrator(flow, transport=FakeTransport({"a": first, "b": second}))
+    run = asyncio.ensure_future(orchestrator.execute())
+    await asyncio.sleep(1.0)
+    first.answer({})
+    await asyncio.sleep(2.0)
+    second.answer({})
+    result = await run
+    waited = {e.endpoint: round(e.waited, 6) for e in result.events if isinstance(e, StepStarted)}
+    assert waited == {"a": 0, "b": 1.0, "c": 2.0, "d": 3.0}

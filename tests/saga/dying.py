@@ -177,3 +177,8 @@ class Dying:
         """Not counted."""
         self._alive()
         await self.journal.acknowledge(numbers)
+
+    async def prune(self, before: float, *, unpublished: bool = False) -> int:
+        """Not counted."""
+        self._alive()
+        return await self.journal.prune(before, unpublished=unpublished)

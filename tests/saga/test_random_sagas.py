@@ -81,6 +81,9 @@ class World:
     attempts: dict[str, int] = field(default_factory=dict)
     before: set[tuple[str, str]] = field(default_factory=set)
     plans: dict[str, Plan] = field(default_factory=dict)
+    waits: set[str] = field(default_factory=set)
+    wrongs: list[str] = field(default_factory=list)
+    """What must not be: an assertion within a step would be a failure of the step, and no more."""
     is_healed: bool = False
 
     def effects(self) -> set[str]:
@@ -93,7 +96,7 @@ class World:
     # -- making the saga -------------------------------------------------------------------------------
 
     def flow(self, tree: Tree) -> Flow:
-        """The flow of a tree; remembers which step comes after which."""
+        """The flow of a tree."""
         if isinstance(tree, Plan):
             return self.step(tree)
         kind, members = tree
@@ -103,6 +106,10 @@ class World:
             one = GROUPS["sequential"](*flows)
             other = self.step(Plan(ends=("refused",)))
             return conditional(lambda _: way, then=one if way else other, otherwise=other if way else one)
+        return self.group(kind, flows)
+
+    def group(self, kind: str, flows: list[Flow]) -> Flow:
+        """A group of flows; remembers which step comes after which."""
         if kind in ("sequential", "pipeline"):
             for index, later in enumerate(flows):
                 for earlier in flows[:index]:
@@ -141,8 +148,8 @@ class World:
         """An action: has its effect once, unless it was undone before."""
         step = current_step()
         assert step is not None
-        assert (step.key, step.undo) == (f"r:{name}", False)
-        assert not any(kind == "undo" for kind, _ in self.log), "forward after the abort"
+        if (step.key, step.undo) != (f"r:{name}", False):
+            self.wrongs.append(f"{name} is called as {step}")
         ends = self.plans[name].ends
         attempt = self._attempt(step.key)
         end = "ok" if self.is_healed else ends[min(attempt, len(ends) - 1)]
@@ -152,6 +159,8 @@ class World:
             raise TimeoutError("it never came there")
         if step.key not in self.seen:
             self.seen.add(step.key)
+            if self.plans[name].undo and any(kind == "undo" for kind, _ in self.log):
+                self.wrongs.append(f"{name} is done after the abort")
             self.log.append(("do", name))
         if end == "lost":
             raise TimeoutError("the answer is lost")
@@ -161,7 +170,8 @@ class World:
         """An undoing: the same, of an action that came or did not."""
         step = current_step()
         assert step is not None
-        assert (step.key, step.undo) == (f"r:{name}:undo", True)
+        if (step.key, step.undo) != (f"r:{name}:undo", True):
+            self.wrongs.append(f"{name} is undone as {step}")
         ends = self.plans[name].undo
         assert ends is not None
         attempt = self._attempt(step.key)
@@ -201,6 +211,7 @@ async def lived(world: World, flow: Flow, deaths: list[tuple[int, bool]], yields
 
 async def check(world: World, saga: Saga, result: SagaResult) -> None:
     """The promises."""
+    assert world.wrongs == []
     steps = await saga.steps("r")
     done = {each.step for each in steps if not each.undo and each.status is StepStatus.COMPLETED}
     undone = {each.step for each in steps if each.undo and each.status is StepStatus.COMPLETED}

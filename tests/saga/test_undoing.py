@@ -106,14 +106,16 @@ async def test_one_that_fails_for_good_is_a_dead_letter_and_holds_up_no_other(
         result = await saga.execute({}, run_id="r")
         assert result.state is SagaState.FAILED
         assert result.error is not None
-        assert result.error["step"] == "b"
-        assert result.error["message"].startswith("'b' could not be undone: HTTP 500")
+        assert result.error["undo"].startswith("'b' could not be undone: ApiHttpError: HTTP 500")
+        cause = {"step": "fails", "type": "ValueError", "message": "this never works"}
+        assert result.error.items() > cause.items()
         assert services.asked == ["a", "b", "c", "undo c", "undo b", "undo b", "undo b", "undo a"]
         (dead,) = await saga.dead_letters()
         assert (dead.run_id, dead.was_compensating) == ("r", True)
 
         run = await saga.retry_dead_letter("r")
-        assert (await run).state is SagaState.COMPENSATED
+        again = await run
+        assert (again.state, again.error) == (SagaState.COMPENSATED, cause)
         assert services.asked[8:] == ["undo b"]
         assert services.done == []
         assert set(services.headers("Idempotency-Key")[-4:]) == {"r:a:undo", "r:b:undo"}

@@ -9,11 +9,12 @@ import pytest
 
 from rxorch import APIOrchestrationConfig
 from rxorch.events import AttemptStarted, RunFinished, RunStarted
+from rxorch.saga import wait_for
 from rxorch.server import ServerLimits, Serving, create_app
 from rxorch.server import event_stream as event_stream_module
 from rxorch.server.run_events import KeptEvents
 from rxorch.server.state import STATE
-from tests.server.conftest import TOKEN, Ask, Serve, Upstream, endpoint, parallel_of
+from tests.server.conftest import TOKEN, Ask, Make, Serve, Upstream, endpoint, parallel_of
 from tests.server.raw import connected
 from tests.server.sse import listening
 from tests.support.loopback import Loopback
@@ -132,6 +133,9 @@ async def test_no_secret_input_or_url_is_told(
         async with listening(f"{url}/events", **mine) as events:
             await events.all()
         told += [answer.text, events.text, (await ask("GET", url, headers=mine)).text]
+        picture = await ask("GET", f"{url}/picture", headers=mine)
+        assert (picture.status, "users" in picture.text) == (200, True)
+        told.append(picture.text)
     told.append((await ask("GET", f"{server.url}/runs", headers=mine)).text)
     for text in told:
         assert CANARY not in text
@@ -198,25 +202,28 @@ async def test_silence_is_broken(
             await events.line()
 
 
+async def flood() -> Any:
+    while True:
+        yield b": " + b"x" * 100_000 + b"\n\n"
+
+
 async def test_who_listens_does_not_hold_up_the_end(
-    profile: APIOrchestrationConfig, upstream: Upstream, ask: Ask
+    ask: Ask, order: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither one who reads nor one who takes nothing: with a drain of an hour."""
-    upstream.users = lambda request: asyncio.get_running_loop().create_future()
-    app = create_app({"profile": profile})
+    app = create_app({"order": order(wait_for("paid"))}, limits=ServerLimits(idle_seconds=3600))
     server = Serving(app, port=0, drain_seconds=3600)
     await server.__aenter__()
-    url = await begun(ask, server)
+    url = await begun(ask, server, "order")
     async with listening(f"{url}/events") as events, connected(server) as deaf:
-        await events.until("step_finished")
-        await deaf.send(
-            f"GET {url.removeprefix(server.url)}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-        )
-        while len(app[STATE].listeners) < 2:
+        await events.until("step.waiting")
+        monkeypatch.setattr("rxorch.server.run_routes._saga_frames", lambda *arguments: flood())
+        await deaf.send(head(url, server))
+        listeners = app[STATE].listeners
+        while not any(each._is_writing for each in listeners._all):
             await asyncio.sleep(0)
-        assert (await ask("POST", f"{url}/cancel")).status == 202
         await server.__aexit__(None, None, None)
-        await events.all()
+        assert "end" not in [event.kind for event in await events.all()]
 
 
 async def test_one_who_takes_nothing_is_let_go(
@@ -226,10 +233,6 @@ async def test_one_who_takes_nothing_is_let_go(
         {"profile": parallel_of(endpoint(services, "users"))}, limits=ServerLimits(idle_seconds=0.1)
     )
     server = await serve(app)
-
-    async def flood() -> Any:
-        while True:
-            yield b": " + b"x" * 100_000 + b"\n\n"
 
     monkeypatch.setattr("rxorch.server.run_routes._flow_frames", lambda run, number: flood())
     url = await begun(ask, server)
@@ -252,5 +255,5 @@ def test_events_of_one_run_are_bounded() -> None:
     assert len(kept.kept) == 1001
     number, kind, data = kept.kept[-1]
     assert (number, kind, b'"left_out":4001' in data) == (5002, "run_finished", True)
-    assert kept.size == sum(len(data) for _, _, data in kept.kept)
+    assert kept.size == 3 * sum(len(data) for _, _, data in kept.kept)
     assert kept.after(1000) == [kept.kept[-1]]

@@ -222,6 +222,10 @@ def test_the_book_forgets_what_it_counts() -> None:
         book.end(run, FlowState.FAILED)  # it had ended
     assert book._bytes == sum(run.size for run in runs[3:]) == 3
     assert len(book._heavy) == 1
+    roomy = RunBook(["a"], most=2, most_bytes=1_000)
+    for _ in range(5):
+        roomy.end(roomy.begin("a"), FlowState.COMPLETED, b"x" * 10)
+    assert (roomy._bytes, len(roomy._heavy)) == (20, 2)
     assert (book.tallies["a"].ok, book.tallies["a"].failed, book.tallies["a"].in_flight) == (5, 0, 0)
     assert [run.state for run in book.newest(None, None, None)] == [FlowState.COMPLETED] * 2
 

@@ -122,6 +122,10 @@ class DemandScheduler(PeriodicScheduler):
         """The same in everything, for a subscription that is about `subject`."""
         return DemandScheduler(self.base, self.demand, self.clock, self.tasks, self.context, subject)
 
+    def within(self, context: Context) -> DemandScheduler:
+        """The same in everything, for a subscription with other context variables."""
+        return DemandScheduler(self.base, self.demand, self.clock, self.tasks, context, self.subject)
+
     @property
     def now(self) -> datetime:
         return self.base.now

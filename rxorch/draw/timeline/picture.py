@@ -1,0 +1,207 @@
+"""Waterfall: what happened when, as a picture in every form that a reader may want."""
+
+from __future__ import annotations
+
+import html
+import sys
+from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from rxorch.draw.bundle import mime_bundle
+from rxorch.draw.facts import printable
+from rxorch.draw.frames import FrameLibrary, frame_of
+from rxorch.draw.png import png_of
+from rxorch.draw.theme import Scheme
+from rxorch.draw.timeline.critical import PathPart, critical_path
+from rxorch.draw.timeline.folding import Folder
+from rxorch.draw.timeline.recording import Recording
+from rxorch.draw.timeline.records import Timeline
+from rxorch.draw.timeline.rows import Rows, rows_of, summary_of
+from rxorch.draw.timeline.svg import svg_of
+from rxorch.draw.timeline.table import columns_of, html_table
+from rxorch.draw.timeline.text import NARROWEST, text_of
+from rxorch.errors import ApiConfigurationError
+from rxorch.events import Event
+from rxorch.flow import OrchestrationResult
+
+__all__ = ["Happened", "Waterfall", "waterfall"]
+
+Happened: TypeAlias = Recording | OrchestrationResult | Timeline | Iterable[Event]
+
+_COLUMNS: Final = 110
+_DARK_PAGE: Final = "@media (prefers-color-scheme:dark){body{background:#0d1117;color:#f0f6fc}}"
+
+
+class Waterfall:
+    """What happened when: a row for each call, a bar for each attempt, its waits between.
+
+    Made by `waterfall`. As text, SVG, PNG or HTML; a notebook shows it by itself. The same records give the
+    same picture, to the byte. It holds names, times, statuses and kinds of errors; no url, input or value.
+
+    Attributes:
+        timeline: The calls, as records.
+    """
+
+    def __init__(self, timeline: Timeline, title: str | None = None) -> None:
+        self.timeline = timeline
+        self._title = title
+
+    @cached_property
+    def critical_path(self) -> tuple[PathPart, ...]:
+        """What determined the end; see `rxorch.draw.critical_path`."""
+        return critical_path(self.timeline)
+
+    @cached_property
+    def _rows(self) -> Rows:
+        return rows_of(self.timeline)
+
+    @cached_property
+    def title(self) -> str:
+        """What stands above it."""
+        calls, runs = len(self.timeline.calls), self.timeline.runs
+        name = "run" if runs == 1 else f"{runs:,} runs" if runs else "waterfall"
+        name = name if self._title is None else printable(self._title)
+        return f"{name} · {calls:,} call{'' if calls == 1 else 's'}"
+
+    @cached_property
+    def _below(self) -> str:
+        return " · ".join(summary_of(self.timeline))
+
+    def text(self, width: int | None = None, *, ascii: bool = False) -> str:
+        """The waterfall as lines, one for each row.
+
+        Args:
+            width: Columns, 60 or more; None: 110.
+            ascii: Whether to use no character beyond ASCII.
+
+        Raises:
+            ApiConfigurationError: `width` is too small.
+        """
+        width = _COLUMNS if width is None else width
+        if width < NARROWEST:
+            raise ApiConfigurationError(f"width: give {NARROWEST} columns or more, or None, not {width!r}")
+        return text_of(
+            self.timeline, self._rows, self.critical_path, self.title, self._below, width, ascii=ascii
+        )
+
+    def svg(self, *, scheme: Scheme | None = None) -> str:
+        """The waterfall as SVG, self-contained.
+
+        Args:
+            scheme: "light" or "dark"; None: as the reader's system is.
+        """
+        return svg_of(self.timeline, self._rows, self.critical_path, self.title, self._below, scheme)
+
+    def html(self) -> str:
+        """The waterfall as a page of its own: the picture, and a table of what it shows."""
+        title = html.escape(self.title)
+        return (
+            f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>\n<style>'
+            "body{font:14px system-ui,sans-serif;max-width:1000px;margin:24px auto;padding:0 12px}"
+            f"svg{{max-width:100%;height:auto}}th{{text-align:left}}{_DARK_PAGE}</style></head>\n<body>\n"
+            f"{self.svg()}{self._details()}\n</body>\n</html>\n"
+        )
+
+    def _details(self) -> str:
+        return html_table(self._rows)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture into a file; what kind is told by the suffix.
+
+        Args:
+            path: Of a file that ends in `.svg`, `.txt`, `.html` or `.png` (which needs the extra `png`). One
+                that is there is replaced.
+
+        Returns:
+            The path.
+
+        Raises:
+            ApiConfigurationError: another suffix; a PNG without resvg-py.
+            OSError: the file cannot be written.
+        """
+        path = Path(path)
+        forms: dict[str, Callable[[], bytes]] = {
+            ".svg": lambda: self.svg().encode(),
+            ".txt": lambda: self.text().encode() + b"\n",
+            ".html": lambda: self.html().encode(),
+            ".png": lambda: png_of(self.svg(scheme="light")),
+        }
+        form = forms.get(path.suffix.lower())
+        if form is None:
+            raise ApiConfigurationError(
+                f"path: its suffix {path.suffix!r} says no kind of picture; there are {', '.join(forms)}"
+            )
+        path.write_bytes(form())
+        return path
+
+    def to_dataframe(self, library: FrameLibrary | None = None) -> Any:
+        """A table with a row for each attempt and wait; times in seconds since the beginning.
+
+        Its columns: run, endpoint, call, kind, start, end, duration, note, status (of the call), critical.
+
+        Args:
+            library: "pandas" or "polars"; by default the first of them that is installed.
+
+        Raises:
+            ApiConfigurationError: it is not installed, or neither is.
+        """
+        return frame_of(columns_of(self.timeline, self.critical_path), library)
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, Any]:
+        return mime_bundle(self.title, self.text(), self.svg(), include, exclude, details=self._details())
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        return f"<Waterfall of {self.title} · {self._below}>"
+
+
+def waterfall(what: Happened, *, title: str | None = None) -> Waterfall:
+    """What happened when: attempts, waits with their reasons, hedges, and what determined the end.
+
+    Args:
+        what: A `Recording`, the `OrchestrationResult` of `execute`, a `Timeline`, or event records in their
+            order.
+        title: What stands above it; "run", or how many runs there are, by default.
+
+    Raises:
+        ApiConfigurationError: it is none of these, or a result that kept no events.
+
+    >>> import asyncio
+    >>> from rxorch import APIEndpoint, APIOrchestrator, sequential
+    >>> from rxorch.testing import MockTransport
+    >>> flow = sequential(APIEndpoint(name="user", url="https://api.example.com/users/{id}"))
+    >>> orchestrator = APIOrchestrator(flow, transport=MockTransport(lambda request: {"id": 7}))
+    >>> result = asyncio.run(orchestrator.execute({"id": 7}))
+    >>> waterfall(result, title="profile").title
+    'profile · 1 call'
+    """
+    if isinstance(what, Recording):
+        return what.waterfall(title=title)
+    if isinstance(what, Timeline):
+        return Waterfall(what, title)
+    events: Any = what
+    if isinstance(what, OrchestrationResult):
+        events = what.events
+        if not events and what.outcomes:
+            raise ApiConfigurationError(
+                "this result kept no events: those of execute() do; around others, a stream say, use "
+                "`with record(orchestrator) as recording:`"
+            )
+    folder = Folder(limit=sys.maxsize)
+    try:
+        for event in events:
+            if not isinstance(event, Event):
+                raise TypeError
+            folder.take(event)
+    except TypeError:
+        raise ApiConfigurationError(
+            "give a Recording, an OrchestrationResult, a Timeline or event records, "
+            f"not {type(what).__name__}"
+        ) from None
+    return Waterfall(folder.timeline(), title)

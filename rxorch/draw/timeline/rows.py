@@ -1,0 +1,245 @@
+"""Which rows a waterfall has: one for each call, or one for each endpoint where there are too many calls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from rxorch.draw.timeline.axis import Axis, seconds_words
+from rxorch.draw.timeline.hedges import races
+from rxorch.draw.timeline.records import ATTEMPTS, CallRecord, SegmentKind, Timeline
+
+__all__ = ["MOST_ROWS", "Density", "GroupRow", "Heading", "Row", "Rows", "rows_of", "summary_of"]
+
+MOST_ROWS: Final = 40
+"""Calls up to which each has a row."""
+
+_MOST_GROUPS: Final = 20
+_SLOWEST: Final = 6
+_TROUBLED: Final = 10
+_DASH: Final = "\N{EN DASH}"
+_TIMES: Final = "\N{MULTIPLICATION SIGN}"
+_SIGNS: Final = {
+    "ok": "✓",
+    "failed": "✗",
+    "unknown": "?",
+    "running": "…",
+    "cancelled": _DASH,
+    "skipped": _DASH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One call; below it the hedges that were sent for it.
+
+    Attributes:
+        calls: The first one, and its hedges.
+    """
+
+    calls: tuple[CallRecord, ...]
+
+    @property
+    def name(self) -> str:
+        """The endpoint."""
+        return self.calls[0].endpoint
+
+    @property
+    def winner(self) -> CallRecord:
+        """The call whose end counts."""
+        order = ("ok", "unknown", "failed", "running", "cancelled", "skipped")
+        return min(self.calls, key=lambda call: order.index(call.status) if call.status in order else 9)
+
+    @property
+    def outcome(self) -> tuple[str, str]:
+        """How it ended: a sign, and words."""
+        call = self.winner
+        if call.degraded:
+            return "✗", f"{call.note or 'failed'} → fallback"
+        if call.cached and call.status == "ok":
+            return "✓", "cache"
+        word = call.note if call.status in ("ok", "failed") and call.note else call.status
+        return _SIGNS.get(call.status, "?"), word
+
+    @property
+    def tries(self) -> str:
+        """Attempts, where there were any."""
+        attempts = sum(call.attempts for call in self.calls)
+        return f"{_TIMES}{attempts}" if attempts else ""
+
+    @property
+    def took(self) -> str:
+        """Time from its beginning to its end."""
+        first = self.calls[0]
+        return "" if first.status == "skipped" else seconds_words(self.winner.end - first.began)
+
+    @property
+    def facts(self) -> str:
+        """Attempts and time."""
+        return f"{self.tries} {self.took}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """The calls of one endpoint.
+
+    Attributes:
+        name: The endpoint.
+        calls: All of them.
+    """
+
+    name: str
+    calls: tuple[CallRecord, ...]
+
+    @property
+    def lost(self) -> int:
+        """How many failed."""
+        return sum(call.troubled for call in self.calls)
+
+    @property
+    def facts(self) -> str:
+        """Half of the calls took at most the first time, 95 of 100 at most the second."""
+        took = sorted(call.duration for call in self.calls if call.status != "skipped")
+        if not took:
+            return ""
+        return f"p50 {seconds_words(_percentile(took, 0.5))} · p95 {seconds_words(_percentile(took, 0.95))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A line of words between rows."""
+
+    text: str
+
+
+AnyRow: TypeAlias = Row | GroupRow | Heading
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is shown, from top to bottom.
+
+    Attributes:
+        rows: The rows.
+        grouped: Whether calls share rows.
+    """
+
+    rows: tuple[AnyRow, ...]
+    grouped: bool
+
+
+def rows_of(timeline: Timeline) -> Rows:
+    """The rows of a timeline."""
+    single = _single(timeline.calls)
+    if len(single) <= MOST_ROWS:
+        return Rows(tuple(single), grouped=False)
+    return Rows((*_groups(timeline.calls), *_alone(single)), grouped=True)
+
+
+def _single(calls: Sequence[CallRecord]) -> list[Row]:
+    firsts = races(calls)
+    rows: dict[int, list[CallRecord]] = {}
+    for place, call in enumerate(calls):
+        first = firsts.get(call.number)
+        if first is None:
+            rows[call.number or -place] = [call]
+        else:
+            rows[first.number].append(call)
+    return [Row(tuple(row)) for row in rows.values()]
+
+
+def _groups(calls: Iterable[CallRecord]) -> list[AnyRow]:
+    by_name: dict[str, list[CallRecord]] = {}
+    for call in calls:
+        by_name.setdefault(call.endpoint, []).append(call)
+    groups = [GroupRow(name, tuple(each)) for name, each in by_name.items()]
+    if len(groups) > _MOST_GROUPS:
+        by_size = sorted(groups, key=lambda group: -len(group.calls))
+        large = {group.name for group in by_size[: _MOST_GROUPS - 1]}
+        others = [group for group in groups if group.name not in large]
+        rest = tuple(call for group in others for call in group.calls)
+        groups = [group for group in groups if group.name in large]
+        groups.append(GroupRow(f"{len(others):,} others", rest))
+    return list(groups)
+
+
+def _alone(rows: Sequence[Row]) -> list[AnyRow]:
+    """The rows that are worth a look among many."""
+    troubled = [row for row in rows if row.winner.troubled]
+    shown = troubled[:_TROUBLED]
+    good = (row for row in rows if not row.winner.troubled)
+    slowest = sorted(good, key=lambda row: -row.winner.duration)[:_SLOWEST]
+    alone: list[AnyRow] = [Heading("slowest"), *slowest]
+    if shown:
+        more = len(troubled) - len(shown)
+        alone += [Heading(f"failed ({more:,} more are not shown)" if more else "failed"), *shown]
+    return alone
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float:
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def summary_of(timeline: Timeline) -> list[str]:
+    """What there is to say of all calls together, in short words."""
+    attempts = failed = waits = 0
+    for call in timeline.calls:
+        attempts += call.attempts
+        for part in call.segments:
+            failed += part.kind in (SegmentKind.FAILED, SegmentKind.TIMEOUT)
+            waits += part.kind in (SegmentKind.BACKOFF, SegmentKind.RETRY_AFTER, SegmentKind.RATE_LIMIT)
+    lost = sum(call.troubled for call in timeline.calls)
+    words = [_counted(attempts, "request")]
+    words += [_counted(failed, "failed attempt")] if failed else []
+    words += [_counted(lost, "failed call")] if lost else []
+    words += [_counted(waits, "wait")] if waits else []
+    words.append(seconds_words(timeline.duration))
+    words += [f"{timeline.left_out:,} earlier calls left out"] if timeline.left_out else []
+    return words
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+class Density:
+    """How many calls do what, over time: in equal stretches of an axis.
+
+    Attributes:
+        good: Attempts in flight that ended well, or are still in flight, on average over each stretch.
+        bad: Attempts that did not.
+        waiting: Calls that wait.
+    """
+
+    __slots__ = ("_axis", "_width", "bad", "good", "waiting")
+
+    def __init__(self, calls: Iterable[CallRecord], axis: Axis, bins: int) -> None:
+        self._axis = axis
+        self._width = axis.length / bins
+        self.good, self.bad, self.waiting = [0.0] * bins, [0.0] * bins, [0.0] * bins
+        for call in calls:
+            for part in call.segments:
+                if part.kind in (SegmentKind.OK, SegmentKind.RUNNING):
+                    self._add(self.good, part.start, part.end)
+                elif part.kind in ATTEMPTS:
+                    self._add(self.bad, part.start, part.end)
+                elif part.kind is not SegmentKind.WORK:
+                    self._add(self.waiting, part.start, part.end)
+
+    def _add(self, bins: list[float], start: float, end: float) -> None:
+        left, right = self._axis.at(start) / self._width, self._axis.at(end) / self._width
+        first, last = min(int(left), len(bins) - 1), min(int(right), len(bins) - 1)
+        if first == last:
+            bins[first] += max(right - left, 0.02)
+            return
+        bins[first] += first + 1 - left
+        for at in range(first + 1, last):
+            bins[at] += 1.0
+        bins[last] += right - last
+
+    @property
+    def most(self) -> float:
+        """The most of all three together."""
+        return max(map(sum, zip(self.good, self.bad, self.waiting, strict=True)), default=0.0)
