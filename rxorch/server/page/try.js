@@ -13,7 +13,8 @@ export function tryForm(operation, root) {
   const stop = h("button", { type: "button", class: "quiet", hidden: true }, "Stop");
   const curl = h("button", { type: "button", class: "quiet" }, "Show as curl");
   const out = h("div", { role: "status" });
-  const form = h("form", {}, inputs.map((each) => each.row), body?.row, h("div", { class: "row" }, send, stop, curl), out);
+  const rows = (isHeader) => inputs.filter((each) => (each.place === "header") === isHeader).map((each) => each.row);
+  const form = h("form", {}, rows(false), body?.row, rows(true), h("div", { class: "row" }, send, stop, curl), out);
   let running = null;
 
   form.addEventListener("submit", async (event) => {
