@@ -14,12 +14,22 @@ export class DeadLetters {
   #count = 0;
   #busy = false;
   #again = false;
+  #isLate = false;
+  #isMine = false;
 
   /** `said(promise, text)` tells how it went; `more()` shows all of them. */
   constructor(place, said, more) {
     this.#place = place;
     this.#said = said;
     this.#more = more;
+    for (const left of ["pointerleave", "focusout"]) {
+      place.addEventListener(left, () => setTimeout(() => this.#isLate && !this.#isUsed() && this.load()));
+    }
+  }
+
+  /** Rows do not move under a hand. */
+  #isUsed() {
+    return this.#place.matches(":hover, :focus-within");
   }
 
   /** The sagas whose dead letters are shown. */
@@ -35,7 +45,8 @@ export class DeadLetters {
   }
 
   /** Asks for them. */
-  async load() {
+  async load(isMine = false) {
+    this.#isMine ||= isMine;
     if (this.#busy) {
       this.#again = true;
       return;
@@ -44,7 +55,9 @@ export class DeadLetters {
     const pages = await this.#said(Promise.all(this.#sagas.map((name) =>
       get(`runs?${new URLSearchParams({ flow: name, state: "failed", limit: MOST + 1 })}`))));
     this.#busy = false;
-    if (pages) this.#show(pages.flatMap((page) => page.runs));
+    this.#isLate = Boolean(pages) && !this.#isMine && this.#isUsed();
+    this.#isMine = false;
+    if (pages && !this.#isLate) this.#show(pages.flatMap((page) => page.runs));
     if (this.#again) {
       this.#again = false;
       await this.load();
@@ -59,19 +72,20 @@ export class DeadLetters {
     const count = Math.max(this.#count, runs.length);
     this.#place.replaceChildren(
       h("div", { class: "heading" },
-        h("h2", { id: "dead-title" }, many(isMore ? count : runs.length, "dead letter")),
+        h("h2", { id: "dead-title", tabindex: "-1" }, many(isMore ? count : runs.length, "dead letter")),
         isMore ? h("button", { type: "button", class: "quiet", onclick: this.#more }, "Show all") : null),
       h("table", {}, h("thead", {}, h("tr", {}, ["Run", "Saga", "Failed", "Cause", "What to do"].map((word) =>
         h("th", { scope: "col", class: word === "Failed" || word === "Saga" ? "began" : null }, word)))),
         h("tbody", {}, runs.slice(0, MOST).map((run) => this.#row(run)))));
-    if (isHere) (this.#place.querySelector("tbody button") ?? document.getElementById("main")).focus();
+    if (isHere) (runs.length ? document.getElementById("dead-title") : document.getElementById("main")).focus();
   }
 
   #row(run) {
     const retry = h("button", { type: "button", "aria-label": `Retry ${run.id}`, onclick: async () => {
-      retry.disabled = true;
+      if (retry.ariaDisabled) return;
+      retry.ariaDisabled = "true"; // and not disabled: it would lose the focus
       await this.#said(post(runPath(run.id, "/retry")), `${short(run.id)} goes on.`);
-      await this.load();
+      await this.load(true);
     } }, "Retry");
     return h("tr", {}, h("td", {}, h("a", { class: "mono", href: runHref(run.id), title: run.id }, short(run.id))),
       h("td", { class: "began" }, run.flow), h("td", { class: "began" }, moment(run.ended)), h("td", {}, cause(run.problem)),

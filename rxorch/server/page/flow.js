@@ -48,6 +48,8 @@ export class FlowView {
 
   close() {}
 
+  tell() {}
+
   tick() {}
 
   #form(path, flow) {

@@ -11,7 +11,7 @@ export class Log {
   #began = null;
 
   constructor() {
-    this.#frame = h("div", { class: "log", role: "log", tabindex: "0", "aria-label": "Events" },
+    this.#frame = h("div", { class: "log", role: "region", tabindex: "0", "aria-label": "Events" },
       h("table", {}, h("thead", {}, h("tr", {}, ["After", "Event"].map((word) => h("th", { scope: "col" }, word)))),
         this.#body));
     this.element = h("section", { hidden: true }, h("h3", {}, "Events"), this.#frame);
@@ -22,7 +22,7 @@ export class Log {
     this.#began ??= data.at;
     const trouble = /fail|timeout|unknown/.test(kind) ? "bad" : null;
     this.#body.append(h("tr", {}, h("td", { class: "number" }, data.at === undefined ? "" : span(data.at - this.#began)),
-      h("td", {}, h("code", { class: trouble }, kind), " ", h("span", {}, facts(data)))));
+      h("td", {}, h("div", {}, h("code", { class: trouble }, kind), " ", h("span", {}, facts(data))))));
     if (this.#body.childElementCount > MOST) this.#body.firstElementChild.remove();
     this.element.hidden = false;
     if (isAtEnd) this.#frame.scrollTop = this.#frame.scrollHeight;

@@ -19,8 +19,7 @@ function say(text, isBad = false) {
   clearTimeout(hideSaid);
   at("said").textContent = text;
   at("said").classList.toggle("bad", isBad);
-  at("said").hidden = !text;
-  hideSaid = setTimeout(() => (at("said").hidden = true), isBad ? 15_000 : 5_000);
+  hideSaid = setTimeout(() => (at("said").textContent = ""), isBad ? 15_000 : 5_000);
 }
 
 /** The value of a promise, and a word about it; undefined if the server refuses. */
@@ -69,6 +68,7 @@ function snapshot(data) {
 
 function told(run) {
   runs.tell(run);
+  view?.tell(run);
   if (run.kind === "saga" && run.state === "failed") dead.load();
 }
 

@@ -45,6 +45,8 @@ export class RunView {
   #timer = null;
   #actions = "";
   #end = () => {};
+  #last = null;
+  #isEnded = false;
   #log = new Log();
   #parts = { state: h("span", { role: "status" }), facts: h("p", { class: "muted" }), actions: h("div", { class: "row actions" }),
     why: h("p", { class: "notice bad", hidden: true }), table: h("div", {}), result: h("div", {}) };
@@ -64,14 +66,34 @@ export class RunView {
       parts.why, h("div", { class: "beside" }, this.picture.element, parts.table), parts.result, this.#log.element);
     this.#place.querySelector("h2").focus();
     await this.#look();
-    if (this.#run === null) return;
+    if (this.#run !== null) this.#listen();
+  }
+
+  #listen() {
+    this.#end();
+    this.#isEnded = false;
     this.#end = listen(runPath(this.#id, "/events"), {
-      event: (kind, data) => {
+      after: this.#last,
+      event: (kind, data, number) => {
         if (kind !== "end") this.#log.add(kind, data);
+        this.#last = number ?? this.#last;
         this.#later();
       },
-      state: () => {},
+      state: (state) => {
+        this.#isEnded = state === "ended";
+        if (state === "gone") this.#look();
+      },
     });
+  }
+
+  /** A run has begun or ended; it may be this one, which goes on. */
+  tell(run) {
+    if (run.id === this.#id) this.#goOn(run);
+  }
+
+  #goOn(run) {
+    if (this.#isEnded && run.duration === null) this.#listen();
+    this.#later();
   }
 
   close() {
@@ -92,10 +114,14 @@ export class RunView {
   }
 
   async #look() {
-    const run = await this.#said(get(runPath(this.#id)));
+    const { state, why, table, result } = this.#parts;
+    const run = await this.#said(get(runPath(this.#id)).catch((error) => {
+      if (error.status !== 404) throw error;
+      why.hidden = false;
+      why.textContent = `There is no run ${this.#id}, or no more.`;
+    }));
     if (!run || !this.#place.contains(this.picture.element)) return;
     this.#run = run;
-    const { state, why, table, result } = this.#parts;
     if (state.textContent !== spoken(run.state)) state.replaceChildren(chip(run.state));
     why.hidden = !run.problem;
     why.textContent = [run.problem?.detail, cause({ ...run.problem, detail: "", title: "" })].filter(Boolean).join(" – ");
@@ -124,7 +150,8 @@ export class RunView {
     if (now === this.#actions) return;
     const isHere = this.#parts.actions.contains(document.activeElement);
     this.#actions = now;
-    const act = (what, text, body) => this.#said(post(runPath(this.#id, `/${what}`), body), text).then(() => this.#look());
+    const act = (what, text, body) => this.#said(post(runPath(this.#id, `/${what}`), body), text)
+      .then((done) => done && this.#goOn(done));
     const found = [];
     if (run.state === "running") {
       const [word, sure] = run.kind === "saga" ? ["Cancel", "Have it undone?"] : ["Cancel", "End it?"];

@@ -51,17 +51,16 @@ export async function post(path, text = null, headers = {}) {
 
 /**
  * Listens to events; goes on with the one after the last when the connection breaks.
- * `event(kind, data, number)` is told each, `state` "open", "lost", "ended" or "gone".
+ * `event(kind, data, number)` is told each one behind `after`, `state` "open", "lost", "ended" or "gone".
  * Returns what ends it.
  */
-export function listen(path, { event, state }) {
+export function listen(path, { event, state, after = null }) {
   const over = new AbortController();
-  follow(path, event, state, over.signal);
+  follow(path, event, state, after, over.signal);
   return () => over.abort();
 }
 
-async function follow(path, event, state, over) {
-  let last = null;
+async function follow(path, event, state, last, over) {
   let tries = 0;
   while (!over.aborted) {
     await seen();
