@@ -279,6 +279,17 @@ async def test_the_page_is_light_dark_and_narrow(
         await page.until("document.documentElement.scrollWidth <= 360")
 
 
+async def test_a_file_that_has_not_changed_is_not_sent_again(serve: Serve, ask: Ask) -> None:
+    server = await serve({}, token=TOKEN)
+    for path in ("/", "/page/page.js"):
+        answer = await ask("GET", server.url + path)
+        assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-cache")
+        tag = answer.headers["ETag"]
+        again = await ask("GET", server.url + path, headers={"If-None-Match": tag})
+        assert (again.status, again.text, again.headers["ETag"]) == (304, "", tag)
+        assert (await ask("GET", server.url + path, headers={"If-None-Match": '"other"'})).status == 200
+
+
 def test_what_the_pages_load_is_in_the_package() -> None:
     folder = files("rxorch.server").joinpath("page")
     names = {each.name for each in folder.iterdir()}

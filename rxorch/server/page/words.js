@@ -62,7 +62,7 @@ export const error = (given) => [given.type, given.upstream_status].filter(Boole
 /** The members of an event in a line: "endpoint users · attempt 2 · error ApiHttpError 503". */
 export function facts(data) {
   return Object.entries(data)
-    .filter(([name, value]) => !UNTOLD.has(name) && ![null, "", false].includes(value))
+    .filter(([name, value]) => !UNTOLD.has(name) && ![null, "", false, 0].includes(value) && value.length !== 0)
     .map(([name, value]) => `${spoken(name)} ${SECONDS.has(name) ? span(value) : plain(value)}`)
     .join(" · ");
 }
