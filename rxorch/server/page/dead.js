@@ -12,6 +12,7 @@ export class DeadLetters {
   #more;
   #sagas = [];
   #count = 0;
+  #known = 0;
   #busy = false;
   #again = false;
   #isLate = false;
@@ -36,6 +37,11 @@ export class DeadLetters {
   of(names) {
     this.#sagas = names;
     return this.load();
+  }
+
+  /** How many there are; the server counts them now and then. */
+  get number() {
+    return this.#known > MOST ? Math.max(this.#count, this.#known) : this.#known;
   }
 
   /** The server has counted so many. */
@@ -68,11 +74,11 @@ export class DeadLetters {
     const isHere = this.#place.contains(document.activeElement);
     this.#place.hidden = !runs.length;
     runs.sort((one, other) => other.ended - one.ended);
+    this.#known = runs.length;
     const isMore = runs.length > MOST;
-    const count = Math.max(this.#count, runs.length);
     this.#place.replaceChildren(
       h("div", { class: "heading" },
-        h("h2", { id: "dead-title", tabindex: "-1" }, many(isMore ? count : runs.length, "dead letter")),
+        h("h2", { id: "dead-title", tabindex: "-1" }, many(this.number, "dead letter")),
         isMore ? h("button", { type: "button", class: "quiet", onclick: this.#more }, "Show all") : null),
       h("table", {}, h("thead", {}, h("tr", {}, ["Run", "Saga", "Failed", "Cause", "What to do"].map((word) =>
         h("th", { scope: "col", class: word === "Failed" || word === "Saga" ? "began" : null }, word)))),

@@ -56,11 +56,11 @@ function snapshot(data) {
   tiles.in_flight.textContent = counted(data.runs_in_flight);
   tiles.rate.textContent = figure(each.reduce((sum, figures) => sum + figures.rate, 0));
   tiles.open.textContent = counted(open.length);
-  tiles.dead.textContent = counted(data.dead_letters);
   tiles.open.classList.toggle("bad", open.length > 0);
-  tiles.dead.classList.toggle("bad", data.dead_letters > 0);
   flows.show(data.flows);
   dead.counted(data.dead_letters);
+  tiles.dead.textContent = counted(dead.number);
+  tiles.dead.classList.toggle("bad", dead.number > 0);
   runs.skipped(data.skipped);
   runs.tick();
   view?.tick();

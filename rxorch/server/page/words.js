@@ -31,9 +31,11 @@ export function span(seconds) {
   if (seconds < 1) return `${figure(seconds * 1000)} ms`;
   if (seconds < 60) return `${figure(seconds)} s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (minutes < 60) return rest(minutes, "min", Math.floor(seconds % 60), "s");
+  return rest(Math.floor(minutes / 60), "h", minutes % 60, "min");
 }
+
+const rest = (many, unit, few, part) => `${many} ${unit}${few ? ` ${few} ${part}` : ""}`;
 
 /** The time of the day, with the day if it is another one. */
 export function moment(at) {
