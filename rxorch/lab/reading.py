@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import Any, Final
 
-from rxorch.errors import (
-    ApiCircuitOpenError,
-    ApiConfigurationError,
-    ApiHttpError,
-    ApiNetworkError,
-    ApiValidationError,
-)
-from rxorch.events import AttemptFailed, AttemptStarted, CallFinished, CallStarted, Event
+from rxorch.draw.error_words import error_word
+from rxorch.draw.timeline.reading import timeline_of
+from rxorch.draw.timeline.records import ATTEMPTS, CallRecord, Segment, SegmentKind, Timeline
+from rxorch.errors import ApiConfigurationError, ApiNetworkError
 from rxorch.lab.tape import Kind, Tape, TapedAttempt, TapedCall
 from rxorch.ledger import LedgerRecord
 
 __all__ = ["tape_of"]
 
-_KINDS: Final[tuple[tuple[type[BaseException], Kind], ...]] = (
-    (ApiHttpError, "status"),
-    (TimeoutError, "cut"),
-    (ApiNetworkError, "network"),
-    (ApiValidationError, "unreadable"),
-)
+_NOT_SENT: Final = error_word(ApiNetworkError(sent=False))
+_NETWORK: Final = frozenset({_NOT_SENT, error_word(ApiNetworkError(sent=True))})
 _BY_NAME: Final[dict[str, Kind]] = {
     "ApiHttpError": "status",
     "ApiRateLimitError": "status",
@@ -31,114 +24,85 @@ _BY_NAME: Final[dict[str, Kind]] = {
     "ApiValidationError": "unreadable",
 }
 _UNAVAILABLE: Final = 503
-_NEVER_SENT: Final = frozenset({ApiCircuitOpenError.__name__, "ApiBulkheadFullError"})
+_NEVER_SENT: Final = frozenset({"ApiCircuitOpenError", "ApiBulkheadFullError"})
 
 
 def tape_of(recorded: Any) -> Tape:
     """The tape of what was recorded.
 
     Args:
-        recorded: Events; an object that has them as its `events`, such as a recording; records of a ledger;
-            or a tape. A ledger knows less than events do: how many attempts a call took and how long all of
-            them did, but not how each one ended. Those before the last are taken for answers of 503.
+        recorded: A `Recording` (see `rxorch.draw.record`), the result of `execute`, a list of events, records
+            of a ledger, or a tape. A ledger knows less than events do: how many attempts a call took and how
+            long all of them did, but not how each one ended. Those before the last are taken for answers of
+            503.
 
     Raises:
         ApiConfigurationError: It is nothing of these, or there is no whole call in it.
     """
     if isinstance(recorded, Tape):
         return recorded
-    items = tuple(_items(recorded))
-    if items and all(isinstance(each, LedgerRecord) for each in items):
-        tape = _of_ledger(items)
-    elif all(isinstance(each, Event) for each in items):
-        tape = _of_events(items)
-    else:
-        raise ApiConfigurationError("recorded: give events, what has them as `events`, or a ledger's records")
+    if isinstance(recorded, Iterator | list | tuple):
+        recorded = tuple(recorded)
+    is_ledger = isinstance(recorded, tuple) and recorded and isinstance(recorded[0], LedgerRecord)
+    tape = _of_ledger(recorded) if is_ledger else _of_timeline(timeline_of(recorded))
     if not tape.calls:
         raise ApiConfigurationError("recorded: there is no call in it from its beginning to its end")
     return tape
 
 
-def _items(recorded: Any) -> Iterable[Any]:
-    found = getattr(recorded, "events", recorded)
-    if isinstance(found, Iterable) and not isinstance(found, str | bytes | dict):
-        return found
-    raise ApiConfigurationError(
-        f"recorded: a {type(recorded).__name__} has no events; give events, or records of a ledger"
-    )
-
-
 # -- events --------------------------------------------------------------------------------------------
 
 
-class _Call:
-    """A call of which the end has not been read."""
-
-    def __init__(self, began: CallStarted) -> None:
-        self.began = began
-        self.open: dict[int, float] = {}
-        self.attempts: list[TapedAttempt] = []
-
-
-def _of_events(events: Iterable[Any]) -> Tape:
-    calls: dict[int, _Call] = {}
-    ended: list[tuple[_Call, CallFinished]] = []
-    headless: set[int] = set()
-    for event in events:
-        call = calls.get(event.call)
-        if isinstance(event, CallStarted):
-            calls[event.call] = _Call(event)
-        elif event.call and call is None:
-            headless.add(event.call)
-        elif isinstance(event, AttemptStarted) and call is not None:
-            call.open[event.attempt] = event.at
-        elif isinstance(event, AttemptFailed) and call is not None:
-            call.open.pop(event.attempt, None)
-            call.attempts.append(_failed(event))
-        elif isinstance(event, CallFinished) and call is not None:
-            ended.append((calls.pop(event.call), event))
-    start = min((call.began.at for call, _ in ended), default=0.0)
-    taped = sorted((_taped(call, end, start) for call, end in ended), key=lambda each: each.at)
-    return Tape(tuple(taped), left_out=len(headless) + len(calls))
+def _of_timeline(timeline: Timeline) -> Tape:
+    made = [each for each in timeline.calls if each.status != "skipped"]
+    ended = [each for each in made if each.status != "running" and not _is_cut_in_two(each)]
+    start = min((each.began for each in ended), default=0.0)
+    calls = sorted((_taped(each, start) for each in ended), key=lambda call: call.at)
+    return Tape(tuple(calls), left_out=timeline.left_out + len(made) - len(ended))
 
 
-def _failed(event: AttemptFailed) -> TapedAttempt:
-    error = event.error
-    kind: Kind = next((kind for type_, kind in _KINDS if isinstance(error, type_)), "network")
-    if isinstance(error, Exception) and not isinstance(error, tuple(type_ for type_, _ in _KINDS)):
-        kind = "unreadable"  # a parser, a hook: an answer was there
-    return TapedAttempt(
-        event.at - event.duration,
-        event.duration,
-        "cut" if not isinstance(error, Exception) else kind,
-        status=error.status_code if isinstance(error, ApiHttpError) else None,
-        retry_after=getattr(error, "retry_after", None),
-        sent=getattr(error, "sent", True),
-    )
+def _is_cut_in_two(call: CallRecord) -> bool:
+    """Whether its beginning was not heard: then its attempts are one stretch."""
+    return sum(each.kind in ATTEMPTS for each in call.segments) < call.attempts
 
 
-def _taped(call: _Call, end: CallFinished, start: float) -> TapedCall:
-    is_ok = end.status == "ok"
-    attempts = [*call.attempts]
-    last = max(call.open, default=None)
-    for number, at in call.open.items():
-        kind: Kind = "ok" if is_ok and number == last else "cut"
-        attempts.append(TapedAttempt(at, end.at - at, kind, status=end.status_code if kind == "ok" else None))
-    moved = [_moved(each, start) for each in sorted(attempts, key=lambda each: each.at)]
+def _taped(call: CallRecord, start: float) -> TapedCall:
+    parts = call.segments
+    attempts = [
+        _attempt(each, following, start)
+        for each, following in zip_longest(parts, parts[1:])
+        if each.kind in ATTEMPTS
+    ]
+    is_ok = call.status == "ok" and not call.degraded
     return TapedCall(
-        end.endpoint,
-        call.began.at - start,
-        end.duration,
-        ok=is_ok and not end.degraded,
-        attempts=tuple(moved),
-        cached=end.cached or (is_ok and not attempts),
+        call.endpoint,
+        call.began - start,
+        call.duration,
+        is_ok,
+        tuple(attempts),
+        cached=is_ok and not attempts,
     )
 
 
-def _moved(attempt: TapedAttempt, start: float) -> TapedAttempt:
+def _attempt(part: Segment, following: Segment | None, start: float) -> TapedAttempt:
+    asked = following is not None and following.kind is SegmentKind.RETRY_AFTER
+    status = int(part.note) if part.note.isdecimal() else None
     return TapedAttempt(
-        attempt.at - start, attempt.duration, attempt.kind, attempt.status, attempt.retry_after, attempt.sent
+        part.start - start,
+        part.end - part.start,
+        _kind(part, status),
+        status,
+        retry_after=following.end - following.start if asked and following is not None else None,
+        sent=part.note != _NOT_SENT,
     )
+
+
+def _kind(part: Segment, status: int | None) -> Kind:
+    if part.kind is not SegmentKind.FAILED:
+        return "ok" if part.kind is SegmentKind.OK else "cut"
+    if status is not None:
+        return "status"
+    return "network" if part.note in _NETWORK else "unreadable"  # else a parser, a hook: an answer was there
 
 
 # -- ledgers -------------------------------------------------------------------------------------------

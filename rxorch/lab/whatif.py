@@ -41,7 +41,7 @@ def whatif(
     it. Answers of caches stay as they were. Server and client are not loaded more by more requests.
 
     Args:
-        recorded: Events, what has them as `events` (a recording), records of a ledger, or a `Tape`.
+        recorded: A `Recording`, the result of `execute`, a list of events, records of a ledger, or a `Tape`.
         policy: A `Policy`, or several by name.
         flow: The flow, configuration or orchestrator that was recorded: a policy changes what is said there.
             None: endpoints as they are by default, called by GET.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import html
-import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.facts import printable
@@ -15,20 +14,15 @@ from rxorch.draw.frames import FrameLibrary, frame_of
 from rxorch.draw.png import png_of
 from rxorch.draw.theme import Scheme
 from rxorch.draw.timeline.critical import PathPart, critical_path
-from rxorch.draw.timeline.folding import Folder
-from rxorch.draw.timeline.recording import Recording
+from rxorch.draw.timeline.reading import Happened, timeline_of
 from rxorch.draw.timeline.records import Timeline
 from rxorch.draw.timeline.rows import Rows, rows_of, summary_of
 from rxorch.draw.timeline.svg import svg_of
 from rxorch.draw.timeline.table import columns_of, html_table
 from rxorch.draw.timeline.text import NARROWEST, text_of
 from rxorch.errors import ApiConfigurationError
-from rxorch.events import Event
-from rxorch.flow import OrchestrationResult
 
-__all__ = ["Happened", "Waterfall", "waterfall"]
-
-Happened: TypeAlias = Recording | OrchestrationResult | Timeline | Iterable[Event]
+__all__ = ["Waterfall", "waterfall"]
 
 _COLUMNS: Final = 110
 _DARK_PAGE: Final = "@media (prefers-color-scheme:dark){body{background:#0d1117;color:#f0f6fc}}"
@@ -181,27 +175,4 @@ def waterfall(what: Happened, *, title: str | None = None) -> Waterfall:
     >>> waterfall(result, title="profile").title
     'profile · 1 call'
     """
-    if isinstance(what, Recording):
-        return what.waterfall(title=title)
-    if isinstance(what, Timeline):
-        return Waterfall(what, title)
-    events: Any = what
-    if isinstance(what, OrchestrationResult):
-        events = what.events
-        if not events and what.outcomes:
-            raise ApiConfigurationError(
-                "this result kept no events: those of execute() do; around others, a stream say, use "
-                "`with record(orchestrator) as recording:`"
-            )
-    folder = Folder(limit=sys.maxsize)
-    try:
-        for event in events:
-            if not isinstance(event, Event):
-                raise TypeError
-            folder.take(event)
-    except TypeError:
-        raise ApiConfigurationError(
-            "give a Recording, an OrchestrationResult, a Timeline or event records, "
-            f"not {type(what).__name__}"
-        ) from None
-    return Waterfall(folder.timeline(), title)
+    return Waterfall(timeline_of(what), title)
