@@ -33,11 +33,13 @@ function groupsOf(root) {
   return [...groups].sort(([one], [other]) => (one === "server") - (other === "server"));
 }
 
+const noteOf = (parameter) => parameter.description ?? parameter.schema?.description;
+
 function parametersOf(operation, root) {
   if (!operation.parameters.length) return [];
   const rows = operation.parameters.map((each) =>
     h("tr", {}, h("td", {}, h("code", {}, each.name)), h("td", {}, each.in), h("td", {}, typeOf(each.schema ?? {}, root)),
-      h("td", {}, each.required ? "required" : "optional", each.description ? ` – ${each.description}` : "")),
+      h("td", {}, each.required ? "required" : "optional", noteOf(each) ? ` – ${noteOf(each)}` : "")),
   );
   return [h("h3", {}, "Parameters"), h("table", {}, h("tbody", {}, rows))];
 }

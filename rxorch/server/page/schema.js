@@ -91,7 +91,7 @@ export function exampleOf(schema, root, depth = 0) {
   const given = schema.examples?.[0] ?? schema.example ?? schema.default ?? schema.const ?? schema.enum?.[0];
   if (given !== undefined) return given;
   if (branches(schema)) return depth < DEEPEST ? exampleOf(branches(schema)[0], root, depth + 1) : null;
-  const type = [schema.type ?? (schema.properties ? "object" : "integer")].flat()[0];
+  const type = [schema.type ?? (schema.properties || depth === 0 ? "object" : "integer")].flat()[0];
   if (type === "object") return exampleObject(schema, root, depth);
   if (type === "array") return schema.items && depth < DEEPEST ? [exampleOf(schema.items, root, depth + 1)] : [];
   if (type === "string") return TEXTS[schema.format] ?? "text".padEnd(schema.minLength ?? 0, "x");

@@ -47,7 +47,7 @@ function field(label, note, control) {
 function parameter(given, root) {
   const schema = given.schema ?? {};
   const isList = typeOf(schema, root).startsWith("array");
-  const start = given.required && !isList ? exampleOf(schema, root) : "";
+  const start = given.required && !isList ? exampleOf(schema, root, 1) : "";
   const control = h("input", { required: given.required && !isList, value: start, spellcheck: "false", class: "mono" });
   const row = field(given.name, `${typeOf(schema, root)}${isList ? ", with commas between" : ""}`, control);
   const texts = () => {
