@@ -38,6 +38,7 @@ export class Runs {
   #after = null;
   #next = null;
   #held = false;
+  #hasNews = false;
   #timer = null;
   #asked = 0;
   #number = 0;
@@ -55,7 +56,7 @@ export class Runs {
     this.empty = h("p", { class: "muted" }, "No runs yet.");
     this.note = h("span", { class: "muted note" });
     this.hold = h("button", { type: "button", class: "quiet", "aria-pressed": "false", onclick: () => this.#pause() }, "Pause");
-    this.older = h("button", { type: "button", class: "quiet", onclick: () => this.#go(this.#next) }, "Older");
+    this.older = h("button", { type: "button", class: "quiet", onclick: () => this.#back() }, "Older");
     this.newest = h("button", { type: "button", class: "quiet", onclick: () => this.#go(null) }, "Newest");
     this.table = h("table", { class: "runs" }, h("thead", {}, h("tr", {},
       h("th", { scope: "col" }, "State"), h("th", { scope: "col" }, "Run"),
@@ -87,6 +88,7 @@ export class Runs {
     if ((this.#query.flow && run.flow !== this.#query.flow) || (this.#query.state && run.state !== this.#query.state)) {
       this.#runs.delete(run.id);
     } else this.#runs.set(run.id, run);
+    this.#hasNews = true;
     this.#later();
   }
 
@@ -107,6 +109,7 @@ export class Runs {
     if (!found || mine !== this.#number) return;
     this.#runs = new Map(found.runs.map((run) => [run.id, run]));
     this.#next = found.next;
+    this.#hasNews = false;
     this.#draw();
     this.#arrange();
   }
@@ -119,6 +122,12 @@ export class Runs {
     this.#after = after;
     this.skipped(0);
     return this.load();
+  }
+
+  /** What is older than all that is shown; where that begins is asked for anew if runs have come since. */
+  async #back() {
+    if (this.#hasNews) await this.load();
+    if (this.#next !== null) await this.#go(this.#next);
   }
 
   #pause() {
