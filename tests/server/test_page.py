@@ -12,10 +12,11 @@ from pydantic import BaseModel, Field
 
 from rxorch import APIOrchestrationConfig
 from rxorch.saga import MemoryJournal, Saga, Step, wait_for
-from rxorch.server import Served, Serving, create_app
+from rxorch.server import Served, ServerLimits, Serving, create_app
 from rxorch.server import live as live_module
 from tests.saga.services import QUICK, Services
 from tests.server.conftest import TOKEN, Ask, Make, Serve, Upstream, endpoint, parallel_of
+from tests.server.sse import listening
 from tests.support.chromium import Page
 from tests.support.loopback import Loopback
 
@@ -186,6 +187,17 @@ async def test_the_page_finds_a_server_that_was_started_anew(
         await ask("POST", f"{server.url}/orchestrations/profile", json={"id": 7})
         await page.until(text_of("#runs tbody .chip") + " == 'completed'")
     assert [each for each in page.complaints if "ERR_" not in each] == []
+
+
+async def test_one_who_finds_no_place_is_told_so(
+    page: Page, serve: Serve, profile: APIOrchestrationConfig
+) -> None:
+    server = await serve({"profile": profile}, limits=ServerLimits(listeners=1))
+    async with listening(f"{server.url}/live"):
+        await page.goto(f"{server.url}/")
+        await page.until(text_of("#link") + ".startsWith('too many')")
+    await page.until(LIVE)
+    assert [each for each in page.complaints if "503" not in each] == []
 
 
 async def test_names_and_errors_are_never_read_as_html(

@@ -86,8 +86,8 @@ function start() {
   end();
   end = listen("live", {
     event: (kind, data) => (kind === "run" ? told(data) : snapshot(data)),
-    state: (state) => {
-      at("link").textContent = LINK[state];
+    state: (state, why) => {
+      at("link").textContent = why ? `${why}; trying again …` : LINK[state];
       at("link").className = `link ${state}`;
       if (state === "open") {
         at("gate").hidden = true;

@@ -47,6 +47,7 @@ export class RunView {
   #end = () => {};
   #last = null;
   #isEnded = false;
+  #asked = 0;
   #log = new Log();
   #parts = { state: h("span", { role: "status" }), facts: h("p", { class: "muted" }), actions: h("div", { class: "row actions" }),
     why: h("p", { class: "notice bad", hidden: true }), table: h("div", {}), result: h("div", {}) };
@@ -115,12 +116,13 @@ export class RunView {
 
   async #look() {
     const { state, why, table, result } = this.#parts;
+    const mine = (this.#asked += 1);
     const run = await this.#said(get(runPath(this.#id)).catch((error) => {
       if (error.status !== 404) throw error;
       why.hidden = false;
       why.textContent = `There is no run ${this.#id}, or no more.`;
     }));
-    if (!run || !this.#place.contains(this.picture.element)) return;
+    if (!run || mine !== this.#asked || !this.#place.contains(this.picture.element)) return;
     this.#run = run;
     if (state.textContent !== spoken(run.state)) state.replaceChildren(chip(run.state));
     why.hidden = !run.problem;

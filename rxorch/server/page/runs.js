@@ -39,6 +39,8 @@ export class Runs {
   #next = null;
   #held = false;
   #hasNews = false;
+  #isBehind = false;
+  #late = null;
   #timer = null;
   #asked = 0;
   #number = 0;
@@ -85,31 +87,43 @@ export class Runs {
   /** A run has begun or ended. */
   tell(run) {
     if (!this.#isLive()) return;
+    this.#late?.push(run);
+    this.#take(run);
+    this.#hasNews = true;
+    this.#later();
+  }
+
+  #take(run) {
     if ((this.#query.flow && run.flow !== this.#query.flow) || (this.#query.state && run.state !== this.#query.state)) {
       this.#runs.delete(run.id);
     } else this.#runs.set(run.id, run);
-    this.#hasNews = true;
-    this.#later();
   }
 
   /** So many were not told; a look at the list finds those that are new. */
   skipped(number) {
     this.note.textContent = number && this.#isLive() ? `${number} more in the last second` : "";
-    if (number && this.#isLive() && performance.now() - this.#asked > COUNTED) this.load();
+    this.#isBehind ||= number > 0;
+    if (this.#isBehind && this.#isLive() && performance.now() - this.#asked > COUNTED) this.load();
   }
 
   /** Asks for the list. */
   async load() {
     const mine = (this.#number += 1);
+    const late = (this.#late = []); // what is told meanwhile is newer than the answer
     this.#asked = performance.now();
+    this.#isBehind = false;
     const query = new URLSearchParams({ limit: MOST });
     for (const [name, value] of Object.entries(this.#query)) if (value) query.set(name, value);
     if (this.#after) query.set("after", this.#after);
     const found = await this.said(get(`runs?${query}`));
-    if (!found || mine !== this.#number) return;
+    if (mine !== this.#number) return;
+    this.#late = null;
+    this.#isBehind ||= !found;
+    if (!found) return;
     this.#runs = new Map(found.runs.map((run) => [run.id, run]));
     this.#next = found.next;
-    this.#hasNews = false;
+    this.#hasNews = late.length > 0;
+    late.forEach((run) => this.#take(run));
     this.#draw();
     this.#arrange();
   }

@@ -51,7 +51,7 @@ export async function post(path, text = null, headers = {}) {
 
 /**
  * Listens to events; goes on with the one after the last when the connection breaks.
- * `event(kind, data, number)` is told each one behind `after`, `state` "open", "lost", "ended" or "gone".
+ * `event(kind, data, number)` is told each one behind `after`, `state` "open", "lost" (and why, if it is refused), "ended" or "gone".
  * Returns what ends it.
  */
 export function listen(path, { event, state, after = null }) {
@@ -65,6 +65,7 @@ async function follow(path, event, state, last, over) {
   while (!over.aborted) {
     await seen();
     if (over.aborted) return;
+    let why = null;
     try {
       const ended = await connection(path, last, over, () => {
         tries = 0;
@@ -78,9 +79,10 @@ async function follow(path, event, state, last, over) {
       if (over.aborted) return;
       if (error instanceof Refusal && [401, 404].includes(error.status)) return state("gone");
       if (!(error instanceof Refusal || error instanceof TypeError || error instanceof DOMException)) throw error;
+      if (error.status) why = error.message;
     }
     if (over.aborted) return;
-    if (!document.hidden) state("lost");
+    if (!document.hidden) state("lost", why);
     await pause(WAITS[Math.min(tries, WAITS.length - 1)] * (0.8 + 0.4 * Math.random()), over);
     tries += 1;
   }
