@@ -93,13 +93,21 @@ def answer_of(run: Run, result: Any) -> dict[str, Any]:
 def problem_of(run: Run, status: int) -> Problem:
     """What is answered for a run that gave nothing."""
     if status == 500:
-        problem = internal_problem(run.error or RuntimeError())
+        problem = internal_problem(_mistake(run))
         problem.more["outcomes"] = _outcomes(run)
         return problem
     more: dict[str, Any] = {"outcomes": _outcomes(run)}
     if status == 422 and isinstance(run.error, ApiValidationError):
         more["errors"] = run.error.errors
     return Problem(status, _DETAILS[status], more=more)
+
+
+def _mistake(run: Run) -> BaseException:
+    """The error that makes a 500 of a run: that of code, where upstreams failed too."""
+    lost = [each.error for each in run.outcomes.values() if _is_lost(each)]
+    errors = [error for error in (run.error, *lost) if error is not None]
+    code = [error for error in errors if not isinstance(error, ApiError)]
+    return next(iter((*code, *errors)), RuntimeError())
 
 
 def json_bytes(value: Any) -> bytes:

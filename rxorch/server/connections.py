@@ -1,8 +1,9 @@
-"""Connections that are counted, and closed when the head of a request does not come."""
+"""Connections that are counted, and closed when a head does not come, or an answer is not taken."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakSet
@@ -35,7 +36,7 @@ def connections(
     def accept() -> asyncio.Protocol:
         if len(alive) >= limits.connections:
             return _Refusal()
-        connection = _Connection(server, loop, limits.head_seconds, options)
+        connection = _Connection(server, loop, limits, options)
         connection.alive = alive
         alive.add(connection)
         return connection
@@ -52,9 +53,9 @@ class _Refusal(asyncio.Protocol):
 
 
 class _Connection(web.RequestHandler):
-    """A connection of aiohttp, and a timer while a head is awaited."""
+    """A connection of aiohttp, a timer while a head is awaited, and one while an answer is not taken."""
 
-    __slots__ = ("__weakref__", "_head_seconds", "_head_timer", "alive")
+    __slots__ = ("__weakref__", "_head_timer", "_left", "_limits", "_taking_timer", "alive")
 
     alive: WeakSet[_Connection]
 
@@ -62,12 +63,14 @@ class _Connection(web.RequestHandler):
         self,
         server: web.Server,
         loop: asyncio.AbstractEventLoop,
-        head_seconds: float,
+        limits: ServerLimits,
         options: dict[str, Any],
     ) -> None:
         super().__init__(server, loop=loop, **options)
-        self._head_seconds = head_seconds
+        self._limits = limits
         self._head_timer: asyncio.TimerHandle | None = None
+        self._taking_timer: asyncio.TimerHandle | None = None
+        self._left = math.inf
 
     @property
     def _awaits_head(self) -> bool:
@@ -87,8 +90,23 @@ class _Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_timer()
+        self._stop_watching()
         self.alive.discard(self)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._left = math.inf
+        self._watch_taking()
+
+    def resume_writing(self) -> None:
+        self._stop_watching()
+        super().resume_writing()
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """What comes behind a refused head is thrown away: that it is broken is no fault of the server."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
 
     def handle_error(
         self,
@@ -104,7 +122,7 @@ class _Connection(web.RequestHandler):
 
     def _start_timer(self) -> None:
         loop = asyncio.get_running_loop()
-        self._head_timer = loop.call_later(self._head_seconds, self._too_late)
+        self._head_timer = loop.call_later(self._limits.head_seconds, self._too_late)
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
@@ -115,3 +133,24 @@ class _Connection(web.RequestHandler):
         self._head_timer = None
         if self._awaits_head:
             self.force_close()
+
+    def _watch_taking(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._taking_timer = loop.call_later(self._limits.idle_seconds / 2, self._look_at_taking)
+
+    def _stop_watching(self) -> None:
+        if self._taking_timer is not None:
+            self._taking_timer.cancel()
+            self._taking_timer = None
+
+    def _look_at_taking(self) -> None:
+        """Lets a client go that has taken nothing since the last look."""
+        self._taking_timer = None
+        transport = self.transport
+        if transport is None:
+            return
+        before, self._left = self._left, transport.get_write_buffer_size()
+        if self._left < before:
+            self._watch_taking()
+        else:
+            transport.abort()

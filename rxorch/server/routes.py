@@ -12,11 +12,12 @@ from rxorch.server.answering import answered, json_bytes, json_response
 from rxorch.server.bodies import InputLines, json_of, query_of
 from rxorch.server.booking import booked
 from rxorch.server.contracts import Contract
+from rxorch.server.guarding import dress
 from rxorch.server.live import Live
 from rxorch.server.metrics_text import metrics_text
 from rxorch.server.openapi_document import openapi_document
 from rxorch.server.orchestration_routes import OrchestrationRoutes
-from rxorch.server.preferences import is_plain
+from rxorch.server.preferences import is_plain, refuse_key
 from rxorch.server.problems import Problem, internal_problem
 from rxorch.server.run_routes import RunRoutes
 from rxorch.server.saga_desk import SagaDesk
@@ -29,6 +30,8 @@ from rxorch.stream import Run
 __all__ = ["Routes"]
 
 _METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
+_PATIENCE: Final = 1.0
+"""Seconds that the figures wait for a journal: who asks for them waits for 10, as a rule."""
 
 
 class Routes:
@@ -86,8 +89,9 @@ class Routes:
         if not self._state.sagas:
             return None
         try:
-            return await self._desk.dead_letters()
-        except StorageError:  # all that the journal does not say is still of use
+            async with asyncio.timeout(_PATIENCE):
+                return await self._desk.dead_letters()
+        except (StorageError, TimeoutError):  # all that the journal does not say is still of use
             return None
 
     async def openapi(self, request: web.Request) -> web.Response:
@@ -113,6 +117,7 @@ class Routes:
         orchestrator = self._flow(name)
         if name not in self._state.readable:
             raise Problem(405, "this flow is run by POST", headers={"Allow": "POST"})
+        refuse_key(request)
         with self._state.run():
             contract = self._state.contracts[name]
             data = query_of(request, contract)
@@ -122,18 +127,15 @@ class Routes:
         """Runs a flow for each line of the body; a line of the answer for each, as they end."""
         name = request.match_info["name"]
         orchestrator = self._flow(name)
+        refuse_key(request)
         state = self._state
         contract = state.contracts[name]
         lines = InputLines(request, state.limits, contract)
         with state.run():
             response = web.StreamResponse(
-                headers={
-                    "Content-Type": "application/x-ndjson",
-                    "Cache-Control": "no-store",
-                    "X-Accel-Buffering": "no",
-                    "X-Content-Type-Options": "nosniff",
-                }
+                headers={"Content-Type": "application/x-ndjson", "X-Accel-Buffering": "no"}
             )
+            dress(state, request, response)
             try:
                 await response.prepare(request)
                 await self._stream_to(response, orchestrator, lines, contract)
