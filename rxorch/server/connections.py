@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import socket
 from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakSet
@@ -53,9 +53,9 @@ class _Refusal(asyncio.Protocol):
 
 
 class _Connection(web.RequestHandler):
-    """A connection of aiohttp, a timer while a head is awaited, and one while an answer is not taken."""
+    """A connection of aiohttp, and a timer while a head is awaited."""
 
-    __slots__ = ("__weakref__", "_head_timer", "_left", "_limits", "_taking_timer", "alive")
+    __slots__ = ("__weakref__", "_head_timer", "_limits", "alive")
 
     alive: WeakSet[_Connection]
 
@@ -69,8 +69,6 @@ class _Connection(web.RequestHandler):
         super().__init__(server, loop=loop, **options)
         self._limits = limits
         self._head_timer: asyncio.TimerHandle | None = None
-        self._taking_timer: asyncio.TimerHandle | None = None
-        self._left = math.inf
 
     @property
     def _awaits_head(self) -> bool:
@@ -79,6 +77,7 @@ class _Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        _limit_deafness(transport, self._limits.idle_seconds)
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
@@ -90,18 +89,8 @@ class _Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_timer()
-        self._stop_watching()
         self.alive.discard(self)
         super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._left = math.inf
-        self._watch_taking()
-
-    def resume_writing(self) -> None:
-        self._stop_watching()
-        super().resume_writing()
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """What comes behind a refused head is thrown away: that it is broken is no fault of the server."""
@@ -134,23 +123,13 @@ class _Connection(web.RequestHandler):
         if self._awaits_head:
             self.force_close()
 
-    def _watch_taking(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._taking_timer = loop.call_later(self._limits.idle_seconds / 2, self._look_at_taking)
 
-    def _stop_watching(self) -> None:
-        if self._taking_timer is not None:
-            self._taking_timer.cancel()
-            self._taking_timer = None
+def _limit_deafness(transport: asyncio.BaseTransport, seconds: float) -> None:
+    """Has the kernel drop a connection whose client takes nothing of what is sent: Linux alone can.
 
-    def _look_at_taking(self) -> None:
-        """Lets a client go that has taken nothing since the last look."""
-        self._taking_timer = None
-        transport = self.transport
-        if transport is None:
-            return
-        before, self._left = self._left, transport.get_write_buffer_size()
-        if self._left < before:
-            self._watch_taking()
-        else:
-            transport.abort()
+    A timer here would not do, since it sees the buffers of the kernel grow empty in leaps of a megabyte.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    connection = transport.get_extra_info("socket")
+    if option is not None and connection is not None and connection.family != socket.AF_UNIX:
+        connection.setsockopt(socket.IPPROTO_TCP, option, max(1, int(seconds * 1000)))
