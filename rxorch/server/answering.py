@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from rxorch.errors import ApiError, ApiTimeoutError, ApiValidationError
 from rxorch.flow import OrchestrationResult, Outcome, OutcomeStatus
-from rxorch.server.contracts import Contract
+from rxorch.server.contracts import Contract, plain
 from rxorch.server.problems import Problem, internal_problem
 from rxorch.server.run_events import error_shown
 from rxorch.stream import Run
@@ -117,7 +117,7 @@ def json_bytes(value: Any) -> bytes:
         ValueError: JSON cannot hold it. Shows nothing of it.
     """
     try:
-        return to_json(value, inf_nan_mode="null", fallback=_plain)
+        return to_json(value, inf_nan_mode="null", fallback=plain)
     except (ValueError, TypeError, RecursionError):
         raise ValueError("the result of the flow is no JSON") from None
 
@@ -127,12 +127,6 @@ def json_response(status: int, value: Any, headers: Mapping[str, str] | None = N
     return web.Response(
         status=status, body=json_bytes(value), headers=headers, content_type="application/json"
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError("no JSON")
 
 
 def _is_lost(outcome: Outcome) -> bool:

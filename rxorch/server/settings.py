@@ -30,8 +30,8 @@ class ServerLimits:
         head_seconds: For the head of a request, from its first byte; of the first request of a connection
             from the beginning of the connection.
         body_seconds: For a JSON body.
-        idle_seconds: For a connection between requests; for a stream, how long the client may send nothing,
-            and how long it may take nothing.
+        idle_seconds: For a connection between requests; for a stream, how long the client may send nothing;
+            how long it may take nothing of what it is sent (of an answer in one piece: on Linux).
         connections: At once. What comes beyond is answered 503 and closed.
         runs: Requests that run a flow or wait for a saga, and runs of flows in the background, at once; a
             stream is one. What comes beyond is answered 503.
