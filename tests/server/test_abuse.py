@@ -235,6 +235,11 @@ async def test_figures_do_not_wait_for_a_journal(
     assert "rxorch_runs_total" in answer.text and "rxorch_dead_letters" not in answer.text
 
 
+def test_sagas_whose_runs_could_not_be_told_apart_are_refused(order: Make) -> None:
+    with pytest.raises(ApiConfigurationError, match=r"'a' and 'b' are both Saga\('orders'\)"):
+        create_app({"a": order(), "b": order()})
+
+
 # -- settings ------------------------------------------------------------------------------------------
 
 
