@@ -13,6 +13,7 @@ from rxorch.endpoint.values import check_parser
 from rxorch.errors import ApiConfigurationError
 from rxorch.flow import Flow, Group, Kind, as_flow, compile_flow
 from rxorch.http.http_cache import HttpCache
+from rxorch.showing import Shown
 
 __all__ = ["APIOrchestrationConfig", "OrchestrationMode"]
 
@@ -52,7 +53,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class APIOrchestrationConfig(BaseModel):
+class APIOrchestrationConfig(Shown, BaseModel):
     """Everything an `APIOrchestrator` needs to know.
 
     Args:

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack
 from multidict import CIMultiDict
 
 from rxorch.faults import faults_of
+from rxorch.showing import Shown
 from rxorch_operators.errors import (
     BulkheadFullError,
     CircuitOpenError,
@@ -81,7 +82,7 @@ class ErrorDetails(TypedDict, total=False):
     result: Any
 
 
-class ApiError(Exception):
+class ApiError(Exception, Shown):
     """Base of all errors of rxorch.
 
     All attributes may be set after construction: the layer that knows the fact fills it in.

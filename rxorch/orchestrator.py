@@ -24,16 +24,18 @@ from rxorch.flow import (
     RunEvents,
     RunSettings,
     as_flow,
+    awaited_run,
     compile_flow,
 )
 from rxorch.http import LoggedTransport, Transport
 from rxorch.http.choosing import TransportKind, chosen
 from rxorch.http.http_cache import http_cache_of
 from rxorch.observe import IOMetrics, MetricsSnapshot
+from rxorch.showing import Shown
 from rxorch.stream import RunStream
 from rxorch.stream.inputs import ManyInputs, failed_inputs
 from rxorch.stream.options import Batches, Order, StreamOptions
-from rxorch_operators import ErrorMode, RateLimiter, last_of
+from rxorch_operators import ErrorMode, RateLimiter
 
 if TYPE_CHECKING:
     from rxorch.ledger import Ledger
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["APIOrchestrator"]
 
 
-class APIOrchestrator:
+class APIOrchestrator(Shown):
     """Runs an orchestration over HTTP.
 
     Within `async with` all runs share one HTTP session; without it each `execute` opens and closes its own.
@@ -145,10 +147,10 @@ class APIOrchestrator:
             ApiError: with `fail_fast`, the first failure; `ApiTimeoutError` past `total_timeout`;
                 `ErrorThresholdExceeded`. The partial result is on `error.result`.
 
-        Cancelling the awaiting task cancels every call in flight and waits until they are gone.
+        Cancelling the awaiting task cancels every call in flight and waits until they are gone. An
+        interrupt of a notebook does the same, and raises `RunInterrupted` with the partial result.
         """
-        run = FlowRun(self._plan, data, self._caller, self._settings, record=True)
-        return self.shape(await last_of(InSession(run, self._caller)))
+        return self.shape(await awaited_run(self._plan, data, self._caller, self._settings))
 
     def shape(self, result: OrchestrationResult) -> Any:
         """A result as `execute` returns it: merged and transformed as the config says."""

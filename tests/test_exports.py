@@ -27,7 +27,7 @@ NOT_BY_IMPORT = {
             "sqlite3",
             "multiprocessing",
         ),
-        *("unittest", "pytest", "rxorch.cli", "rxorch.demo"),
+        *("unittest", "pytest", "rxorch.cli", "rxorch.demo", "rxorch.draw", "rxorch.notebook"),
     ],
     "rxorch_operators": ["rxorch", "aiohttp", "yarl", "pydantic", "sqlite3"],
 }

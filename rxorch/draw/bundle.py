@@ -1,13 +1,13 @@
-"""The forms of a picture that a notebook chooses from."""
+"""The forms of a picture or a card that a notebook chooses from."""
 
 from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
-__all__ = ["mime_bundle"]
+__all__ = ["chosen_forms", "image_of", "mime_bundle"]
 
 
 def mime_bundle(
@@ -29,17 +29,25 @@ def mime_bundle(
         exclude: Kinds that are not.
         details: HTML that stands below it; the text, by default.
     """
-    # A notebook that is not trusted shows neither SVG nor styles, but an image in HTML.
-    image = base64.b64encode(svg.encode()).decode()
     details = details or f"<details><summary>as text</summary><pre>{html.escape(text)}</pre></details>"
     forms = {
         "text/plain": text,
-        "text/html": (
-            f'<img alt="{html.escape(title)}" style="max-width:100%" '
-            f'src="data:image/svg+xml;base64,{image}"/>{details}'
-        ),
+        "text/html": f"{image_of(title, svg)}{details}",
         "image/svg+xml": svg,
     }
+    return chosen_forms(forms, include, exclude)
+
+
+def image_of(title: str, svg: str) -> str:
+    """A picture in HTML. A notebook that is not trusted shows neither SVG nor styles, but this."""
+    image = base64.b64encode(svg.encode()).decode()
+    return f'<img alt="{html.escape(title)}" style="max-width:100%" src="data:image/svg+xml;base64,{image}"/>'
+
+
+def chosen_forms(
+    forms: Mapping[str, Any], include: Collection[str] | None, exclude: Collection[str] | None
+) -> dict[str, Any]:
+    """Those forms that are wanted."""
     return {
         kind: form
         for kind, form in forms.items()

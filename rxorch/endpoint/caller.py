@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from contextvars import Context
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -18,6 +18,7 @@ from rxorch.endpoint.stack import EndpointCall
 from rxorch.errors import ApiConfigurationError
 from rxorch.events import EventBus
 from rxorch.http import AioHttpTransport, Transport
+from rxorch.interrupts import RunInterrupted, in_kernel, interruptible
 from rxorch_operators import RetryBudget, TtlCache, last_of
 from rxorch_operators.core.clock import base_scheduler, clock_of
 from rxorch_operators.core.demand import UNBOUNDED, DemandScheduler
@@ -237,12 +238,20 @@ class Caller:
         """Calls an endpoint once and returns its value; of one with `stream` the list of its elements."""
         source = EndpointCall(self.runtime(endpoint), data, trail)
         if self.is_open:
-            return await last_of(source, scheduler=self._session().scheduler)
+            return await self._last_of(source, endpoint)
         self.enter()
         try:
-            return await last_of(source, scheduler=self._session().scheduler)
+            return await self._last_of(source, endpoint)
         finally:
             await self.leave()
+
+    def _last_of(self, source: EndpointCall, endpoint: APIEndpoint) -> Awaitable[Any]:
+        last = last_of(source, scheduler=self._session().scheduler)
+        if not in_kernel():
+            return last
+        return interruptible(
+            last, lambda: RunInterrupted(f"interrupted: the call of {endpoint.name!r} was cut off")
+        )
 
     def clear_cache(self, endpoint: str) -> int:
         """Forgets the kept answers of one endpoint; returns how many there were.

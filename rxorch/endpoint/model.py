@@ -25,6 +25,7 @@ from rxorch.endpoint.auth import Auth
 from rxorch.endpoint.redirects import RedirectPolicy, redirects_from
 from rxorch.endpoint.template import ParamsTemplate, Template, TextTemplate, absolute_url
 from rxorch.http import DEFAULT_MAX_RESPONSE_BYTES, Response
+from rxorch.showing import Shown
 from rxorch_operators import CircuitBreaker, RateLimiter, RetryPolicy
 
 __all__ = ["IDEMPOTENT_METHODS", "APIEndpoint"]
@@ -52,7 +53,7 @@ class _Compiled:
     adapter: TypeAdapter[Any] | None
 
 
-class APIEndpoint(BaseModel, frozen=True):
+class APIEndpoint(Shown, BaseModel, frozen=True):
     """One endpoint of an API: what to call, with what, how often, how long, and what to make of the answer.
 
     Frozen, and checked when it is made. Texts in ``url``, ``headers`` and ``params`` are templates: ``{id}``

@@ -10,20 +10,22 @@ from typing import Any
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase
 
-from rxorch.endpoint import Caller, IdempotencyKeys
+from rxorch.endpoint import Caller, IdempotencyKeys, InSession
 from rxorch.errors import ApiError, ApiTimeoutError
 from rxorch.events import Event
 from rxorch.flow.groups import node_of
 from rxorch.flow.nodes import Flow
 from rxorch.flow.plan import FlowPlan, compile_flow
-from rxorch.flow.result import OrchestrationResult
+from rxorch.flow.result import OrchestrationResult, OutcomeStatus
+from rxorch.flow.so_far import result_so_far
 from rxorch.flow.state import Done, Recorder, RunSettings, RunState, StepKeeper
+from rxorch.interrupts import RunInterrupted, in_kernel, interruptible
 from rxorch_operators import TimeoutExceededError, flat_map_bounded, from_iterable, last_of
 from rxorch_operators.core.clock import Clock, Handle
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import DISPOSED, NOTHING, Link, Stage
 
-__all__ = ["FlowRun", "RunEvents", "RunLink", "begin_run", "execute_flow", "observe_flow"]
+__all__ = ["FlowRun", "RunEvents", "RunLink", "awaited_run", "begin_run", "execute_flow", "observe_flow"]
 
 
 def observe_flow(flow: Flow, data: Any, client: Caller | None) -> Observable[OrchestrationResult]:
@@ -42,11 +44,37 @@ async def execute_flow(flow: Flow, data: Any, client: Caller | None) -> Orchestr
     """See `Flow.execute`."""
     plan = compile_flow(flow)
     async with Caller() if client is None else client as caller:
-        return await last_of(FlowRun(plan, data, caller, RunSettings(), record=True))
+        return await awaited_run(plan, data, caller, RunSettings())
+
+
+async def awaited_run(
+    plan: FlowPlan, data: Any, caller: Caller, settings: RunSettings
+) -> OrchestrationResult:
+    """One run to its end. In a notebook an interrupt tells what was done until then."""
+    events: list[Event] = []
+    run = InSession(FlowRun(plan, data, caller, settings, record=events), caller)
+    if not in_kernel():
+        return await last_of(run)
+
+    def told() -> RunInterrupted:
+        partial = result_so_far(events, plan.names)
+        done = sum(outcome.status is not OutcomeStatus.CANCELLED for outcome in partial.outcomes.values())
+        return RunInterrupted(
+            f"interrupted after {partial.duration:.1f} s: {done} of {len(partial)} endpoints had ended; kept "
+            "in sys.last_value.result",
+            partial,
+        )
+
+    return await interruptible(last_of(run), told)
 
 
 class FlowRun(Stage[OrchestrationResult]):
-    """One run as an observable: cold, one result. Each subscription is a run of its own."""
+    """One run as an observable: cold, one result. Each subscription is a run of its own.
+
+    Args:
+        record: Whether the events become those of the result. In a list that is given they can be read before
+            it; it is for one subscription.
+    """
 
     def __init__(
         self,
@@ -55,7 +83,7 @@ class FlowRun(Stage[OrchestrationResult]):
         caller: Caller,
         settings: RunSettings,
         *,
-        record: bool = False,
+        record: bool | list[Event] = False,
         idempotency: IdempotencyKeys | None = None,
         keeper: StepKeeper | None = None,
         headers: Mapping[str, str] | None = None,
@@ -70,9 +98,9 @@ class FlowRun(Stage[OrchestrationResult]):
         self.headers = headers
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        if not self.record:
+        if self.record is False:
             return self.start(sink, scheduler, (), None)
-        events: list[Event] = []
+        events: list[Event] = [] if self.record is True else self.record
         return self.start(sink, scheduler, events, events.append)
 
     def start(

@@ -9,6 +9,7 @@ from typing import Any
 
 from rxorch.events import Event
 from rxorch.quick import quick
+from rxorch.showing import Shown
 
 __all__ = ["OrchestrationResult", "Outcome", "OutcomeStatus"]
 
@@ -66,7 +67,7 @@ class Outcome:
         return self.status is OutcomeStatus.OK
 
 
-class OrchestrationResult(Mapping[str, Any]):
+class OrchestrationResult(Shown, Mapping[str, Any]):
     """The results of one run, by endpoint name and in endpoint order; read-only.
 
     An endpoint that failed or was skipped is there with None; `outcomes`, `errors` and `skipped` say why.

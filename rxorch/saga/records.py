@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic_core import from_json
+
+from rxorch.showing import Shown
 
 __all__ = [
     "AuditEvent",
@@ -78,7 +80,7 @@ class NewRun:
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(Shown):
     """What a journal knows of a run.
 
     Attributes:
@@ -113,6 +115,7 @@ class RunRecord:
     owner: str | None
     leased_until: float
     was_compensating: bool = False
+    _cards: ClassVar[str] = "rxorch.saga.cards"
 
     @property
     def input(self) -> Any:

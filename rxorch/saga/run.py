@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from reactivex import Observable
 
+from rxorch.interrupts import RunInterrupted, in_kernel, interruptible
 from rxorch.saga.records import AuditEvent, RunRecord, SagaState
+from rxorch.showing import Shown
 from rxorch_operators import from_async_iterable
 
 if TYPE_CHECKING:
@@ -17,9 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SagaResult", "SagaRun"]
 
+_CARDS: Final = "rxorch.saga.cards"
+
 
 @dataclass(frozen=True, slots=True)
-class SagaResult:
+class SagaResult(Shown):
     """How a run ended.
 
     Attributes:
@@ -34,6 +38,7 @@ class SagaResult:
     state: SagaState
     value: Any = field(default=None, repr=False)
     error: dict[str, str] | None = None
+    _cards: ClassVar[str] = _CARDS
 
     @property
     def ok(self) -> bool:
@@ -47,19 +52,27 @@ class SagaResult:
         return cls(run.run_id, run.state, run.result, error)
 
 
-class SagaRun:
+class SagaRun(Shown):
     """A run of a saga. `await run` waits for its end, wherever it is driven, and gives its `SagaResult`. If
     its process has let go of it, or has died and its lease has run out, it is gone on with here.
 
     To let go of it, or to cancel who awaits it, does not end the run: `cancel()` does.
     """
 
+    _cards: ClassVar[str] = _CARDS
+
     def __init__(self, saga: Saga, run_id: str) -> None:
         self._saga = saga
         self.run_id = run_id
 
     def __await__(self) -> Generator[Any, None, SagaResult]:
-        return self._saga._ended(self.run_id).__await__()
+        ended = self._saga._ended(self.run_id)
+        if in_kernel():
+            ended = interruptible(ended, self._interrupted)
+        return ended.__await__()
+
+    def _interrupted(self) -> RunInterrupted:
+        return RunInterrupted(f"interrupted: nobody waits for {self.run_id!r} any more, and it goes on")
 
     async def status(self) -> RunRecord:
         """What the journal knows of it now."""
@@ -84,6 +97,11 @@ class SagaRun:
     def events(self) -> Observable[AuditEvent]:
         """Its events from the first on, those of other processes too; completes when the run is over."""
         return from_async_iterable(_Events(self._saga, self.run_id))
+
+    @property
+    def saga(self) -> Saga:
+        """What it is a run of."""
+        return self._saga
 
     def __repr__(self) -> str:
         return f"<SagaRun {self.run_id} of {self._saga.name!r}>"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 from uuid import uuid4
 
 from rxorch.client import ApiClient
@@ -27,6 +27,7 @@ from rxorch.saga.run import SagaResult, SagaRun
 from rxorch.saga.settings import FORWARD, NOW, UNDO, SagaSettings
 from rxorch.saga.steps import definition_of
 from rxorch.saga.watching import Watch
+from rxorch.showing import Shown
 from rxorch.storage import StorageError
 from rxorch_operators import RetryPolicy
 
@@ -37,7 +38,7 @@ _LONGEST_ID: Final = 200
 _RUN_ID: Final = re.compile(r"[!-~]{1,200}")
 
 
-class Saga:
+class Saga(Shown):
     """Steps over several services that are undone, in reverse, when one of them fails for good.
 
     Every step is in the journal before the next begins, so a run goes on after a crash, in this process or
@@ -77,6 +78,8 @@ class Saga:
     >>> str(result.state), result.error["step"], stock
     ('compensated', 'pay', {'pen': 1})
     """
+
+    _cards: ClassVar[str] = "rxorch.saga.cards"
 
     def __init__(
         self,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from rxorch.flow import Outcome
+from rxorch.errors import ApiError
+from rxorch.flow import Outcome, OutcomeStatus
 from rxorch.quick import quick
+from rxorch.showing import Shown
 
 __all__ = ["Run"]
+
+_CUT: Final = frozenset({OutcomeStatus.CANCELLED, OutcomeStatus.UNKNOWN})
 
 
 @quick
 @dataclass(frozen=True, slots=True)
-class Run:
+class Run(Shown):
     """What became of one input of a stream.
 
     Attributes:
@@ -38,6 +42,14 @@ class Run:
     outcomes: Mapping[str, Outcome] = field(default_factory=dict, repr=False)
     key: Hashable = None
     started: float = 0.0
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it did not fail by itself: the end of its stream or of its client ended it."""
+        error, outcomes = self.error, self.outcomes.values()
+        if type(error) is not ApiError or any(outcome.error is error for outcome in outcomes):
+            return False
+        return not outcomes or any(outcome.status in _CUT for outcome in outcomes)
 
     @property
     def attempts(self) -> int:

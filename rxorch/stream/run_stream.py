@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sized
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint import Caller, InSession
+from rxorch.errors import ApiError
 from rxorch.flow import FlowPlan, RunBeginner, RunSettings
+from rxorch.interrupts import RunInterrupted, in_kernel, interruptible
+from rxorch.showing import Shown
 from rxorch.stream.control import Control
 from rxorch.stream.inputs import Input, Inputs, ManyInputs, source_of
 from rxorch.stream.judge import Judge
@@ -24,7 +27,7 @@ from rxorch_operators.core.stage import Link, Stage, as_stage
 __all__ = ["RunStream"]
 
 
-class RunStream(Stage[Run], AsyncIterator[Run]):
+class RunStream(Stage[Run], AsyncIterator[Run], Shown):
     """The runs of a stream of inputs: an async iterator, and an Observable.
 
     Reads its inputs as fast as its runs are consumed. `await stream.aclose()`, the end of `async with`, the
@@ -36,6 +39,9 @@ class RunStream(Stage[Run], AsyncIterator[Run]):
     one.
 
     As an Observable it is cold: each subscription reads the inputs anew, if they can be read again.
+
+    Attributes:
+        total: How many inputs there are, where that is known.
 
     >>> import asyncio
     >>> from rxorch import APIOrchestrationConfig, APIOrchestrator
@@ -58,6 +64,7 @@ class RunStream(Stage[Run], AsyncIterator[Run]):
         shape: Shape,
         max_concurrent: int,
     ) -> None:
+        self.total = len(inputs) if isinstance(inputs, Sized) and options.batch is None else None
         # No part of the stream holds us: else a `break` would leave us alive.
         self._width = _Width(check_cap(max_concurrent))
         runs: Stage[Run] = _Runs(
@@ -90,6 +97,15 @@ class RunStream(Stage[Run], AsyncIterator[Run]):
         for waiting in tuple(self._width.opening):
             waiting.drain()
 
+    def abort(self, reason: str) -> None:
+        """Reads no more and ends the runs in flight. Each gives its record, with what is known of it; then
+        the stream ends with an `ApiError` of this reason.
+        """
+        for link in tuple(self._width.links):
+            link.control.abort(reason, ApiError(reason))
+        for waiting in tuple(self._width.opening):
+            waiting.drain()
+
     def statistics(self) -> StreamStatistics:
         """A snapshot of its counts."""
         return self._width.tally.snapshot(self._width.cap)
@@ -101,7 +117,15 @@ class RunStream(Stage[Run], AsyncIterator[Run]):
         return self
 
     def __anext__(self) -> Coroutine[Any, Any, Run]:
+        if in_kernel():
+            return interruptible(self._iterator.__anext__(), self._interrupted)
         return self._iterator.__anext__()
+
+    def _interrupted(self) -> RunInterrupted:
+        figures = self.statistics()
+        return RunInterrupted(
+            f"interrupted: {figures.ok:,} ok, {figures.failed:,} failed; what was in flight was cut off"
+        )
 
     async def aclose(self) -> None:
         """Ends the stream and waits until every call in flight is gone."""

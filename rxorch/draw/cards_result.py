@@ -1,0 +1,248 @@
+"""Cards of what a run and a stream of runs have given: fates, times and shapes, no values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from rxorch.draw.cards_html import (
+    Html,
+    bar,
+    card,
+    chip,
+    chips,
+    code,
+    details,
+    joined,
+    line,
+    muted,
+    strong,
+    table,
+)
+from rxorch.draw.masking import error_text, masked, shape_of
+from rxorch.flow import OrchestrationResult, Outcome, OutcomeStatus
+from rxorch.observe.histogram import Histogram
+from rxorch.stream import Run, Runs, RunStream
+
+__all__ = ["fates", "outcome_table", "result_card", "run_card", "runs_card", "stream_card", "took"]
+
+_MOST_ENDPOINTS: Final = 40
+_MOST_RUNS: Final = 5
+_MOST_KINDS: Final = 8
+_MOST_PLACES: Final = 12
+
+_SIGNS: Final = {
+    OutcomeStatus.OK: ("✓", "ok"),
+    OutcomeStatus.FAILED: ("✗", "failed"),
+    OutcomeStatus.SKIPPED: ("·", "muted"),
+    OutcomeStatus.CANCELLED: ("-", "warned"),
+    OutcomeStatus.UNKNOWN: ("?", "warned"),
+}
+
+
+def took(seconds: float) -> str:
+    """A time for people, in three digits or so.
+
+    >>> took(0.0042), took(0.0421), took(2.42), took(75)
+    ('4.2 ms', '42 ms', '2.4 s', '75 s')
+    """
+    if seconds < 0.9995:
+        ms = seconds * 1000
+        return f"{ms:.1f} ms" if ms < 10 else f"{ms:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:,.0f} s"
+
+
+def fates(counts: Mapping[str, int], whole: str = "") -> Html:
+    """How many there were of each fate, those with none left out."""
+    kinds = {"ok": "ok", "failed": "failed", "cancelled": "warned", "cut off": "warned", "unknown": "warned"}
+    said = [
+        strong(f"{number:,} {name}", kind=kinds.get(name, "muted"))
+        for name, number in counts.items()
+        if number
+    ]
+    return joined([joined(said or [strong("nothing yet")], ", "), muted(whole) if whole else ""], " ")
+
+
+def result_card(result: OrchestrationResult) -> Html:
+    """How each endpoint of a run ended."""
+    outcomes = result.outcomes
+    return card(
+        line(_head(outcomes.values(), result.duration)),
+        _bar(outcomes.values()),
+        outcome_table(outcomes),
+        _errors(outcomes),
+    )
+
+
+def run_card(run: Run) -> Html:
+    """What became of one input."""
+    return card(
+        line(
+            strong(f"Run {_place(run)}"),
+            _status(run),
+            muted(f"{took(run.duration)} · input {shape_of(run.input)}"),
+        ),
+        line(_why(run.error)) if run.error is not None else "",
+        outcome_table(run.outcomes),
+        _errors(run.outcomes),
+    )
+
+
+def runs_card(runs: Runs) -> Html:
+    """What became of many inputs: in numbers, the first of them, and the failures by kind."""
+    cut = sum(run.cut_off for run in runs)
+    failed = [run for run in runs if not run.ok and not run.cut_off]
+    good = len(runs) - len(failed) - cut
+    durations = Histogram()
+    for run in runs:
+        durations.add(run.duration)
+    attempts = sum(run.attempts for run in runs)
+    calls = sum(1 for run in runs for outcome in run.outcomes.values() if outcome.attempts)
+    said = [f"of {len(runs):,}"]
+    if runs:
+        ended = max(run.started + run.duration for run in runs)
+        said += [took(ended), f"{attempts:,} requests", f"{attempts - calls:,} retries"]
+        said.append(f"p95 {took(durations.percentile(0.95))}")
+    more = len(runs) - _MOST_RUNS
+    shown = [
+        (_place(run), code(_given(run)), _status(run), f"{run.attempts}", took(run.duration))
+        for run in runs[:_MOST_RUNS]
+    ]
+    return card(
+        line(fates({"ok": good, "failed": len(failed), "cut off": cut}, " · ".join(said))),
+        bar([(good, "ok"), (len(failed), "failed"), (cut, "warned")]),
+        table(("#", "gave", "status", "tries", "took"), shown, (3, 4)) if shown else "",
+        line(muted(f"… {more:,} more")) if more > 0 else "",
+        details(f"{len(failed):,} failures by kind", _by_kind(failed), is_open=True) if failed else "",
+    )
+
+
+def stream_card(stream: RunStream) -> Html:
+    """How far a stream is."""
+    figures = stream.statistics()
+    counts = {"ok": figures.ok, "failed": figures.failed, "cut off": figures.cancelled}
+    whole = f"of {figures.read:,} read" if stream.total is None else f"of {stream.total:,}"
+    shown = [f"at most {figures.max_concurrent} at once"]
+    if figures.in_flight:
+        shown.append(f"{figures.in_flight:,} in flight")
+    if figures.skipped:
+        shown.append(f"{figures.skipped:,} in the ledger already")
+    if figures.repeated:
+        shown.append(f"{figures.repeated:,} repeated")
+    return card(
+        line(strong("RunStream"), fates(counts, whole)),
+        bar([(figures.ok, "ok"), (figures.failed, "failed"), (figures.cancelled, "warned")]),
+        line(chips(shown)),
+        "" if figures.read else line(muted("Nothing was read yet: "), code("async for run in stream: ...")),
+    )
+
+
+def outcome_table(outcomes: Mapping[str, Outcome]) -> Html:
+    """A row for each endpoint."""
+    if not outcomes:
+        return Html("")
+    shown = [*outcomes.items()][:_MOST_ENDPOINTS]
+    rows = [
+        (
+            strong(masked(name, 60)),
+            _sign(outcome),
+            code(_gave(outcome)),
+            outcome.attempts or "",
+            _time(outcome),
+        )
+        for name, outcome in shown
+    ]
+    more = len(outcomes) - len(shown)
+    made = table(("endpoint", "status", "gave", "tries", "took"), rows, (3, 4))
+    return Html(made + (line(muted(f"… {more:,} more")) if more > 0 else ""))
+
+
+def _head(outcomes: Iterable[Outcome], duration: float) -> Html:
+    found = list(outcomes)
+    counts = {str(status): 0 for status in OutcomeStatus}
+    for outcome in found:
+        counts[str(outcome.status)] += 1
+    attempts = sum(outcome.attempts for outcome in found)
+    retries = sum(max(0, outcome.attempts - 1) for outcome in found)
+    whole = f"of {len(found)} · {took(duration)} · {attempts:,} requests"
+    return fates(counts, f"{whole} · {retries:,} retries" if retries else whole)
+
+
+def _bar(outcomes: Iterable[Outcome]) -> Html:
+    counts = Counter(_SIGNS[outcome.status][1] for outcome in outcomes)
+    return bar([(counts[kind], kind) for kind in ("ok", "failed", "warned", "muted")])
+
+
+def _sign(outcome: Outcome) -> Html:
+    sign, kind = _SIGNS[outcome.status]
+    more = " · substitute" if outcome.degraded else " · cache" if outcome.cached else ""
+    code_ = getattr(outcome.error, "status_code", None)
+    number = f" · {code_}" if isinstance(code_, int) else ""
+    return chip(f"{sign} {outcome.status}{number}{more}", "warned" if outcome.degraded else kind)
+
+
+def _gave(outcome: Outcome) -> str:
+    if outcome.status is OutcomeStatus.OK:
+        return shape_of(outcome.value)
+    return masked(outcome.reason, 80) if outcome.reason else ""
+
+
+def _time(outcome: Outcome) -> str:
+    return "" if outcome.started is None and not outcome.duration else took(outcome.duration)
+
+
+def _errors(outcomes: Mapping[str, Outcome]) -> Html:
+    found = [
+        (strong(masked(name, 60)), _why(outcome.error))
+        for name, outcome in outcomes.items()
+        if outcome.error is not None and outcome.status is not OutcomeStatus.SKIPPED
+    ]
+    if not found:
+        return Html("")
+    noun = "error" if len(found) == 1 else "errors"
+    return details(f"{len(found)} {noun}", table((), found[:_MOST_ENDPOINTS]), is_open=True)
+
+
+def _why(error: BaseException | None) -> str:
+    return "" if error is None else f"{type(error).__name__}: {error_text(error)}"
+
+
+def _given(run: Run) -> str:
+    """The shape of what a run gave; of one endpoint alone, of what that gave."""
+    result = run.result
+    is_one = isinstance(result, OrchestrationResult) and len(result) == 1
+    return shape_of(next(iter(result.values())) if is_one else result)
+
+
+def _place(run: Run) -> str:
+    key = "" if run.key is None or str(run.key) == str(run.index) else f" {masked(str(run.key), 40)}"
+    return f"{run.index}{key}"
+
+
+def _status(run: Run) -> Html:
+    if run.cut_off:
+        return chip("- cut off", "warned")
+    return chip("✓ ok", "ok") if run.ok else chip(f"✗ {_kind(run.error)}", "failed")
+
+
+def _kind(error: BaseException | None) -> str:
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int):
+        return f"HTTP {status}"
+    return "failed" if error is None else type(error).__name__.removeprefix("Api").removesuffix("Error")
+
+
+def _by_kind(failed: Sequence[Run]) -> Html:
+    kinds: dict[str, list[Any]] = {}
+    for run in failed:
+        kinds.setdefault(_kind(run.error), []).append(run)
+    most = sorted(kinds.items(), key=lambda each: -len(each[1]))
+    rows = [(kind, f"{len(runs):,}", code(_places(runs))) for kind, runs in most[:_MOST_KINDS]]
+    more = len(most) - len(rows)
+    return Html(table((), rows, (1,)) + (line(muted(f"… {more} more kinds")) if more > 0 else ""))
+
+
+def _places(runs: Sequence[Run]) -> str:
+    shown = " ".join(f"#{run.index}" for run in runs[:_MOST_PLACES])
+    return f"{shown} …" if len(runs) > _MOST_PLACES else shown
