@@ -2,11 +2,12 @@
 
 Around a call: `retry_backoff`, `timeout`, `hedge`, `rate_limit`, `circuit_breaker`, `bulkhead`,
 `adaptive_concurrency`, `fallback`, `cache`, `coalesce`, `chaos`; all of them in one stack: `policy`; for an
-`async def`: `guard`. Streams: `flat_map_bounded`, `throttle`, `batch`, `with_overflow`, `tap_events`.
-Sources and ends that keep demand: `from_iterable`, `from_async_iterable`, `from_async`, `to_async_iterable`,
-`last_of`. State that several pipelines may share is an object: `RateLimiter`, `CircuitBreaker`, `Bulkhead`,
-`AdaptiveBulkhead`, `Hedger`, `TtlCache`, `Coalescer`, `RetryBudget`. Below each stands a pure engine that
-takes the time as an argument: `Gcra`, `Circuit`, `PermitPool`, `SlidingWindow`.
+`async def`: `guard`. Streams: `flat_map_bounded`, `throttle`, `batch`, `with_overflow`; to see what passes
+`tap_events` and `record`. Sources and ends that keep demand: `from_iterable`, `from_async_iterable`,
+`from_async`, `to_async_iterable`, `last_of`. State that several pipelines may share is an object:
+`RateLimiter`, `CircuitBreaker`, `Bulkhead`, `AdaptiveBulkhead`, `Hedger`, `TtlCache`, `Coalescer`,
+`RetryBudget`. Below each stands a pure engine that takes the time as an argument: `Gcra`, `Circuit`,
+`PermitPool`, `SlidingWindow`.
 """
 
 from ._adaptive_bulkhead import AdaptiveBulkhead, AdaptiveStatistics
@@ -48,6 +49,8 @@ from .in_memory_rate_limiter import InMemoryRateLimiter, RateLimit, RateLimiterC
 from .policy import policy
 from .rate_limit import rate_limit
 from .rate_limiter import RateLimiter
+from .record import record
+from .recording import RecordedLane, RecordedPoint, Recording
 from .results import Failure, Result, Success
 from .retry import GiveUpReason, RetryEvent, retry_backoff
 from .tap_events import StreamEvent, tap_events
@@ -101,6 +104,9 @@ __all__ = [
     "RateLimitStatus",
     "RateLimiter",
     "RateLimiterConfig",
+    "RecordedLane",
+    "RecordedPoint",
+    "Recording",
     "Result",
     "RetryBudget",
     "RetryBudgetExhaustedError",
@@ -129,6 +135,7 @@ __all__ = [
     "last_of",
     "policy",
     "rate_limit",
+    "record",
     "retry_backoff",
     "tap_events",
     "throttle",

@@ -96,12 +96,14 @@ def tap_events(
     clock = None if scheduler is None else DemandScheduler.of(scheduler).clock
 
     def operator(source: Observable[T]) -> Observable[T]:
-        return _TapEvents(as_stage(source), observer, name, values, clock, numbers)
+        return TapStage(as_stage(source), observer, name, values, clock, numbers)
 
     return operator
 
 
-class _TapEvents(Stage[T]):
+class TapStage(Stage[T]):
+    """Tells an observer of each of its subscriptions."""
+
     def __init__(
         self,
         source: Stage[T],
@@ -119,7 +121,7 @@ class _TapEvents(Stage[T]):
         self.numbers = numbers
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
-        link = _Tap(sink, self, (self.clock or scheduler.clock).now)
+        link = self.link(sink, scheduler, (self.clock or scheduler.clock).now)
         link.tell("subscribed")
         try:
             return link.connect(self.source, scheduler)
@@ -129,6 +131,10 @@ class _TapEvents(Stage[T]):
             link.on_error(error)
             return link
 
+    def link(self, sink: ObserverBase[Any], scheduler: DemandScheduler, now: Callable[[], float]) -> Tap:
+        """The link of a new subscription, by whose clock it is `now()`."""
+        return Tap(sink, self, now)
+
 
 _new = StreamEvent.__new__
 _set_kind, _set_at, _set_subscription, _set_index, _set_value, _set_error, _set_name = (
@@ -137,10 +143,12 @@ _set_kind, _set_at, _set_subscription, _set_index, _set_value, _set_error, _set_
 """The way past the constructor of a frozen dataclass, which alone costs twice as much as a tap."""
 
 
-class _Tap(Link):
+class Tap(Link):
+    """One subscription of a tapped stream."""
+
     __slots__ = ("_ended", "_index", "_name", "_now", "_number", "_observer", "_values")
 
-    def __init__(self, sink: ObserverBase[Any], stage: _TapEvents[Any], now: Callable[[], float]) -> None:
+    def __init__(self, sink: ObserverBase[Any], stage: TapStage[Any], now: Callable[[], float]) -> None:
         self.sink = sink
         self.upstream = NOTHING
         self._observer = stage.observer

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-from contextlib import AsyncExitStack
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -14,9 +13,11 @@ import typer
 from rxorch.blocking import run_blocking
 from rxorch.cli.exits import INTERRUPTED, OK, usage_errors
 from rxorch.cli.flows import look_here
+from rxorch.cli.interrupts import signals
 from rxorch.errors import ApiConfigurationError
 
 if TYPE_CHECKING:
+    from rxorch.cli.worker import Worker
     from rxorch.server import Serving
 
 __all__ = ["serve"]
@@ -63,16 +64,28 @@ def serve(
     drain_seconds: Annotated[
         float, typer.Option(min=0, help="How long requests under way may go on at the end.")
     ] = 30.0,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes that share the port (Linux and BSD).")
+    ] = 1,
 ) -> None:
     """Serve flows over HTTP: POST /orchestrations/NAME, and what /openapi.json describes.
 
     The first Ctrl-C or SIGTERM lets requests under way end, the second stops them. Exits with 0, with 2 if
-    the command, a flow or a file is wrong, with 130 after the second signal.
+    the command, a flow or a file is wrong, with 130 after the second signal; with --workers, with 1 if one of
+    them failed at the end, or had to be killed.
     """
     from rxorch.cli.served_flows import served_flows
     from rxorch.server import ServerLimits, Serving, create_app
     from rxorch.server.settings import LOOPBACK_HOSTS
 
+    worker = None
+    if workers > 1:
+        from rxorch.cli.worker import Worker
+
+        worker = Worker.of_environment()
+        if worker is None:
+            with usage_errors():
+                raise typer.Exit(_supervise(host, port, workers, drain_seconds))
     look_here()
     with usage_errors():
         app = create_app(
@@ -83,34 +96,57 @@ def serve(
             readable=readable or (),
             limits=ServerLimits(runs=max_concurrent),
         )
-        server = Serving(app, host=host, port=port, drain_seconds=drain_seconds)
+        if worker is not None:
+            worker.check(app)
+            port = worker.port
+        server = Serving(
+            app, host=host, port=port, drain_seconds=drain_seconds, reuse_port=worker is not None
+        )
         try:
-            run_blocking(lambda: _until_stopped(server))
+            run_blocking(lambda: _until_stopped(server, worker))
         except asyncio.CancelledError:
             raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(OK)
 
 
-async def _until_stopped(server: Serving) -> None:
+async def _until_stopped(server: Serving, worker: Worker | None) -> None:
     task = asyncio.current_task()
     assert task is not None
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
 
-    def on_signal() -> None:
+    def on_signal(_: int) -> None:
         if stop.is_set():
             task.cancel()
             return
-        typer.echo("stopping: requests under way end first; Ctrl-C again stops at once", err=True)
+        if worker is None:
+            typer.echo("stopping: requests under way end first; Ctrl-C again stops at once", err=True)
         stop.set()
 
-    async with AsyncExitStack() as stack:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, on_signal)
-            stack.callback(loop.remove_signal_handler, number)
-        await stack.enter_async_context(server)
-        typer.echo(f"serving on {server.url}; Ctrl-C ends it", err=True)
-        await stop.wait()
+    with signals(on_signal):
+        async with server:
+            if worker is None:
+                typer.echo(f"serving on {server.url}; Ctrl-C ends it", err=True)
+                await stop.wait()
+            else:
+                worker.ready()
+                with worker.supervised(stop.set):
+                    await stop.wait()
+
+
+def _supervise(host: str, port: int, count: int, drain_seconds: float) -> int:
+    """Runs this command several times, each with the same arguments; the port is the same for all."""
+    from rxorch.cli.workers import Workers, reserved
+    from rxorch.server.serving import url_of
+
+    with reserved(host, port) as held:
+        port = held.getsockname()[1]
+        command = [sys.executable, "-m", "rxorch", *sys.argv[1:]]
+
+        async def run() -> int:
+            url = url_of(host, port)
+            return await Workers(command, port=port, count=count, drain_seconds=drain_seconds, url=url).run()
+
+        return run_blocking(run)
 
 
 def _token(path: Path | None) -> str | None:

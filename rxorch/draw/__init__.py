@@ -1,5 +1,9 @@
-"""Floor 5: pictures. `flow_picture` draws what a flow is going to do, `waterfall` what a run has done."""
+"""Floor 5: pictures. `flow_picture` draws what a flow is going to do, `waterfall` what a run has done.
 
+`marbles` draws what passed in a stream.
+"""
+
+from rxorch.draw.marble.picture import MarblePicture, marbles
 from rxorch.draw.picture import FlowPicture, flow_picture
 from rxorch.draw.timeline import (
     CallRecord,
@@ -17,6 +21,7 @@ from rxorch.draw.timeline import (
 __all__ = [
     "CallRecord",
     "FlowPicture",
+    "MarblePicture",
     "PathPart",
     "Recording",
     "Segment",
@@ -25,6 +30,7 @@ __all__ = [
     "Waterfall",
     "critical_path",
     "flow_picture",
+    "marbles",
     "record",
     "waterfall",
 ]

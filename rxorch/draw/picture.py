@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.dot import dot_of
 from rxorch.draw.facts import printable
 from rxorch.draw.mermaid import mermaid_of
+from rxorch.draw.saving import save_as
 from rxorch.draw.scene import Scene, scene_of
 from rxorch.draw.subject import Drawable, subject_of
 from rxorch.draw.svg import svg_of
@@ -76,20 +77,15 @@ class FlowPicture:
             ApiConfigurationError: another suffix.
             OSError: the file cannot be written.
         """
-        path = Path(path)
-        forms: dict[str, Callable[[], str]] = {
-            ".svg": self.svg,
-            ".mmd": self.mermaid,
-            ".dot": self.dot,
-            ".txt": lambda: f"{self.text()}\n",
-        }
-        form = forms.get(path.suffix.lower())
-        if form is None:
-            raise ApiConfigurationError(
-                f"path: its suffix {path.suffix!r} says no kind of picture; there are {', '.join(forms)}"
-            )
-        path.write_text(form(), encoding="utf-8", newline="\n")
-        return path
+        return save_as(
+            path,
+            {
+                ".svg": self.svg,
+                ".mmd": self.mermaid,
+                ".dot": self.dot,
+                ".txt": lambda: f"{self.text()}\n",
+            },
+        )
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None

@@ -8,6 +8,8 @@ __all__ = ["bare", "fitted", "fitted_url", "text_width"]
 
 _NARROW: Final = frozenset("iljtfI.,:;'|!()[] ")
 _WIDE: Final = frozenset("mwMW@")
+_SLIM: Final = 0.32
+"""Width of the narrowest letter of any other font."""
 _LETTER: Final = 0.61
 """Width of a letter of a font whose letters are all alike, for a size of 1."""
 
@@ -16,13 +18,14 @@ def text_width(text: str, size: float, *, mono: bool = False) -> float:
     """About how many pixels a text is wide."""
     if mono:
         return len(text) * size * _LETTER
-    return size * sum(0.32 if char in _NARROW else 0.82 if char in _WIDE else 0.58 for char in text)
+    return size * sum(_SLIM if char in _NARROW else 0.82 if char in _WIDE else 0.58 for char in text)
 
 
 def fitted(text: str, room: float, size: float, *, mono: bool = False) -> str:
     """As much of the beginning of a text as fits into so many pixels."""
     if text_width(text, size, mono=mono) <= room + 0.01:
         return text
+    text = text[: int(room / (size * _SLIM)) + 1]  # no more than that has to be measured
     while text and text_width(f"{text}…", size, mono=mono) > room:
         text = text[:-1]
     return f"{text}…"

@@ -18,6 +18,7 @@ from rxorch.orchestrator import APIOrchestrator
 from rxorch.saga import Saga
 from rxorch.server.describing import SAFE_METHODS
 from rxorch.server.guarding import guard
+from rxorch.server.pages import add_pages
 from rxorch.server.routes import Routes
 from rxorch.server.saga_desk import SagaDesk
 from rxorch.server.served import Served, contracts_of, served
@@ -92,6 +93,7 @@ def create_app(
     app[STATE] = state
     app[_DESK] = desk = SagaDesk(sagas, state.book.tallies, state.limits.sagas)
     Routes(state, desk).add_to(app)
+    add_pages(app)
     app.cleanup_ctx.append(_open)
     app.on_shutdown.append(_drain)
     return app

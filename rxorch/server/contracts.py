@@ -56,10 +56,20 @@ class Contract:
         if self.input is None:
             return value
         try:
-            checked = self.input.validate_json(text)
+            checked = self._checked(self.input, text, value)
         except ValidationError as error:
             raise ApiValidationError.from_pydantic(error) from None
         return _finite(self.input.dump_python(checked, mode="json", warnings=False))
+
+    @staticmethod
+    def _checked(adapter: TypeAdapter[Any], text: bytes, value: Any) -> Any:
+        try:
+            return adapter.validate_json(text)
+        except ValidationError as error:
+            if all(fault["type"] != "int_type" for fault in error.errors(include_url=False)):
+                raise
+        # A strict integer refuses 7.0, which is one in JSON Schema.
+        return adapter.validate_json(to_json(_whole(value)))
 
     def of_query(self, query: Mapping[str, list[str]]) -> Any:
         """The input that query parameters are: texts, or what the types of the fields make of them.
@@ -223,6 +233,15 @@ def _finite(value: Any) -> Any:
         fault = {"loc": place, "msg": "Input should be a finite number", "type": "finite_number"}
         raise ApiValidationError("an input has finite numbers", errors=[fault])
     return value
+
+
+def _whole(value: Any) -> Any:
+    """The value with integers in the place of floats that are whole."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {key: _whole(each) for key, each in value.items()}
+    return [_whole(each) for each in value] if isinstance(value, list) else value
 
 
 def _infinite(value: Any) -> tuple[str | int, ...] | None:

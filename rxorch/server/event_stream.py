@@ -48,10 +48,10 @@ def last_event_id(request: web.Request) -> int:
     Raises:
         Problem: It says something else.
     """
-    given = request.headers.get("Last-Event-ID", "")
-    if given and _NUMBER.fullmatch(given) is None:
+    given = request.headers.get("Last-Event-ID", "0")
+    if _NUMBER.fullmatch(given) is None:
         raise Problem(422, "Last-Event-ID: give the number of an event")
-    return int(given or 0)
+    return int(given)
 
 
 async def send_events(request: web.Request, state: ServerState, frames: Frames) -> web.StreamResponse:

@@ -66,10 +66,14 @@ class FlowSchemas:
         while "$ref" in schema:
             schema = self.models[schema["$ref"].rpartition("/")[2]]
         required = schema.get("required", ())
-        return [
+        fields = [
             {"name": name, "in": "query", "required": name in required, "schema": each}
             for name, each in schema.get("properties", {}).items()
         ]
+        for field in fields:
+            if "description" in field["schema"]:
+                field["description"] = field["schema"]["description"]
+        return fields
 
 
 def _has_schema(endpoint: APIEndpoint) -> bool:

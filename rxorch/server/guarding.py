@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from rxorch.server.pages import OPEN_ROUTES
 from rxorch.server.problems import Problem, internal_problem
 from rxorch.server.state import ServerState
 
@@ -50,7 +51,7 @@ async def _passed(state: ServerState, request: web.Request, handler: Handler) ->
     _check_origin(state, request)
     if _is_preflight(state, request):
         return web.Response(status=204)
-    if state.token is not None:
+    if state.token is not None and request.match_info.route.name not in OPEN_ROUTES:
         _check_token(state.token, request)
     if state.is_draining:
         raise Problem(503, "the server is shutting down", close=True)

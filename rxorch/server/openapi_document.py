@@ -91,12 +91,12 @@ def _stream(name: str, line: dict[str, Any], answer: dict[str, Any]) -> dict[str
         },
     }
     # OpenAPI has schemas for the lines of a text from 3.2 on (`itemSchema`).
-    records = content("A record for each line, as they end", kind, {"type": "string"})
+    records = content("A record for each line, as they end", kind, {})
     records["content"][kind]["x-itemSchema"] = record
     stream = operation(f"stream.{name}", f"Run {name} for each line", {"200": records}, tag=name)
     stream["requestBody"] = {
         "required": True,
-        "content": {kind: {"schema": {"type": "string"}, "x-itemSchema": line}},
+        "content": {kind: {"schema": {}, "x-itemSchema": line}},
     }
     return stream
 

@@ -73,6 +73,11 @@ _MANY: Final = {
     "required": ["orchestrations"],
     "properties": {"orchestrations": {"type": "array", "items": {"type": "object"}}},
 }
+_EVENT: Final = {
+    "type": "object",
+    "description": "Each event; its data is JSON.",
+    "properties": {"id": {"type": "string"}, "event": {"type": "string"}, "data": {"type": "string"}},
+}
 _ID: Final = text_parameter("id", "path", required=True, minLength=1, maxLength=200)
 _PREFER: Final = text_parameter(
     "Prefer", "header", description="`respond-async`: answered 202 at once, and the run goes on."
@@ -99,7 +104,7 @@ def add_runs(state: ServerState, document: dict[str, Any], inputs: dict[str, Any
         paths[f"/orchestrations/{name}/picture"] = _picture(f"picture.{name}", f"Picture of {name}", name)
     for name in state.sagas:
         paths |= _saga(name, inputs.get(name, {}), accepted)
-    paths |= _runs()
+    paths |= _runs([*state.flows, *state.sagas])
     document["components"]["schemas"]["rxorch.Run"] = _RUN_SCHEMA
 
 
@@ -116,15 +121,19 @@ def _saga(name: str, schema: dict[str, Any], accepted: dict[str, Any]) -> dict[s
     }
 
 
-def _runs() -> dict[str, Any]:
+def _runs(names: list[str]) -> dict[str, Any]:
     run = "/runs/{id}"
     pages = [
-        text_parameter("flow"),
+        text_parameter("flow", enum=names),
         {"name": "state", "in": "query", "schema": {"type": "array", "items": {"enum": _STATES}}},
         {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100}},
         text_parameter("after"),
     ]
-    seen = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "integer", "minimum": 0}}
+    seen = {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+    }
     shown, begun = {"200": content("The run", _JSON, _RUN)}, {"202": content("The run", _JSON, _RUN)}
     signal = _of_run("signal", "Tell a run of a saga something", {"200": content("Told", _JSON, _FIRST)})
     signal["requestBody"] = {"required": True, "content": {_JSON: {"schema": _SIGNAL}}}
@@ -150,7 +159,7 @@ def _of_run(name: str, text: str, answers: dict[str, Any], *more: dict[str, Any]
 
 
 def _events() -> dict[str, Any]:
-    return {"200": content("Server-sent events", "text/event-stream", {"type": "string"})}
+    return {"200": content("Server-sent events", "text/event-stream", _EVENT)}
 
 
 def _picture(name: str, text: str, tag: str, *parameters: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from aiohttp import web
 
@@ -23,6 +23,7 @@ from rxorch.server.saga_desk import SagaDesk
 from rxorch.server.saga_routes import Beginning
 from rxorch.server.state import ServerState
 from rxorch.sources import BadInput
+from rxorch.storage import StorageError
 from rxorch.stream import Run
 
 __all__ = ["Routes"]
@@ -40,6 +41,7 @@ class Routes:
 
     def __init__(self, state: ServerState, desk: SagaDesk) -> None:
         self._state = state
+        self._desk = desk
         self._beginning = Beginning(state, desk, _answer)
         self._others = (OrchestrationRoutes(state), RunRoutes(state, desk), Live(state, desk))
 
@@ -52,9 +54,18 @@ class Routes:
         app.router.add_get("/openapi.json", self.openapi)
         app.router.add_get(flow, self.read, allow_head=False)
         app.router.add_post(flow, self.run)
+        app.router.add_route("*", flow, self.by_other_method)
         app.router.add_post(f"{flow}/stream", self.stream)
         for others in self._others:
             others.add_to(app)
+
+    async def by_other_method(self, request: web.Request) -> NoReturn:
+        """Says by which methods a flow is run; the router would name those of all flows."""
+        name = request.match_info["name"]
+        if name not in self._state.contracts:
+            raise Problem(404, "there is no orchestration of this name")
+        allow = "GET, POST" if name in self._state.readable else "POST"
+        raise Problem(405, "not by this method", headers={"Allow": allow})
 
     async def healthz(self, request: web.Request) -> web.Response:
         """The process is alive."""
@@ -67,8 +78,17 @@ class Routes:
         raise Problem(503, "the server takes no requests now", close=True)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """The figures of all flows, for Prometheus."""
-        return web.Response(body=metrics_text(self._state).encode(), headers={"Content-Type": _METRICS})
+        """The figures of all flows and sagas, for Prometheus."""
+        text = metrics_text(self._state, dead_letters=await self._dead_letters())
+        return web.Response(body=text.encode(), headers={"Content-Type": _METRICS})
+
+    async def _dead_letters(self) -> int | None:
+        if not self._state.sagas:
+            return None
+        try:
+            return await self._desk.dead_letters()
+        except StorageError:  # all that the journal does not say is still of use
+            return None
 
     async def openapi(self, request: web.Request) -> web.Response:
         """The description of these routes."""
@@ -110,6 +130,7 @@ class Routes:
                 headers={
                     "Content-Type": "application/x-ndjson",
                     "Cache-Control": "no-store",
+                    "X-Accel-Buffering": "no",
                     "X-Content-Type-Options": "nosniff",
                 }
             )

@@ -13,7 +13,7 @@ from rxorch.server.connections import connections
 from rxorch.server.settings import check_bind
 from rxorch.server.state import STATE
 
-__all__ = ["Serving"]
+__all__ = ["Serving", "url_of"]
 
 _CLOSING_SECONDS: Final = 1.0
 
@@ -29,6 +29,7 @@ class Serving:
         host: Address to listen on. Another one than that of loopback needs an application with a token.
         port: 0 takes a free one.
         drain_seconds: How long requests under way may go on.
+        reuse_port: Whether other processes may listen on the port too, each for a part of the connections.
 
     Raises:
         ApiConfigurationError: It may not listen there, or the application is another one.
@@ -50,6 +51,7 @@ class Serving:
         host: str = "127.0.0.1",
         port: int = 8080,
         drain_seconds: float = 30.0,
+        reuse_port: bool = False,
     ) -> None:
         if STATE not in app:
             raise ApiConfigurationError("app: give one that create_app has made")
@@ -59,6 +61,7 @@ class Serving:
         self._host = host
         self._port = port
         self._drain_seconds = drain_seconds
+        self._reuse_port = reuse_port
         self._runner = web.AppRunner(app, shutdown_timeout=_CLOSING_SECONDS)
         self._listener: asyncio.Server | None = None
 
@@ -73,8 +76,7 @@ class Serving:
     @property
     def url(self) -> str:
         """Its address without a slash at its end."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}"
+        return url_of(self._host, self.port)
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
@@ -87,7 +89,10 @@ class Serving:
         }
         try:
             self._listener = await asyncio.get_running_loop().create_server(
-                connections(server, self._state.limits, options), self._host, self._port
+                connections(server, self._state.limits, options),
+                self._host,
+                self._port,
+                reuse_port=self._reuse_port or None,
             )
         except BaseException:
             await self._runner.cleanup()
@@ -106,3 +111,8 @@ class Serving:
             )
         finally:
             await self._runner.cleanup()
+
+
+def url_of(host: str, port: int) -> str:
+    """The address of a server, without a slash at its end."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

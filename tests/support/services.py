@@ -1,4 +1,4 @@
-"""Servers that some tests need: whether they run on this machine, and what to do if not.
+"""Servers and programs that some tests need: whether this machine has them, and what to do if not.
 
 A test that needs one is skipped without it, and says how to start it. With ``RXORCH_REQUIRE_SERVICES=1``, as
 in CI, it fails instead.
@@ -7,13 +7,16 @@ in CI, it fails instead.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NoReturn
 
 import pytest
 
-__all__ = ["AMQP", "NATS", "REDIS", "Service", "is_running", "needs"]
+__all__ = ["AMQP", "NATS", "REDIS", "Service", "is_running", "needs", "needs_program"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,19 @@ def needs(service: Service) -> str:
     """The url of a service, for a fixture; skips or fails the test where it does not run."""
     if is_running(service):
         return service.url
-    reason = f"{service.name} does not listen on port {service.port}; to start it: {service.start}"
+    return _missing(f"{service.name} does not listen on port {service.port}; to start it: {service.start}")
+
+
+def needs_program(names: Sequence[str], install: str) -> str:
+    """The path of the first of these programs that is there; skips or fails the test without one."""
+    for name in names:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    return _missing(f"{names[0]} is not installed; to install it: {install}")
+
+
+def _missing(reason: str) -> NoReturn:
     if os.environ.get("RXORCH_REQUIRE_SERVICES") == "1":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.facts import printable
 from rxorch.draw.frames import FrameLibrary, frame_of
 from rxorch.draw.png import png_of
+from rxorch.draw.saving import save_as
 from rxorch.draw.theme import Scheme
 from rxorch.draw.timeline.critical import PathPart, critical_path
 from rxorch.draw.timeline.reading import Happened, timeline_of
@@ -115,20 +116,15 @@ class Waterfall:
             ApiConfigurationError: another suffix; a PNG without resvg-py.
             OSError: the file cannot be written.
         """
-        path = Path(path)
-        forms: dict[str, Callable[[], bytes]] = {
-            ".svg": lambda: self.svg().encode(),
-            ".txt": lambda: self.text().encode() + b"\n",
-            ".html": lambda: self.html().encode(),
-            ".png": lambda: png_of(self.svg(scheme="light")),
-        }
-        form = forms.get(path.suffix.lower())
-        if form is None:
-            raise ApiConfigurationError(
-                f"path: its suffix {path.suffix!r} says no kind of picture; there are {', '.join(forms)}"
-            )
-        path.write_bytes(form())
-        return path
+        return save_as(
+            path,
+            {
+                ".svg": self.svg,
+                ".txt": lambda: f"{self.text()}\n",
+                ".html": self.html,
+                ".png": lambda: png_of(self.svg(scheme="light")),
+            },
+        )
 
     def to_dataframe(self, library: FrameLibrary | None = None) -> Any:
         """A table with a row for each attempt and wait; times in seconds since the beginning.

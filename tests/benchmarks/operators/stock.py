@@ -24,6 +24,7 @@ from rxorch_operators import (
     CircuitBreaker,
     Coalescer,
     RateLimiter,
+    Recording,
     TtlCache,
     adaptive_concurrency,
     bulkhead,
@@ -36,6 +37,7 @@ from rxorch_operators import (
     from_iterable,
     hedge,
     rate_limit,
+    record,
     retry_backoff,
     tap_events,
     throttle,
@@ -66,6 +68,16 @@ def _do() -> Operator:
 def _recorded() -> Operator:
     def recorded(source: Observable[Any]) -> Observable[Any]:
         return ops.dematerialize()(source.pipe(ops.materialize(), ops.do_action(_nothing)))
+
+    return recorded
+
+
+def _kept_with_times() -> Operator:
+    kept: list[Any] = []
+
+    def recorded(source: Observable[Any]) -> Observable[Any]:
+        stamped = source.pipe(ops.materialize(), ops.timestamp(), ops.do_action(kept.append))
+        return ops.dematerialize()(stamped.pipe(ops.map(lambda stamp: stamp.value)))
 
     return recorded
 
@@ -101,6 +113,12 @@ _EVERYWHERE: Final[tuple[tuple[str, str, Maker, Maker], ...]] = (
         "ops.materialize, ops.do_action, ops.dematerialize",
         lambda: tap_events(_nothing),
         _recorded,
+    ),
+    (
+        "record",
+        "ops.materialize, ops.timestamp, ops.do_action, ops.dematerialize",
+        lambda: record(Recording(max_events=1_000_000), "here"),
+        _kept_with_times,
     ),
 )
 """Operator, counterpart, and what makes them: those that make sense on streams and around calls."""

@@ -20,6 +20,7 @@ from rxorch_operators import (
     Hedger,
     Outcome3,
     RateLimiter,
+    Recording,
     RetryBudget,
     RetryPolicy,
     TtlCache,
@@ -38,6 +39,7 @@ from rxorch_operators import (
     hedge,
     policy,
     rate_limit,
+    record,
     retry_backoff,
     tap_events,
     throttle,
@@ -154,6 +156,13 @@ def keyed(lab: Lab) -> Operator:
 
 def in_results(lab: Lab) -> Operator:
     return flat_map_bounded(lab.callback(lab.call), max_concurrent=2, on_error="as_result")
+
+
+def recorded_inside(lab: Lab) -> Operator:
+    """On all sides of an operator, in a recording that is soon full."""
+    recording = Recording(max_events=5)
+    inner = flat_map_bounded(recording.inner(lab.callback(lab.inner)), max_concurrent=2)
+    return lambda source: source.pipe(record(recording, "in"), inner, record(recording, "out"))
 
 
 def shows_as_failure(record: Recorder, raised: BaseException) -> bool:
@@ -323,5 +332,7 @@ SUBJECTS = [
     Subject(name="cache(stale)", build=serving_stale, cold=False, independent=False, tells=False, **HANDLES),
     Subject(name="batch", build=in_batches, keeps="values", max_ahead=6),
     Subject(name="tap_events", build=lambda lab: tap_events(lab.listener()), **TRANSPARENT),
+    Subject(name="record", build=lambda lab: record(Recording(), "here"), **TRANSPARENT),
+    Subject(name="record(inner)", build=recorded_inside, max_inners=2),
     Subject(name="policy", build=whole_stack, keeps="marbles", **HANDLES),
 ]

@@ -1,0 +1,1 @@
+"""Marbles: a recorded stream as a picture."""
