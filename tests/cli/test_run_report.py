@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from pathlib import Path
 
 import pytest
 
+from rxorch import ApiConfigurationError
+from rxorch.cli.report_file import checked_report, written
+from rxorch.draw import report
 from tests.cli.test_run import Command, Shop, command, inputs, server, shop, start
+from tests.support.fake_transport import api
 from tests.support.loopback import Loopback
 
 __all__ = ["command", "server", "shop"]
@@ -23,12 +26,6 @@ async def test_with_records_on_standard_output(command: Command, tmp_path: Path)
     assert "report: out.html" in done.err
     assert "2 of 23 inputs failed" in page and "shop.py" in page
     assert "precious" not in page and "404" in page
-
-
-async def test_one_input_in_silence(command: Command, tmp_path: Path) -> None:
-    done = await command("run", "shop.py", "-d", '{"id": 7}', "-q", "--report", "out.html")
-    assert (done.code, done.err) == (0, "")
-    assert "the input went well" in (tmp_path / "out.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -51,53 +48,40 @@ async def test_ctrl_c(server: Loopback, shop: Shop, tmp_path: Path, times: int) 
     assert running.returncode == 130 and b"Traceback" not in err
     page = (tmp_path / "out.html").read_text(encoding="utf-8")
     assert "stopped before its end" in page
-    assert ("3 inputs went well" in page) == (times == 1)
+    assert ("all 3 inputs went well" in page) == (times == 1)
     assert ("<span>cut off</span>" in page) == (times == 2)
 
 
-async def test_a_run_that_too_many_failures_end(command: Command, tmp_path: Path) -> None:
-    given = inputs(*range(900, 940))
-    done = await command(
-        "run",
-        "shop.py",
-        "--tolerated-failures",
-        "3",
-        "--max-concurrent",
-        "1",
-        "--report",
-        "o.html",
-        given=given,
-    )
-    assert done.code == 1
-    assert "stopped before its end; 4 of 4 inputs failed" in (tmp_path / "o.html").read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize(
-    ("path", "message"),
+    ("path", "error", "message"),
     [
-        ("no/where.html", "cannot use 'no/where.html': No such file or directory"),
-        ("out.pdf", "--report: it is an .html file, not 'out.pdf'"),
-        (".", "--report: it is an .html file"),
-        ("folder.html", "Is a directory"),
-        ("in.html", "--report: it is 'in.html' itself"),
+        ("no/where.html", FileNotFoundError, "No such file"),
+        ("out.pdf", ApiConfigurationError, r"--report: it is an .html file, not 'out\.pdf'"),
+        ("folder.html", IsADirectoryError, "Is a directory"),
+        ("used.html", ApiConfigurationError, "--report: it is 'used.html' itself"),
     ],
 )
-async def test_a_path_that_cannot_be_written(
-    command: Command, shop: Shop, tmp_path: Path, path: str, message: str
+def test_a_path_that_cannot_be_written(
+    path: str, error: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.html").mkdir()
-    (tmp_path / "in.html").write_bytes(inputs(1))
-    done = await command(
-        "run", "shop.py", "-i", "in.html", "--input-format", "jsonl", "-o", "out.jsonl", "--report", path
-    )
-    assert (done.code, shop.count) == (2, 0) and message in done.err
-    assert not (tmp_path / "out.jsonl").exists() and not (tmp_path / "out.html").exists()
-    assert (tmp_path / "in.html").read_bytes() == inputs(1)
+    (tmp_path / "used.html").write_text("before")
+    with pytest.raises(error, match=message):
+        checked_report(path, (None, "-", "used.html"))
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["folder.html", "used.html"]
 
 
-async def test_what_was_there_is_kept_until_there_is_something_new(command: Command, tmp_path: Path) -> None:
-    (tmp_path / "out.html").write_text("before")
-    done = await command("run", "shop.py", "-d", "{", "--report", "out.html")
-    assert done.code == 2 and (tmp_path / "out.html").read_text() == "before"
-    done = await command("run", "shop.py", "-d", json.dumps({"id": 1}), "--report", "out.html")
-    assert done.code == 0 and "the input went well" in (tmp_path / "out.html").read_text(encoding="utf-8")
+def test_what_was_there_is_kept_until_there_is_something_new(tmp_path: Path) -> None:
+    path = tmp_path / "out.html"
+    assert checked_report(None) is None
+    assert checked_report(str(path)) == path and not path.exists()
+    path.write_text("before")
+    assert checked_report(str(path)) == path and path.read_text() == "before"
+
+
+def test_a_disk_that_is_full_meanwhile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = report(api("a"), ())
+    assert written(page, tmp_path / "out.html") and not written(page, tmp_path / "gone" / "out.html")
+    told = capsys.readouterr().err
+    assert f"report: {tmp_path}" in told and "--report: cannot write" in told
