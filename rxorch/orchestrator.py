@@ -21,6 +21,7 @@ from rxorch.flow import (
     Flow,
     FlowRun,
     OrchestrationResult,
+    RunBeginner,
     RunEvents,
     RunSettings,
     as_flow,
@@ -32,9 +33,10 @@ from rxorch.http.choosing import TransportKind, chosen
 from rxorch.http.http_cache import http_cache_of
 from rxorch.observe import IOMetrics, MetricsSnapshot
 from rxorch.showing import Shown
-from rxorch.stream import RunStream
+from rxorch.stream import Run, RunStream
+from rxorch.stream.alone import record_of
 from rxorch.stream.inputs import ManyInputs, failed_inputs
-from rxorch.stream.options import Batches, Order, StreamOptions
+from rxorch.stream.options import Batches, Order, StreamOptions, ledger_of
 from rxorch_operators import ErrorMode, RateLimiter
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ class APIOrchestrator(Shown):
             total_timeout=config.total_timeout,
             on_outcome=None if config.error_threshold is None else self._threshold.judge,
         )
+        self._beginner = RunBeginner(self._plan, self._caller, self._settings)
         self._metrics = IOMetrics()
         if config.metrics_enabled:
             self._caller.count = self._metrics.count
@@ -108,11 +111,8 @@ class APIOrchestrator(Shown):
 
         Their rates can be changed while they are in use: `limiter.change(rate_limit=200)`.
         """
-        own = {
-            name: runtime.own_limiter
-            for name, runtime in self._caller.runtimes.items()
-            if runtime.own_limiter is not None
-        }
+        runtimes = self._caller.runtimes.items()
+        own = {name: each.own_limiter for name, each in runtimes if each.own_limiter is not None}
         shared = self._caller.defaults.global_limiter
         return own if shared is None else {"": shared, **own}
 
@@ -151,6 +151,21 @@ class APIOrchestrator(Shown):
         interrupt of a notebook does the same, and raises `RunInterrupted` with the partial result.
         """
         return self.shape(await awaited_run(self._plan, data, self._caller, self._settings))
+
+    async def record(self, data: Any = None) -> Run:
+        """Runs the orchestration for one input, as `execute`, and tells all about it.
+
+        Returns:
+            What `stream` would give for this input: a `Run` with the outcomes of all endpoints beside the
+            result. A run that fails has its error there; none is raised.
+
+        >>> import asyncio
+        >>> from rxorch import APIOrchestrationConfig, APIOrchestrator
+        >>> asyncio.run(APIOrchestrator(APIOrchestrationConfig()).record({"id": 7})).ok
+        True
+        """
+        shape = self.shape if self._reshapes else None
+        return await record_of(self._beginner, shape, data)
 
     def shape(self, result: OrchestrationResult) -> Any:
         """A result as `execute` returns it: merged and transformed as the config says."""
@@ -249,7 +264,7 @@ class APIOrchestrator(Shown):
             on_error=on_error,
             tolerated_failures=tolerated_failures,
             batch=batch,
-            ledger=_ledger(ledger),
+            ledger=ledger_of(ledger),
             resume=resume,
         )
         return self._stream(inputs, options, max_concurrent)
@@ -277,7 +292,7 @@ class APIOrchestrator(Shown):
         Returns:
             The runs, as `stream` does; `run.index` counts them from 0.
         """
-        book = _ledger(ledger)
+        book = ledger_of(ledger)
         assert book is not None
         options = StreamOptions(
             on_error=on_error,
@@ -333,14 +348,6 @@ class APIOrchestrator(Shown):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._caller.__aexit__(kind, error, trace)
-
-
-def _ledger(given: str | PathLike[str] | Ledger | None) -> Ledger | None:
-    if given is None:
-        return None
-    from rxorch.ledger import Ledger  # with it comes SQLite, which few need
-
-    return given if isinstance(given, Ledger) else Ledger(given)
 
 
 class _OrchestratorCaller(Caller):

@@ -40,7 +40,7 @@ def orders() -> APIOrchestrator:
     """What happens to an order."""
 
     def call(name: str, path: str, **more: Any) -> APIEndpoint:
-        return APIEndpoint(name=name, url=f"{API}/{path}", retry_delay=0.05, **more)
+        return APIEndpoint(name=name, url=f"{API}/{path}", retry_delay=0.05, retry_jitter="none", **more)
 
     flow = graph(
         call("user", "users/{user}"),

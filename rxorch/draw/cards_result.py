@@ -176,7 +176,8 @@ def _bar(outcomes: Iterable[Outcome]) -> Html:
 
 def _sign(outcome: Outcome) -> Html:
     sign, kind = _SIGNS[outcome.status]
-    more = " · substitute" if outcome.degraded else " · cache" if outcome.cached else ""
+    origins = {"stale": outcome.stale, "substitute": outcome.degraded, "cache": outcome.cached}
+    more = next((f" · {origin}" for origin, holds in origins.items() if holds), "")
     code_ = getattr(outcome.error, "status_code", None)
     number = f" · {code_}" if isinstance(code_, int) else ""
     return chip(f"{sign} {outcome.status}{number}{more}", "warned" if outcome.degraded else kind)

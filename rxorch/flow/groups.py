@@ -3,6 +3,7 @@
 ::
 
     parallel, fanout, graph   ready steps -> flat_map_bounded(step, max_concurrent=n)     merge with a cap
+                              or `at_once`, where nothing waits
     sequential, conditional   concat, see `in_turn`
     pipeline                  concat of the step of the output so far
     condition                 a filter in front of the step; what it drops is a skip
@@ -18,6 +19,7 @@ from typing import Any
 from reactivex.abc import DisposableBase, ObserverBase
 
 from rxorch.endpoint import noted, uncancelled
+from rxorch.flow.at_once import AtOnce, fits_at_once
 from rxorch.flow.in_turn import Chain, InTurn
 from rxorch.flow.nodes import Kind
 from rxorch.flow.plan import CallPlan, ChoicePlan, GroupPlan, Plan, walk
@@ -51,6 +53,8 @@ def node_of(
         return Chain(plan, data, run, earlier, node_of)
     if sees_results(plan.kind) or len(plan.members) == 1:
         return InTurn(plan, data, run, earlier, node_of)
+    if fits_at_once(plan, run):
+        return AtOnce(plan, data, run, () if plan.kind is Kind.FANOUT else earlier, node_of)
     return _GroupStage(plan, data, run, earlier)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rxorch.events import CallFinished, Event, RunStarted, StepFinished, StepSkipped, StepStarted
+from rxorch.events import CacheHit, CallFinished, Event, RunStarted, StepFinished, StepSkipped, StepStarted
 from rxorch.flow.result import OrchestrationResult, Outcome, OutcomeStatus
 
 __all__ = ["result_so_far"]
@@ -31,15 +31,22 @@ def result_so_far(events: Sequence[Event], names: Iterable[str] = ()) -> Orchest
     outcomes: dict[str, Outcome] = {name: _open() for name in names}
     last: Any = None
     cached: set[str] = set()
+    stale: set[str] = set()
+    starts: dict[str, float] = {}
     for event in events:
         if isinstance(event, CallFinished) and event.cached:
             cached.add(event.endpoint)
+        elif isinstance(event, CacheHit) and event.stale:
+            stale.add(event.endpoint)
         elif isinstance(event, StepStarted):
             outcomes.setdefault(event.endpoint, _open())
+            starts[event.endpoint] = event.at - began
         elif isinstance(event, StepSkipped):
             outcomes[event.endpoint] = Outcome(OutcomeStatus.SKIPPED, reason=event.reason)
         elif isinstance(event, StepFinished):
-            outcomes[event.endpoint] = outcome = _ended(event, began, event.endpoint in cached)
+            name = event.endpoint
+            started = starts.get(name, event.at - event.duration - began)
+            outcomes[name] = outcome = _ended(event, started, cached=name in cached, stale=name in stale)
             last = outcome.value if outcome.ok else last
     return OrchestrationResult(
         outcomes,
@@ -54,14 +61,15 @@ def _open() -> Outcome:
     return Outcome(OutcomeStatus.CANCELLED, reason="the run ended before its end")
 
 
-def _ended(event: StepFinished, began: float, cached: bool) -> Outcome:
+def _ended(event: StepFinished, started: float, *, cached: bool, stale: bool) -> Outcome:
     return Outcome(
         OutcomeStatus(event.status),
         event.value,
         event.error,
         event.attempts,
-        event.at - event.duration - began,
+        started,
         event.duration,
         event.degraded,
         cached=cached,
+        stale=stale,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from rxorch.notebook.sources import Watchable
 
 __all__ = ["Backgrounds", "background", "backgrounds"]
 
-_BY_NAME: Final[dict[str, RunHandle]] = {}
+_BY_LOOP: Final[dict[asyncio.AbstractEventLoop, dict[str, RunHandle]]] = {}
 
 
 class Backgrounds(dict[str, RunHandle]):
@@ -51,12 +52,25 @@ def background(name: str, what: Watchable, *, keep: int = KEPT, show: bool = Tru
     """
     if not isinstance(name, str) or not name:
         raise ApiConfigurationError(f"name: give the background run a text for a name, not {name!r}")
+    by_name = _by_name()
     handle = RunHandle(what, name=name, keep=keep, show=show)
-    handle.start(after=_BY_NAME.get(name))
-    _BY_NAME[name] = handle
+    handle.start(after=by_name.get(name))
+    by_name[name] = handle
     return handle
 
 
 def backgrounds() -> Backgrounds:
-    """All background runs by name, those that have ended included."""
-    return Backgrounds(_BY_NAME)
+    """All background runs of the running event loop by name, those that have ended included.
+
+    Raises:
+        RuntimeError: No event loop runs.
+    """
+    return Backgrounds(_by_name())
+
+
+def _by_name() -> dict[str, RunHandle]:
+    """Those of the running loop; what loops that are closed have left is forgotten."""
+    loop = asyncio.get_running_loop()
+    for other in [each for each in _BY_LOOP if each.is_closed()]:
+        del _BY_LOOP[other]
+    return _BY_LOOP.setdefault(loop, {})

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import sys
+from collections.abc import Iterator
 from contextvars import Context
 from typing import Any, Final
 from uuid import uuid4
@@ -15,6 +18,8 @@ from rxorch.terminal.boards import Board, board_for
 from rxorch.terminal.ink import Ink
 
 __all__ = ["Panel"]
+
+_LOG: Final = logging.getLogger("rxorch")
 
 _EVERY: Final = 0.25
 """Seconds between two looks in a notebook."""
@@ -60,10 +65,11 @@ class Panel:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        board, self._board = self._board, None
-        if board is not None:
-            board.close(self._status.figures)
-        self._update()
+        with self._unharmed():
+            self._update()
+            board, self._board = self._board, None
+            if board is not None:
+                board.close(self._status.figures)
 
     def _arm(self) -> None:
         every = _EVERY if self._board is None else self._board.every
@@ -72,10 +78,21 @@ class Panel:
     def _look(self) -> None:
         if self._status.state is not HandleState.RUNNING:
             return
-        if self._board is not None:
-            self._board.show(self._status.figures)
-        self._update()
-        self._arm()
+        with self._unharmed():
+            if self._board is not None:
+                self._board.show(self._status.figures)
+            self._update()
+            self._arm()
+
+    @contextlib.contextmanager
+    def _unharmed(self) -> Iterator[None]:
+        """What is shown must not break what runs: a pipe without a reader, a terminal that is gone."""
+        try:
+            yield
+        except Exception:
+            self._board = None
+            self._cells.clear()
+            _LOG.exception("the panel of %r failed and was removed", self._status.name)
 
     def _update(self) -> None:
         if not self._cells:

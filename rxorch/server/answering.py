@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from rxorch.errors import ApiError, ApiTimeoutError, ApiValidationError
-from rxorch.flow import Outcome, OutcomeStatus
+from rxorch.flow import OrchestrationResult, Outcome, OutcomeStatus
 from rxorch.server.contracts import Contract
 from rxorch.server.problems import Problem, internal_problem
 from rxorch.server.run_events import error_shown
@@ -25,6 +25,8 @@ __all__ = [
     "status_of",
 ]
 
+_OK: Final = OutcomeStatus.OK
+_SKIPPED: Final = OutcomeStatus.SKIPPED
 _DETAILS: Final = {
     422: "an endpoint cannot be called with this input",
     502: "no endpoint gave a value: the upstreams failed",
@@ -34,10 +36,8 @@ _DETAILS: Final = {
 
 def provenance(outcome: Outcome) -> str:
     """Where a value comes from: `fresh`, `cached`, `stale` or `fallback`; else `skipped` or `missing`."""
-    if outcome.status is OutcomeStatus.SKIPPED:
-        return "skipped"
-    if not outcome.ok:
-        return "missing"
+    if outcome.status is not _OK:
+        return "skipped" if outcome.status is _SKIPPED else "missing"
     if outcome.stale:
         return "stale"
     if outcome.degraded:
@@ -85,6 +85,8 @@ def answered(run: Run, contract: Contract, *, fail_fast: bool = False) -> tuple[
 
 def answer_of(run: Run, result: Any) -> dict[str, Any]:
     """What a run gave: result, outcomes, seconds."""
+    if isinstance(result, OrchestrationResult):
+        result = {name: outcome.value for name, outcome in result.outcomes.items()}
     return {"result": result, "outcomes": _outcomes(run), "duration": round(run.duration, 6)}
 
 
@@ -126,7 +128,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_lost(outcome: Outcome) -> bool:
-    return outcome.status not in (OutcomeStatus.OK, OutcomeStatus.SKIPPED)
+    return outcome.status not in (_OK, _SKIPPED)
 
 
 def _outcomes(run: Run) -> dict[str, dict[str, Any]]:

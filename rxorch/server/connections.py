@@ -46,8 +46,7 @@ def connections(
 class _Refusal(asyncio.Protocol):
     """Answers that there is no room, whatever is asked."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
+    def connection_made(self, transport: Any) -> None:  # those of uvloop are none of asyncio's classes
         transport.write(_FULL)
         transport.close()
 

@@ -7,8 +7,9 @@ import hmac
 import re
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
+from multidict import istr
 
 from rxorch.server.pages import OPEN_ROUTES
 from rxorch.server.problems import Problem, internal_problem
@@ -17,6 +18,8 @@ from rxorch.server.state import ServerState
 __all__ = ["dress", "guard"]
 
 _HOST: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]/@\s]+))(?::\d{1,5})?")
+# Names as `istr` are compared without being put into lower case each time.
+_CONTENT_TYPE_OPTIONS: Final = istr("X-Content-Type-Options")
 _ASKED: Final = "authorization, content-type, idempotency-key, last-event-id, prefer"
 _TOLD: Final = "location, preference-applied, x-run-id"
 _PROBES: Final = frozenset({"healthz", "readyz"})
@@ -61,14 +64,14 @@ async def _passed(state: ServerState, request: web.Request, handler: Handler) ->
 def _check_host(state: ServerState, request: web.Request) -> None:
     if "*" in state.hosts:
         return
-    given = request.headers.getall("Host", ())
+    given = request.headers.getall(hdrs.HOST, ())
     found = _HOST.fullmatch(given[0]) if len(given) == 1 else None
     if found is None or (found[1] or found[2]).lower() not in state.hosts:
         raise Problem(421, "this server is not called by that host name", close=True)
 
 
 def _check_origin(state: ServerState, request: web.Request) -> None:
-    for origin in request.headers.getall("Origin", ()):
+    for origin in request.headers.getall(hdrs.ORIGIN, ()):
         host = request.headers.get("Host", "").lower()
         if origin.lower() not in {f"http://{host}", f"https://{host}", *state.origins}:
             raise Problem(403, "web pages of that origin may not call this server", close=True)
@@ -80,7 +83,7 @@ def _is_preflight(state: ServerState, request: web.Request) -> bool:
 
 
 def _check_token(token: str, request: web.Request) -> None:
-    given = request.headers.getall("Authorization", ())
+    given = request.headers.getall(hdrs.AUTHORIZATION, ())
     scheme, _, shown = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     # Hashes are of one length, so that the comparison does not tell that of the token.
     same = hmac.compare_digest(_hash(shown.strip()), _hash(token))
@@ -103,9 +106,10 @@ def _of_router(error: web.HTTPException) -> web.Response:
 
 def dress(state: ServerState, request: web.Request, response: web.StreamResponse) -> None:
     """Gives an answer the headers that every answer gets."""
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    origin = request.headers.get("Origin")
+    headers = response.headers
+    headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    headers[_CONTENT_TYPE_OPTIONS] = "nosniff"
+    origin = request.headers.get(hdrs.ORIGIN)
     if origin is not None and origin.lower() in state.origins:
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Expose-Headers"] = _TOLD

@@ -199,9 +199,7 @@ class Routes:
 
 
 async def _answer(orchestrator: APIOrchestrator, contract: Contract, data: Any) -> web.Response:
-    # A stream of one, because its record has the outcomes beside what a merger makes of them.
-    async with orchestrator.stream([data], max_concurrent=1) as runs:
-        run = await anext(runs)
+    run = await orchestrator.record(data)  # which has the outcomes beside what a merger makes of them
     return json_response(*answered(run, contract, fail_fast=orchestrator.config.fail_fast))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from rxorch.errors import ApiConfigurationError
@@ -13,7 +14,7 @@ from rxorch_operators import ErrorMode, batch
 if TYPE_CHECKING:
     from rxorch.ledger import Ledger
 
-__all__ = ["Batches", "Order", "StreamOptions", "check_cap"]
+__all__ = ["Batches", "Order", "StreamOptions", "check_cap", "ledger_of"]
 
 Order: TypeAlias = bool | Literal["key"]
 Batches: TypeAlias = int | tuple[int, float]
@@ -54,6 +55,15 @@ class StreamOptions:
                 raise ApiConfigurationError("ordered='key': give key=, a function of the input, too")
         elif not isinstance(self.ordered, bool):
             raise ApiConfigurationError("ordered: give True, False or 'key'")
+
+
+def ledger_of(given: str | PathLike[str] | Ledger | None) -> Ledger | None:
+    """A ledger, or that of the file at a path."""
+    if given is None:
+        return None
+    from rxorch.ledger import Ledger  # with it comes SQLite, which few need
+
+    return given if isinstance(given, Ledger) else Ledger(given)
 
 
 def check_cap(value: Any) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from reactivex.abc import DisposableBase, ObserverBase
 
@@ -18,7 +19,7 @@ from rxorch_operators._flat_map_merging import Inner, InnerMaker, Merging
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import DISPOSED, NOTHING, Stage
 
-__all__ = ["RecordLink", "Recording", "Shape"]
+__all__ = ["RecordLink", "Recording", "RunHearer", "Shape"]
 
 Shape: TypeAlias = Callable[[OrchestrationResult], Any] | None
 
@@ -69,10 +70,66 @@ class Record(Stage[Run]):
         return link
 
 
-class RecordLink(Inner):
+class Shaping(Protocol):
+    """Knows the shape of results."""
+
+    shape: Shape
+
+
+class RunHearer:
+    """Hears how a run ends, and has a record made of it, whichever way that is."""
+
+    __slots__ = ()
+
+    _recording: Shaping
+    _over: bool
+
+    def on_next(self, value: OrchestrationResult) -> None:
+        """The run has ended with a result."""
+        ok = value.ok
+        error: BaseException | None = None if ok else next(iter(value.errors.values()), None)
+        shaped: Any = value
+        shape = self._recording.shape
+        if shape is not None:
+            try:
+                shaped = uncancelled(shape, value)
+            except Exception as failure:
+                ok, error = False, failure
+        self._record(ok, shaped, error, value)
+
+    on_only = on_next  # there is never more of it
+
+    def on_error(self, error: BaseException) -> None:
+        """The run has ended with an error."""
+        if not isinstance(error, Exception):  # its task was cancelled by somebody else
+            self.broken(error)
+            return
+        if self._over:
+            return
+        found = getattr(error, "result", None)
+        result = found if isinstance(found, OrchestrationResult) else OrchestrationResult({})
+        self._record(False, result, error, result)
+
+    def on_completed(self) -> None:
+        """The record has been made already."""
+
+    @abstractmethod
+    def broken(self, error: BaseException) -> None:
+        """There is no record."""
+
+    @abstractmethod
+    def _record(
+        self, ok: bool, shaped: Any, error: BaseException | None, result: OrchestrationResult
+    ) -> None:
+        """Makes the record."""
+
+
+class RecordLink(RunHearer, Inner):
     """Makes one record of a run, whichever way it ends."""
 
     __slots__ = ("_given", "_over", "_recording", "_started", "is_cut")
+
+    _recording: Recording
 
     def __init__(
         self, given: Input, recording: Recording, sink: ObserverBase[Any], parent: Merging | None
@@ -116,33 +173,6 @@ class RecordLink(Inner):
         result = OrchestrationResult({})
         self._record(False, result, error, result)
 
-    def on_next(self, value: OrchestrationResult) -> None:
-        ok = value.ok
-        error: BaseException | None = None if ok else next(iter(value.errors.values()), None)
-        shaped: Any = value
-        shape = self._recording.shape
-        if shape is not None:
-            try:
-                shaped = uncancelled(shape, value)
-            except Exception as failure:
-                ok, error = False, failure
-        self._record(ok, shaped, error, value)
-
-    on_only = on_next  # there is never more of it
-
-    def on_error(self, error: BaseException) -> None:
-        if not isinstance(error, Exception):  # its task was cancelled by somebody else
-            self.broken(error)
-            return
-        if self._over:
-            return
-        found = getattr(error, "result", None)
-        result = found if isinstance(found, OrchestrationResult) else OrchestrationResult({})
-        self._record(False, result, error, result)
-
-    def on_completed(self) -> None:
-        """The record has been made already."""
-
     def _record(
         self, ok: bool, shaped: Any, error: BaseException | None, result: OrchestrationResult
     ) -> None:
@@ -183,7 +213,7 @@ class RecordLink(Inner):
     def broken(self, error: BaseException) -> None:
         """Ends the whole stream, without a record."""
         self.end()
-        super().on_error(error)  # type: ignore[arg-type]
+        Inner.on_error(self, error)  # type: ignore[arg-type]
 
     keep = give
     """What happens to the record when it is made."""

@@ -81,6 +81,7 @@ def a_result(endpoints: int = 2) -> OrchestrationResult:
         "lost": Outcome(OutcomeStatus.UNKNOWN, attempts=1, started=0.2, duration=0.1),
         "rate": Outcome(OutcomeStatus.OK, CANARY, failed(), 2, 0.1, 0.2, degraded=True),
         "kept": Outcome(OutcomeStatus.OK, [{"id": 1}], started=0.1, cached=True),
+        "old": Outcome(OutcomeStatus.OK, started=0.1, cached=True, degraded=True, stale=True),
     }
     outcomes |= {f"e{number}": outcomes["user"] for number in range(endpoints)}
     return OrchestrationResult(outcomes, duration=0.65)
@@ -235,8 +236,8 @@ def test_what_the_card_of_an_endpoint_says() -> None:
 
 def test_what_the_card_of_a_result_says() -> None:
     said = texts(a_result(0))
-    assert said.startswith("3 ok, 1 failed, 1 skipped, 1 unknown of 6 · 650 ms · 7 requests")
-    for part in ("✗ failed · 503", "substitute", "cache", "{id, note}", "1 of {id}", "text of 12"):
+    assert said.startswith("4 ok, 1 failed, 1 skipped, 1 unknown of 7 · 650 ms · 7 requests")
+    for part in ("✗ failed · 503", "substitute", "cache", "stale", "{id, note}", "1 of {id}", "text of 12"):
         assert part in said
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -173,6 +175,17 @@ async def test_one_that_ends_before_it_began() -> None:
     assert (never.state, never.value) == ("closed", None)
 
 
+def test_background_runs_belong_to_their_event_loop() -> None:
+    async def main() -> list[str]:
+        await background("mine", numbers(1), show=False)
+        return list(backgrounds())
+
+    assert asyncio.run(main()) == ["mine"]
+    assert asyncio.run(main()) == ["mine"]
+    with pytest.raises(RuntimeError, match="event loop"):
+        backgrounds()
+
+
 async def test_who_awaits_a_background_run_may_leave() -> None:
     transport, hold = stuck()
     handle = background("kept", streaming(transport).stream(N[1:2]), show=False)
@@ -236,6 +249,18 @@ async def test_without_a_notebook_progress_goes_to_standard_error(capsys: pytest
     await live(streaming(FakeTransport()).stream(N[:2]), total=2)
     out, err = capsys.readouterr()
     assert out == "" and "2/2" in err and "ok 2" in err
+
+
+async def test_a_panel_that_cannot_be_shown_breaks_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Closed())
+    assert len(await live(streaming(FakeTransport()).stream(N[:2]), name="unseen")) == 2
+    assert [record.message for record in caplog.records] == ["the panel of 'unseen' failed and was removed"]
 
 
 async def test_figures_of_events() -> None:

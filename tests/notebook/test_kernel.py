@@ -164,11 +164,30 @@ def test_an_interrupt_of_one_run_in_a_handle(kernel: Kernel, server: ThreadedLoo
     assert found.printed == "interrupted 1 cancelled\n"
 
 
+def test_an_interrupt_of_a_run_that_is_recorded(kernel: Kernel, server: ThreadedLoopback) -> None:
+    cell = interrupted(kernel, server, "await APIOrchestrator(hangs).record({})", calls=1)
+    assert cell.traceback == ["interrupted: the run was cut off"]
+
+
 def test_an_interrupt_of_a_call(kernel: Kernel, server: ThreadedLoopback) -> None:
     cell = interrupted(
         kernel, server, "async with ApiClient() as client:\n    await client.call(hangs)", calls=1
     )
     assert "'hangs'" in cell.traceback[0]
+
+
+def test_an_interrupt_of_who_waits_for_a_saga(kernel: Kernel) -> None:
+    begun = kernel.begin(
+        "from rxorch.saga import Saga, wait_for\n"
+        "async with Saga('order', [wait_for('paid')]) as saga:\n"
+        "    order = await saga.start({}, run_id='order-7')\n"
+        "    print('waiting')\n"
+        "    await order"
+    )
+    kernel.until(lambda: kernel.left(begun).printed != "")
+    kernel.interrupt()
+    cell = kernel.end(begun)
+    assert cell.traceback == ["interrupted: nobody waits for 'order-7' any more, and it goes on"]
 
 
 def test_an_interrupt_of_who_waits_for_the_background(kernel: Kernel, server: ThreadedLoopback) -> None:
