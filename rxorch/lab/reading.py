@@ -71,7 +71,7 @@ def tape_of(recorded: Any) -> Tape:
 
 
 def _of_timeline(timeline: Timeline) -> Tape:
-    made = [each for each in timeline.calls if each.number]  # steps without a call have none
+    made = [each for each in timeline.calls if each.number and each.status != "skipped"]
     start = min((each.began for each in made), default=0.0)
     races = [race for race in _races(made) if _is_known(race)]
     calls = sorted((_taped(each, start) for each in races), key=lambda call: call.at)
