@@ -7,6 +7,7 @@ kept.
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -137,7 +138,10 @@ def crossings(layers: Sequence[Sequence[int]], after: dict[int, list[int]]) -> i
     for upper, lower in pairwise(layers):
         place = {i: at for at, i in enumerate(lower)}
         ends = [at for i in upper for at in sorted(place[j] for j in after.get(i, ()))]
-        total += sum(a > b for at, a in enumerate(ends) for b in ends[at + 1 :])
+        seen: list[int] = []
+        for end in ends:
+            total += len(seen) - bisect_right(seen, end)
+            insort(seen, end)
     return total
 
 
