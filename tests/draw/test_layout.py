@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import combinations, pairwise
 
 import pytest
@@ -149,3 +150,14 @@ def test_crossings_are_counted() -> None:
     assert crossings([[0, 1], [2, 3]], {0: [3], 1: [2]}) == 1
     assert crossings([[0, 1], [2, 3]], {0: [2, 3], 1: [2, 3]}) == 1
     assert crossings([[0, 1], [2, 3]], {0: [2], 1: [3]}) == 0
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_crossings_are_those_of_each_pair(seed: int) -> None:
+    chance = random.Random(seed)
+    upper, lower = list(range(12)), list(range(12, 24))
+    chance.shuffle(lower)
+    after = {i: chance.sample(lower, chance.randint(0, 4)) for i in upper}
+    lines = [(i, lower.index(j)) for i in upper for j in after[i]]
+    pairs = sum(a < b and one > two for a, one in lines for b, two in lines)
+    assert crossings([upper, lower], after) == pairs > 0
