@@ -9,11 +9,24 @@ from typing import Final
 from rxorch.draw.scene import Frame, Node
 from rxorch.draw.words import bare, text_width
 
-__all__ = ["CHIP_HEIGHT", "NARROWEST", "WIDEST", "Box", "Drawing", "Route", "beside", "chip_rows", "size_of"]
+__all__ = [
+    "CHIP_HEIGHT",
+    "NARROWEST",
+    "RESULT_LINE",
+    "WIDEST",
+    "Box",
+    "Drawing",
+    "Route",
+    "beside",
+    "chip_rows",
+    "result_height",
+    "size_of",
+]
 
 NARROWEST: Final = 148.0
 WIDEST: Final = 232.0
 CHIP_HEIGHT: Final = 19.0
+RESULT_LINE: Final = 15.0
 _CHIP_GAP: Final = 5.0
 _SIDE: Final = 12.0
 
@@ -38,6 +51,7 @@ class Route:
     points: tuple[Point, ...]
     label: str = ""
     straight: bool = False
+    taken: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +99,16 @@ def size_of(node: Node, width: float = 0.0) -> Point:
         text_width(node.title, 13.5) * 1.06 + 2 * _SIDE,
         text_width(f"{facts.method} {bare(facts.url)}", 10.5, mono=True) + 2 * _SIDE,
         *(chip_width(chip) + 2 * _SIDE for chip in chips_of(node)),
+        *(text_width(line, 10.5) + 2 * _SIDE for line in (node.result.lines if node.result else ())),
     ]
     wide = max(width, min(WIDEST, max(NARROWEST, *texts)))
     rows = len(chip_rows(node, wide))
-    return wide, 48.0 + (rows * (CHIP_HEIGHT + 4) + 4 if rows else 0)
+    return wide, 48.0 + (rows * (CHIP_HEIGHT + 4) + 4 if rows else 0) + result_height(node)
+
+
+def result_height(node: Node) -> float:
+    """Height of the lines with what has become of a node."""
+    return RESULT_LINE * len(node.result.lines) + 10 if node.result else 0.0
 
 
 def chips_of(node: Node) -> list[str]:

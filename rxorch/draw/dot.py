@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rxorch.draw.results import FATES, MARKS
 from rxorch.draw.scene import Frame, Node, Part, Scene
 
 __all__ = ["dot_of"]
@@ -47,6 +48,8 @@ def _inside(frame: Frame) -> Iterator[str]:
             options.append(f"lhead=cluster_{end.key}")
         if arrow.label:
             options.append(f"label={_quoted(arrow.label)}")
+        if not arrow.taken:
+            options.append('style=dashed, color="#d1d9e0"')
         tail = f" [{', '.join(options)}]" if options else ""
         yield f"{_leaf(start, last=True)} -> {_leaf(end, last=False)}{tail};"
 
@@ -67,7 +70,11 @@ def _node(node: Node) -> str:
         return f'{node.key} [label={_quoted(node.title)}, shape=hexagon, style="", color="#7d4e00"];'
     facts = node.facts
     assert facts is not None
-    return f"{node.key} [label={_quoted(*facts.lines())}];"
+    result = node.result
+    if result is None:
+        return f"{node.key} [label={_quoted(*facts.lines())}];"
+    lines = [f"{MARKS[result.fate][0]} {facts.name}", facts.request, *result.lines]
+    return f'{node.key} [label={_quoted(*lines)}, color="{FATES[result.fate][0]}"];'
 
 
 def _quoted(*lines: str) -> str:

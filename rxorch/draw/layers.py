@@ -55,7 +55,7 @@ def layered(parts: Sequence[Drawing], arrows: Sequence[Arrow]) -> Drawing:
         for lane in way[1:-1]:
             points += [(lefts[lane], tops[lane]), (lefts[lane] + widths[lane], tops[lane])]
         points.append((lefts[last], tops[last]))
-        routes.append(Route(tuple(points), arrow.label))
+        routes.append(Route(tuple(points), arrow.label, taken=arrow.taken))
     width = max(lefts[i] + widths[i] for i in range(len(parts)))
     height = max(tops[i] + heights.get(i, _LANE) / 2 for i in tops)
     return beside(placed, width, height, tuple(routes))

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from rxorch.draw.boxes import Box, Drawing, Route, beside, size_of
 from rxorch.draw.layers import layered
-from rxorch.draw.scene import Frame, Node, Part, Scene
+from rxorch.draw.scene import Arrow, Frame, Node, Part, Scene
 
 __all__ = ["Placed", "place"]
 
@@ -64,7 +64,7 @@ def _arranged(frame: Frame, parts: Sequence[Drawing]) -> Drawing:
         return Drawing(120.0, 0.0)
     if frame.arrangement == "layers":
         return layered(parts, frame.arrows)
-    return _chain(parts) if frame.arrangement == "chain" else _grid(parts)
+    return _chain(parts, frame.arrows) if frame.arrangement == "chain" else _grid(parts)
 
 
 def _framed(frame: Frame, inside: Drawing) -> Drawing:
@@ -75,7 +75,7 @@ def _framed(frame: Frame, inside: Drawing) -> Drawing:
     return Drawing(wide, high, moved.boxes, (box, *moved.frames), moved.routes)
 
 
-def _chain(parts: Sequence[Drawing]) -> Drawing:
+def _chain(parts: Sequence[Drawing], arrows: Sequence[Arrow]) -> Drawing:
     rows = _rows(parts)
     width = max(_length([parts[i] for i in row]) for row in rows)
     placed: list[Drawing] = []
@@ -90,7 +90,8 @@ def _chain(parts: Sequence[Drawing]) -> Drawing:
             at.append((left, middle))
             if i:
                 end = (at[i - 1][0] + parts[i - 1].width, at[i - 1][1])
-                routes.append(_link(end, (left, middle), width, turns=i == row[0], below=top - _ROW_GAP / 2))
+                link = _link(end, (left, middle), width, turns=i == row[0], below=top - _ROW_GAP / 2)
+                routes.append(replace(link, taken=arrows[i - 1].taken))
             left += parts[i].width + _GAP_X
         top += high + _ROW_GAP
     turned = any(len(route.points) > 2 for route in routes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from rxorch.draw.results import FATES, MARKS
 from rxorch.draw.scene import Frame, Node, Part, Scene
 
 __all__ = ["mermaid_of"]
@@ -16,6 +17,8 @@ def mermaid_of(scene: Scene) -> str:
     """A flowchart; GitHub draws it in a fenced block of the language `mermaid`."""
     lines = ["---", f'title: "{_text(scene.title)}"', "---", "flowchart LR"]
     lines += [f"  {line}" for line in _inside(scene.whole)]
+    if scene.ended:
+        lines += [f"  classDef {fate} stroke:{light},stroke-width:2px" for fate, (light, _) in FATES.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -34,7 +37,8 @@ def _inside(frame: Frame) -> Iterator[str]:
         yield from _part(member)
     for arrow in frame.arrows:
         label = f'|"{_text(arrow.label)}"|' if arrow.label else ""
-        yield f"{frame.members[arrow.start].key} -->{label} {frame.members[arrow.end].key}"
+        line = "-->" if arrow.taken else "-.->"
+        yield f"{frame.members[arrow.start].key} {line}{label} {frame.members[arrow.end].key}"
 
 
 def _node(node: Node) -> str:
@@ -44,7 +48,11 @@ def _node(node: Node) -> str:
         return f'{node.key}{{{{"{_text(node.title)}"}}}}'
     facts = node.facts
     assert facts is not None
-    return f'{node.key}["{"<br/>".join(map(_text, facts.lines()))}"]'
+    result = node.result
+    if result is None:
+        return f'{node.key}["{"<br/>".join(map(_text, facts.lines()))}"]'
+    lines = [f"{MARKS[result.fate][0]} {facts.name}", facts.request, *result.lines]
+    return f'{node.key}["{"<br/>".join(map(_text, lines))}"]:::{result.fate}'
 
 
 def _text(text: str) -> str:

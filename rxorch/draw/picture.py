@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from rxorch.draw.aftermath import with_results
 from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.dot import dot_of
 from rxorch.draw.facts import printable
@@ -15,6 +16,7 @@ from rxorch.draw.scene import Scene, scene_of
 from rxorch.draw.subject import Drawable, subject_of
 from rxorch.draw.svg import svg_of
 from rxorch.draw.text import NARROWEST, text_of
+from rxorch.draw.timeline.reading import Ended, chronicle_of
 from rxorch.errors import ApiConfigurationError
 
 __all__ = ["FlowPicture", "flow_picture"]
@@ -99,16 +101,24 @@ class FlowPicture:
         return f"<FlowPicture of {self._scene.title}>"
 
 
-def flow_picture(what: Drawable, *, title: str | None = None, urls: bool = True) -> FlowPicture:
+def flow_picture(
+    what: Drawable, *, after: Ended | None = None, title: str | None = None, urls: bool = True
+) -> FlowPicture:
     """The picture of a flow: what is called, in which order, under which conditions and policies.
+
+    With `after` it says what has happened: how each call has ended, its attempts and time; of many calls how
+    many there were, which share failed, and how long half and 95 % of them took at most. What leads to calls
+    that were not made is faded.
 
     Args:
         what: A flow, an `APIEndpoint`, an `APIOrchestrationConfig` or an `APIOrchestrator`.
+        after: The result of `execute`, a `Run` of a stream, a `Recording`, a `Timeline` or event records.
         title: What stands above it; default: "flow".
         urls: Whether it shows where the endpoints are.
 
     Raises:
-        ApiConfigurationError: it is none of these, or a flow that cannot be planned.
+        ApiConfigurationError: it is none of these, or a flow that cannot be planned; or `after` is none of
+            those.
 
     >>> from rxorch import APIEndpoint, sequential
     >>> flow = sequential(
@@ -123,4 +133,5 @@ def flow_picture(what: Drawable, *, title: str | None = None, urls: bool = True)
     └─ posts  GET https://api.example.com/posts?by={user.name}   ← user
     """
     heading = None if title is None else printable(title)
-    return FlowPicture(scene_of(subject_of(what), heading, urls=urls))
+    scene = scene_of(subject_of(what), heading, urls=urls)
+    return FlowPicture(scene if after is None else with_results(scene, chronicle_of(after)))

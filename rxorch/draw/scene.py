@@ -11,6 +11,7 @@ from itertools import count
 from typing import Final, Literal, TypeAlias
 
 from rxorch.draw.facts import EndpointFacts, called, facts_of, settings_of
+from rxorch.draw.results import NodeResult
 from rxorch.draw.subject import Subject
 from rxorch.flow.nodes import Choice, Flow, Kind
 from rxorch.flow.plan import CallPlan, ChoicePlan, GroupPlan, Plan, walk
@@ -30,15 +31,17 @@ class Node:
     shape: Literal["call", "decision", "end"]
     title: str
     facts: EndpointFacts | None = None
+    result: NodeResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """From one member of a frame to another, by their places."""
+    """From one member of a frame to another, by their places. `taken`: it leads to what did run."""
 
     start: int
     end: int
     label: str = ""
+    taken: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,16 @@ Part: TypeAlias = Node | Frame
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A whole flow. `root` is the flow itself; `whole` has input and result around it."""
+    """A whole flow. `root` is the flow itself; `whole` has input and result around it.
+
+    `ended`: it has results, and `settings` is their sum.
+    """
 
     title: str
     settings: tuple[str, ...]
     root: Part
     whole: Frame
+    ended: bool = False
 
 
 def scene_of(subject: Subject, title: str | None, *, urls: bool = True) -> Scene:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from rxorch.draw.boxes import CHIP_HEIGHT, Box, Route, chip_rows
+from rxorch.draw.boxes import CHIP_HEIGHT, Box, Route, chip_rows, result_height
 from rxorch.draw.layout import Placed, place
+from rxorch.draw.results import PALETTE
 from rxorch.draw.scene import Frame, Node, Scene
+from rxorch.draw.svg_marks import result_parts
 from rxorch.draw.svg_parts import HEAD, MARGIN, sheet
 from rxorch.draw.svg_parts import escaped as _text
 from rxorch.draw.svg_parts import label as _label
 from rxorch.draw.svg_parts import pixels as _n
-from rxorch.draw.theme import METHODS, MONO
+from rxorch.draw.theme import METHODS, MONO, style_sheet
 from rxorch.draw.words import fitted, fitted_url, text_width
 
 __all__ = ["svg_of"]
@@ -29,7 +31,8 @@ def svg_of(scene: Scene) -> str:
         *_body(placed),
         "</g>",
     ]
-    return sheet(scene.title, settings, width, placed.height + HEAD + 2 * MARGIN, body)
+    style = style_sheet(PALETTE) if scene.ended else None
+    return sheet(scene.title, settings, width, placed.height + HEAD + 2 * MARGIN, body, style=style)
 
 
 def _body(placed: Placed) -> Iterator[str]:
@@ -73,8 +76,13 @@ def _call(box: Box, node: Node, middle: float) -> Iterator[str]:
     whole = f"{facts.name}: {facts.request}"
     if facts.depends_on:
         whole += f" (after {', '.join(facts.depends_on)})"
-    yield f"<g><title>{_text(whole)}</title>"
-    yield f'<rect class="card" {_place(box)} rx="8" stroke-width="1.5"/>'
+    result = node.result
+    if result is not None:
+        whole += f": {', '.join(result.lines)}"
+    faded = ' opacity="0.55"' if result is not None and not result.is_reached else ""
+    yield f"<g{faded}><title>{_text(whole)}</title>"
+    kind = "card" if result is None else f"k-{result.fate}"
+    yield f'<rect class="{kind}" {_place(box)} rx="8" stroke-width="1.5"/>'
     room = box.width - 24
     name = fitted(node.title, room / 1.06, 13.5)
     yield _label(middle, box.y + 20, name, "t", size=13.5, weight=600)
@@ -90,6 +98,8 @@ def _call(box: Box, node: Node, middle: float) -> Iterator[str]:
         for chip, left, wide in row:
             yield from _chip(chip, box.x + left, top, wide, conditional=chip.startswith("if "))
         top += CHIP_HEIGHT + 4
+    if result is not None:
+        yield from result_parts(box.x, box.y + box.height - result_height(node), box.width, box.y, result)
     yield "</g>"
 
 
@@ -121,7 +131,8 @@ def _diamond(box: Box) -> str:
 
 def _wire(route: Route) -> str:
     way = _corners(route.points) if route.straight else _curve(route.points)
-    return f'<path class="wire" d="{way}" stroke-width="1.4" marker-end="url(#a)"/>'
+    faded = "" if route.taken else ' opacity="0.45" stroke-dasharray="3 4"'
+    return f'<path class="wire" d="{way}" stroke-width="1.4" marker-end="url(#a)"{faded}/>'
 
 
 def _corners(points: Sequence[tuple[float, float]]) -> str:

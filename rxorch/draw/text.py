@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rxorch.draw.facts import EndpointFacts
+from rxorch.draw.results import MARKS, NodeResult
 from rxorch.draw.scene import Frame, Node, Part, Scene
 
 __all__ = ["NARROWEST", "text_of"]
@@ -15,7 +16,7 @@ NARROWEST: Final = 40
 """Columns below which a tree with urls cannot be read."""
 
 _ASCII: Final[Mapping[int, str]] = str.maketrans(
-    {"├": "+", "└": "`", "│": "|", "─": "-", "·": "-", "…": "~", "←": "<-"}
+    {"├": "+", "└": "`", "│": "|", "─": "-", "·": "-", "…": "~", "←": "<-", "→": "->"} | dict(MARKS.values())
 )
 
 
@@ -71,14 +72,18 @@ def _part(
         yield _cut(f"{branch}{lead}{part.label}{': ' if asked else ''}{asked}", width)
         yield from _members(part, below, width)
     elif part.facts is not None:
-        yield from _call(part.facts, branch + lead, below, columns, width)
+        yield from _call(part, part.facts, branch + lead, below, columns, width)
 
 
 def _call(
-    facts: EndpointFacts, branch: str, below: str, columns: _Columns | None, width: int | None
+    node: Node, facts: EndpointFacts, branch: str, below: str, columns: _Columns | None, width: int | None
 ) -> Iterator[str]:
-    wide = columns or _Columns(0, 0)
-    first = _cut(f"{branch}{facts.name:{wide.name}}  {facts.method:{wide.method}} {facts.url}", width)
+    wide, result = columns or _Columns(0, 0), node.result
+    mark = f"{MARKS[result.fate][0]} " if result else ""
+    first = _cut(f"{branch}{mark}{facts.name:{wide.name}}  {facts.method:{wide.method}} {facts.url}", width)
+    if result is not None:
+        yield from _ended(first, below, result, width)
+        return
     notes = [] if facts.condition is None else [f"if {facts.condition}"]
     notes += facts.chips
     if facts.depends_on:
@@ -89,6 +94,15 @@ def _call(
     yield first
     if notes:
         yield from _wrapped(f"{below}   ", " · ", notes, f"{below}   ", width)
+
+
+def _ended(first: str, below: str, result: NodeResult, width: int | None) -> Iterator[str]:
+    notes = list(result.lines)
+    if width is None or len(first) + 3 + len(notes[0]) <= width:
+        yield from _wrapped(f"{first}   ", " · ", notes, f"{below}   ", width)
+        return
+    yield first
+    yield from _wrapped(f"{below}   ", " · ", notes, f"{below}   ", width)
 
 
 def _wrapped(start: str, between: str, words: list[str], indent: str, width: int | None) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import rxorch.events as ev
 from rxorch.draw.error_words import error_word
 from rxorch.draw.facts import printable
+from rxorch.draw.timeline.chronicle import Chronicle
 from rxorch.draw.timeline.records import CallRecord, Segment, SegmentKind, Timeline
 from rxorch.errors import ApiHttpError
 from rxorch.http.redaction import redact_url
@@ -76,10 +77,16 @@ def _as_shared(part: Segment) -> Segment:
 
 
 class Folder:
-    """Takes events and keeps records of calls: the newest `limit` of them, and all that are under way."""
+    """Takes events and keeps records of calls: the newest `limit` of them, and all that are under way.
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    Args:
+        limit: Calls that are kept.
+        chronicle: Is told of everything that ends.
+    """
+
+    def __init__(self, limit: int = LIMIT, chronicle: Chronicle | None = None) -> None:
         self.limit = limit
+        self.chronicle = chronicle
         self._records: deque[CallRecord] = deque(maxlen=limit)
         self._left_out = 0
         self._open: dict[int, _OpenCall] = {}
@@ -120,6 +127,8 @@ class Folder:
         return name
 
     def _keep(self, record: CallRecord) -> None:
+        if self.chronicle is not None:
+            self.chronicle.add(record)
         self._left_out += len(self._records) == self.limit
         self._records.append(record)
 
@@ -127,12 +136,16 @@ class Folder:
 
     def _run_started(self, event: ev.RunStarted) -> None:
         if event.run is not None:
+            if self.chronicle is not None:
+                self.chronicle.begin(event.run, event.at)
             self._spans[event.run] = (event.at, event.at)
             if len(self._spans) > self.limit:
                 self._spans.popitem(last=False)
 
     def _run_finished(self, event: ev.RunFinished) -> None:
         if event.run is not None:
+            if self.chronicle is not None:
+                self.chronicle.end(event.run, event.at, event.status, event.error)
             begin, _ = self._spans.get(event.run, (event.at - event.duration, event.at))
             self._spans[event.run] = (begin, event.at)
 
@@ -156,6 +169,10 @@ class Folder:
     ) -> None:
         name = self._name(event.endpoint)
         self._keep(CallRecord(0, name, event.run, start, start, event.at, status, note, 0, (), after=after))
+
+    def _breaker_changed(self, event: ev.BreakerChanged) -> None:
+        if self.chronicle is not None:
+            self.chronicle.change(event)
 
     # -- calls -----------------------------------------------------------------------------------------
 
@@ -256,6 +273,7 @@ def _ending(event: ev.CallFinished) -> SegmentKind:
 _HANDLERS: Final[dict[type[ev.Event], Callable[[Folder, Any], None]]] = {
     ev.RunStarted: Folder._run_started,
     ev.RunFinished: Folder._run_finished,
+    ev.BreakerChanged: Folder._breaker_changed,
     ev.StepStarted: Folder._step_started,
     ev.StepFinished: Folder._step_finished,
     ev.StepSkipped: Folder._step_skipped,

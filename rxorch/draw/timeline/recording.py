@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from reactivex.abc import DisposableBase
 
+from rxorch.draw.timeline.chronicle import Chronicle
 from rxorch.draw.timeline.folding import LIMIT, Folder
 from rxorch.draw.timeline.records import Timeline
 from rxorch.endpoint import Caller
@@ -28,10 +29,14 @@ class Recording:
     It keeps plain records: names, times, statuses and kinds of errors; no urls, inputs, values or errors. At
     most `limit` calls that have ended are kept, the newest; how many were left out is counted, and said in
     the picture. It listens until it is closed, or its `with` block ends.
+
+    Attributes:
+        chronicle: What `report` and `flow_picture` read: sums of all calls, however many, and a sample.
     """
 
     def __init__(self, bus: EventBus, limit: int) -> None:
-        self._folder = Folder(limit)
+        self.chronicle = Chronicle()
+        self._folder = Folder(limit, self.chronicle)
         self._listener: DisposableBase = bus.subscribe(self._folder.take)
 
     @property

@@ -148,6 +148,7 @@ class Timeline:
         end: The same at which it ended, or the last that was heard.
         runs: How many runs the calls belong to.
         left_out: Calls that are not here, because too many were made.
+        stride: Of so many runs one is here.
     """
 
     calls: tuple[CallRecord, ...]
@@ -155,6 +156,7 @@ class Timeline:
     end: float
     runs: int = 0
     left_out: int = 0
+    stride: int = 1
 
     @classmethod
     def of(

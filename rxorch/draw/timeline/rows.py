@@ -197,6 +197,7 @@ def summary_of(timeline: Timeline) -> list[str]:
     words += [_counted(waits, "wait")] if waits else []
     words.append(seconds_words(timeline.duration))
     words += [f"{timeline.left_out:,} earlier calls left out"] if timeline.left_out else []
+    words += [f"of {timeline.stride:,} runs one is shown"] if timeline.stride > 1 else []
     return words
 
 
