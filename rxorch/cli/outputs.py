@@ -54,12 +54,13 @@ class Output:
         await self._sink.__aexit__(kind, error, trace)
 
 
-def refuse_overwriting(output: str, used: Iterable[str | None]) -> None:
+def refuse_overwriting(output: str, used: Iterable[str | None], option: str = "--output") -> None:
     """Refuses an output that is a file of the same command.
 
     Args:
         output: A path, or "-".
         used: Paths of the other files; None, "-" and what is no regular file are left alone.
+        option: By which the output was given.
 
     Raises:
         ApiConfigurationError: The output would be written over one of them.
@@ -72,7 +73,7 @@ def refuse_overwriting(output: str, used: Iterable[str | None]) -> None:
         return
     for path in used:
         if path and path != "-" and Path(path).exists() and os.path.samestat(target, Path(path).stat()):
-            raise ApiConfigurationError(f"--output: it is {path!r} itself, which is used; give another file")
+            raise ApiConfigurationError(f"{option}: it is {path!r} itself, which is used; give another file")
 
 
 def export(ledger: Ledger, output: Output, *, failed: bool) -> None:

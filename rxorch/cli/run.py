@@ -13,6 +13,7 @@ from rxorch.cli.exits import usage_errors
 from rxorch.cli.flows import Flow, orchestrator_of
 from rxorch.cli.inputs import Form, counter_of, form_of, inputs_of, key_of, one_input
 from rxorch.cli.outputs import Output, OutputForm, refuse_overwriting
+from rxorch.cli.report_file import ReportPath, checked_report
 from rxorch.cli.running import Job, carry_out
 from rxorch.errors import ApiConfigurationError
 from rxorch.ledger import Ledger
@@ -97,6 +98,7 @@ def run(
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Read the inputs and say what would be called; call nothing.")
     ] = False,
+    report: ReportPath = None,
     quiet: Quiet = False,
 ) -> None:
     """Run a flow for each input, and write a record of each.
@@ -125,9 +127,9 @@ def run(
             raise typer.Exit(dry_run(orchestrator, inputs, key=options["key"], batch=batch))
         orchestrator.stream((), **options)  # refuses what cannot work before any file is made
         _check_folder(output, path, input_format)
-        refuse_overwriting(
-            output, (None if data is not None else path, ledger, flow, flow.rpartition(":")[0])
-        )
+        used = (None if data is not None else path, ledger, flow, flow.rpartition(":")[0])
+        refuse_overwriting(output, used)
+        page = checked_report(report, (*used, output))
         _check_ledger(book, resume=resume)
         job = Job(
             orchestrator=orchestrator,
@@ -136,6 +138,8 @@ def run(
             replayed=book if resume and book is not None and book.path.exists() else None,
             total=None if data is not None or batch else counter_of(path, input_format, follow=follow),
             quiet=quiet,
+            report=page,
+            title=flow,
         )
     raise typer.Exit(carry_out(job))
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -24,6 +25,9 @@ from rxorch.stream import RunStream
 from rxorch.terminal.boards import Board, board_for, shown
 from rxorch.terminal.ink import Ink, count, counted
 
+if TYPE_CHECKING:
+    from rxorch.draw import Recording
+
 __all__ = ["Job", "carry_out"]
 
 
@@ -38,6 +42,8 @@ class Job:
         replayed: A ledger whose records are written first, so that the output is whole.
         total: Counts the inputs, in a thread; None where nobody can know.
         quiet: Show no progress and no summary.
+        report: Where a page about it goes.
+        title: Of that page.
     """
 
     orchestrator: APIOrchestrator
@@ -46,6 +52,8 @@ class Job:
     replayed: Ledger | None = None
     total: Callable[[], int] | None = None
     quiet: bool = False
+    report: Path | None = None
+    title: str | None = None
 
 
 def carry_out(job: Job) -> int:
@@ -80,12 +88,35 @@ class _Runner:
         self.began = loop.time()
         stream = self.job.stream()
         progress = StreamProgress(stream, self.job.orchestrator)
-        code = await self._streamed(stream, progress)
+        with self._recorded() as recording:
+            code = await self._streamed(stream, progress)
         if not self.job.quiet and code not in (BROKEN_PIPE, USAGE):
             self._sum_up(stream, loop.time() - self.began)
-        if code == OK and (stream.statistics().failed or self.failed_before):
+        is_told = recording is None or code == USAGE or self._reported(stream, recording, code)
+        if code == OK and (stream.statistics().failed or self.failed_before or not is_told):
             return FAILED
         return code
+
+    def _recorded(self) -> AbstractContextManager[Recording | None]:
+        if self.job.report is None:
+            return nullcontext()
+        from rxorch.draw import record  # only a report needs what draws it
+
+        return record(self.job.orchestrator, limit=1)
+
+    def _reported(self, stream: RunStream, recording: Recording, code: int) -> bool:
+        from rxorch.cli.report_file import written
+        from rxorch.draw import report
+
+        assert self.job.report is not None
+        page = report(
+            self.job.orchestrator,
+            recording,
+            title=self.job.title,
+            inputs=stream.statistics(),
+            interrupted=code != OK,
+        )
+        return written(page, self.job.report, quiet=self.job.quiet)
 
     async def _streamed(self, stream: RunStream, progress: StreamProgress) -> int:
         stopped = None

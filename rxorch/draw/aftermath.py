@@ -94,7 +94,7 @@ def _many(total: EndpointTotal, fate: Fate) -> NodeResult:
     lost += [counted(total.retries, "repeat")] if total.retries else []
     lines += [" · ".join(lost[:3])] if lost else []
     if calls:
-        p50, p95 = total.durations.percentile(0.5), total.durations.percentile(0.95)
+        p50, p95 = total.took(0.5), total.took(0.95)
         lines.append(f"p50 {seconds_words(p50)} · p95 {seconds_words(p95)}")
     return NodeResult(fate, tuple(lines), _shares(total))
 

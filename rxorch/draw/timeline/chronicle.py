@@ -10,7 +10,7 @@ from typing import Final
 from rxorch.draw.error_words import error_word
 from rxorch.draw.facts import printable
 from rxorch.draw.timeline.records import CallRecord, Timeline
-from rxorch.draw.timeline.totals import Totals
+from rxorch.draw.timeline.totals import Totals, count_kind
 from rxorch.events import BreakerChanged
 from rxorch.observe.histogram import Histogram
 
@@ -112,6 +112,7 @@ class Chronicle:
         durations: Of runs, in seconds.
         most_requests: Of a single run.
         begun: Runs that have begun.
+        run_kinds: What failed how many runs: endpoint and kind of error.
         slowest: Those runs that took longest, slowest first.
         failed: For each kind of failure the first run that failed so, for the first few kinds.
         changes: The last changes of circuit breakers.
@@ -124,6 +125,7 @@ class Chronicle:
         self.durations = Histogram()
         self.most_requests = 0
         self.begun = 0
+        self.run_kinds: Counter[str] = Counter()
         self.slowest: list[RunRecord] = []
         self.failed: dict[str, RunRecord] = {}
         self.changes: deque[BreakerChange] = deque(maxlen=_CHANGES)
@@ -189,6 +191,8 @@ class Chronicle:
         self._sample.add(self._units, found.calls)
         self._units += 1
         word = found.word or printable(error_word(error))
+        if status == "failed":
+            count_kind(self.run_kinds, word)
         is_new = status == "failed" and word not in self.failed and len(self.failed) < _FAILED
         if not is_new and not self._is_slow(duration, status):
             return

@@ -9,7 +9,7 @@ from typing import Final
 from rxorch.draw.timeline.records import CallRecord, SegmentKind
 from rxorch.observe.histogram import Histogram
 
-__all__ = ["OTHERS", "EndpointTotal", "Totals"]
+__all__ = ["OTHERS", "EndpointTotal", "Totals", "count_kind"]
 
 OTHERS: Final = "(others)"
 """What stands for all names above the most that are kept."""
@@ -69,7 +69,7 @@ class EndpointTotal:
         self.cached += call.cached
         self.degraded += call.degraded
         if call.troubled:
-            _count(self.lost_kinds, call.note or status)
+            count_kind(self.lost_kinds, call.note or status)
 
     def _add_attempts(self, call: CallRecord) -> None:
         attempts = call.attempts
@@ -80,12 +80,16 @@ class EndpointTotal:
             self.most_attempts = attempts
         for part in call.segments:
             if part.kind in _FAILED:
-                _count(self.failed_kinds, part.note or part.kind)
+                count_kind(self.failed_kinds, part.note or part.kind)
 
     @property
     def calls(self) -> int:
         """Calls that were made: all but those skipped."""
         return self.counts.total() - self.counts["skipped"]
+
+    def took(self, share: float) -> float:
+        """Seconds that this share of the calls took at most, within 1 %."""
+        return self.durations.max if self.durations.count == 1 else self.durations.percentile(share)
 
     @property
     def lost(self) -> int:
@@ -149,5 +153,6 @@ class Totals:
         return sum(each.degraded for each in self.endpoints.values())
 
 
-def _count(kinds: Counter[str], kind: str) -> None:
+def count_kind(kinds: Counter[str], kind: str) -> None:
+    """Counts a kind; of too many kinds the later ones together."""
     kinds[kind if kind in kinds or len(kinds) < _MOST_KINDS else OTHERS] += 1
