@@ -7,6 +7,7 @@
     python3 dev.py lint                                      ruff, mypy and the floors, no tests
     python3 dev.py bench [pytest arguments]                  the benchmarks
     python3 dev.py docs [pytest arguments]                   the examples of README and docs, executed
+    python3 dev.py notebooks [01 ...]                        the notebooks, made anew from their sources
     python3 dev.py mutate [ENGINE ...]                       mutation testing of the engines, for an hour
 
 The first run makes `.venv` beside this file and installs rxorch into it, editable, with all extras. It is
@@ -131,6 +132,11 @@ def docs(rest: list[str]) -> int:
     return _become(["-m", "pytest", *pages, "tests/test_docstrings.py", *rest])
 
 
+def notebooks(rest: list[str]) -> int:
+    """Run the sources in notebooks/ and write the notebooks with what they gave."""
+    return _become(["notebooks/make.py", *rest])
+
+
 def mutate(rest: list[str]) -> int:
     """Change the engines a little, thousands of times, and count what the tests notice."""
     return _become(["-m", "tests.support.mutation", *rest])
@@ -142,6 +148,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "lint": lint,
     "bench": bench,
     "docs": docs,
+    "notebooks": notebooks,
     "mutate": mutate,
 }
 
