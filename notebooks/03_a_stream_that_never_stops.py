@@ -138,8 +138,7 @@ assert (await shop.stats()).charged_twice == 0
 print(Ledger(path).counts())
 
 # %% tags=["same"]
-counts = Ledger(path).counts()
-print(counts.inputs, "orders in the ledger, still in flight:", counts.in_flight)
+print(len(done), "and then", len(rest))
 
 # %% [markdown]
 # ## In the background

@@ -6,6 +6,8 @@
 
 # %%
 from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import aiohttp
 from pydantic import BaseModel, Field
@@ -24,78 +26,52 @@ shop = await opened.enter_async_context(Shop(seed=7, faults=weather))
 # %% [markdown]
 # ## 1 · The description
 #
-# Usually a file, `shop.yaml`. Two services of the demo's shop, as they would describe themselves:
+# Two services of the demo's shop, as they would describe themselves.
 
 # %%
-description = {
-    "openapi": "3.1.0",
-    "info": {"title": "Shop", "version": "1"},
-    "servers": [{"url": shop.urls["users"]}],
-    "paths": {
-        "/users/{id}": {
-            "get": {
-                "operationId": "getUser",
-                "summary": "A customer",
-                "parameters": [
-                    {
-                        "name": "id",
-                        "in": "path",
-                        "required": True,
-                        "schema": {"type": "integer", "minimum": 1},
-                    }
-                ],
-                "responses": {
-                    "200": {
-                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/User"}}}
-                    }
-                },
-            },
-        },
-        "/quote": {
-            "servers": [{"url": shop.urls["pricing"]}],
-            "post": {
-                "operationId": "makeQuote",
-                "summary": "What some pieces cost somebody",
-                "requestBody": {
-                    "required": True,
-                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Basket"}}},
-                },
-                "responses": {
-                    "200": {
-                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Quote"}}}
-                    }
-                },
-            },
-        },
-    },
-    "components": {
-        "schemas": {
-            "User": {
-                "type": "object",
-                "required": ["id", "name", "tier"],
-                "properties": {
-                    "id": {"type": "integer"},
-                    "name": {"type": "string"},
-                    "tier": {"enum": ["standard", "premium"]},
-                },
-            },
-            "Basket": {
-                "type": "object",
-                "required": ["price_cents", "quantity", "tier"],
-                "properties": {
-                    "price_cents": {"type": "integer", "minimum": 1},
-                    "quantity": {"type": "integer", "minimum": 1, "maximum": 20},
-                    "tier": {"enum": ["standard", "premium"]},
-                },
-            },
-            "Quote": {
-                "type": "object",
-                "required": ["amount_cents"],
-                "properties": {"amount_cents": {"type": "integer"}, "discount_cents": {"type": "integer"}},
-            },
-        }
-    },
-}
+SHOP = """
+openapi: 3.1.0
+info: {title: Shop, version: "1"}
+servers: [{url: USERS}]
+paths:
+  /users/{id}:
+    get:
+      operationId: getUser
+      summary: A customer
+      parameters:
+        - {name: id, in: path, required: true, schema: {type: integer, minimum: 1}}
+      responses:
+        "200": {content: {application/json: {schema: {$ref: "#/components/schemas/User"}}}}
+  /quote:
+    servers: [{url: PRICING}]
+    post:
+      operationId: makeQuote
+      summary: What some pieces cost somebody
+      requestBody:
+        required: true
+        content: {application/json: {schema: {$ref: "#/components/schemas/Basket"}}}
+      responses:
+        "200": {content: {application/json: {schema: {$ref: "#/components/schemas/Quote"}}}}
+components:
+  schemas:
+    Tier: {enum: [standard, premium]}
+    User:
+      type: object
+      required: [id, name, tier]
+      properties: {id: {type: integer}, name: {type: string}, tier: {$ref: "#/components/schemas/Tier"}}
+    Basket:
+      type: object
+      required: [price_cents, quantity, tier]
+      properties:
+        price_cents: {type: integer, minimum: 1}
+        quantity: {type: integer, minimum: 1, maximum: 20}
+        tier: {$ref: "#/components/schemas/Tier"}
+    Quote:
+      type: object
+      required: [amount_cents]
+      properties: {amount_cents: {type: integer}, discount_cents: {type: integer}}
+"""
+text = SHOP.replace("USERS", shop.urls["users"]).replace("PRICING", shop.urls["pricing"])
 
 # %% [markdown]
 # ## 2 · Endpoints
@@ -104,8 +80,11 @@ description = {
 # them.
 
 # %%
+path = Path(opened.enter_context(TemporaryDirectory())) / "shop.yaml"
+path.write_text(text, encoding="utf-8")
+
 api = endpoints_from_openapi(
-    description,
+    path,
     settings={"timeout": 2, "retry_count": 3, "retry_delay": 0.05},
     extra="ignore",
 )

@@ -113,7 +113,9 @@ class RunStream(Stage[Run], AsyncIterator[Run], Shown):
     def __repr__(self) -> str:
         told = self.statistics()
         counts = {name: getattr(told, name) for name in ("read", "ok", "failed", "cancelled", "in_flight")}
-        return f"<RunStream: {', '.join(f'{count:,} {name}' for name, count in counts.items())}>".replace("_", " ")
+        return f"<RunStream: {', '.join(f'{count:,} {name}' for name, count in counts.items())}>".replace(
+            "_", " "
+        )
 
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         return self._runs.attach(sink, scheduler)

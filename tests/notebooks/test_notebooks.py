@@ -39,7 +39,9 @@ def test_it_runs_and_says_what_is_stored(source: Path, tmp_path: Path) -> None:
 
     outputs = [output for cell in codes(notebook) for output in cell.outputs]
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []
-    assert said(notebook) == said(stored(source)), "run `python3 dev.py notebooks`, and look at what has changed"
+    assert said(notebook) == said(stored(source)), (
+        "run `python3 dev.py notebooks`, and look at what has changed"
+    )
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=STEMS)
@@ -58,7 +60,9 @@ def test_what_is_stored_is_its_source_with_outputs(source: Path) -> None:
 def test_it_is_small_and_says_nothing_of_the_machine_it_was_made_on(source: Path) -> None:
     text = source.with_suffix(".ipynb").read_text(encoding="utf-8")
     assert len(text.encode()) < MOST_BYTES
-    assert re.findall(r"Traceback|(?:/home/|/root/|/tmp/|/Users/|site-packages)\S*| object at 0x\w+", text) == []
+    assert (
+        re.findall(r"Traceback|(?:/home/|/root/|/tmp/|/Users/|site-packages)\S*| object at 0x\w+", text) == []
+    )
 
 
 def test_none_is_stored_without_a_source() -> None:
