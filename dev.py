@@ -8,6 +8,7 @@
     python3 dev.py bench [pytest arguments]                  the benchmarks
     python3 dev.py docs [pytest arguments]                   the examples of README and docs, executed
     python3 dev.py notebooks [01 ...]                        the notebooks, made anew from their sources
+    python3 dev.py site [sphinx arguments]                   the site of docs/, in docs/_build/html
     python3 dev.py mutate [ENGINE ...]                       mutation testing of the engines, for an hour
 
 The first run makes `.venv` beside this file and installs rxorch into it, editable, with all extras. It is
@@ -48,6 +49,9 @@ CHECKS: dict[str, list[str]] = {
     "import-linter": ["-c", "from importlinter.cli import lint_imports_command as lint; lint()", "--no-logo"],
 }
 
+
+PAGES = ROOT / "docs" / "_build"
+SITE = ["-m", "sphinx", "--fail-on-warning", "--nitpicky", "--quiet", "-d", str(PAGES / "doctrees")]
 
 # A process for each CPU; who is done takes tests from the others. One that dies or hangs ends the run.
 IN_PARALLEL = ["-n", "auto", "--dist", "worksteal", "--max-worker-restart", "0"]
@@ -127,7 +131,7 @@ def bench(rest: list[str]) -> int:
 
 def docs(rest: list[str]) -> int:
     """Execute the examples of README.md, docs/ and the docstrings."""
-    _say("the documentation is README.md and the folder docs/; its examples are run now")
+    _say("the examples of README.md, docs/ and the docstrings are run now; `dev.py site` makes the site")
     pages = [path for path in ("tests/docs", "tests/test_readme.py") if (ROOT / path).exists()]
     return _become(["-m", "pytest", *pages, "tests/test_docstrings.py", *rest])
 
@@ -135,6 +139,16 @@ def docs(rest: list[str]) -> int:
 def notebooks(rest: list[str]) -> int:
     """Run the sources in notebooks/ and write the notebooks with what they gave."""
     return _become(["notebooks/make.py", *rest])
+
+
+def site(rest: list[str]) -> int:
+    """Make the site of the documentation; a warning is an error."""
+    code = _run([str(PYTHON), *SITE, *rest, "docs", str(PAGES / "html")])
+    if code != 0:
+        shutil.rmtree(PAGES, ignore_errors=True)  # what was read is not read again, and would warn no more
+        return _fail("the site has faults, see above", code)
+    _say(f"the site is in {PAGES / 'html' / 'index.html'}")
+    return 0
 
 
 def mutate(rest: list[str]) -> int:
@@ -149,6 +163,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "bench": bench,
     "docs": docs,
     "notebooks": notebooks,
+    "site": site,
     "mutate": mutate,
 }
 

@@ -209,6 +209,19 @@ def test_lint_runs_no_tests(clone: Clone) -> None:
     assert not any("pytest" in call for call in clone.told("python"))
 
 
+def test_the_site_is_made_with_warnings_as_errors_and_wholly_anew_after_one(clone: Clone) -> None:
+    made = clone.root / "docs" / "_build"
+    made.mkdir(parents=True)
+    done = clone.run("site", "-j", "2")
+    assert done.returncode == 0
+    assert done.stdout.endswith(f"dev.py: the site is in {made}/html/index.html\n")
+    assert clone.told("python")[-1].startswith("-m sphinx --fail-on-warning --nitpicky ")
+    assert clone.told("python")[-1].endswith(f"-j 2 docs {made}/html")
+    assert made.exists()
+    assert clone.run("site", FAIL="sphinx").returncode == 7
+    assert not made.exists()
+
+
 def test_no_command_and_an_unknown_one_show_the_usage(clone: Clone) -> None:
     assert "python3 dev.py demo" in clone.run().stdout
     unknown = clone.run("dance")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -12,7 +13,7 @@ from rxorch.server.problems import Problem
 
 __all__ = ["OPEN_ROUTES", "add_pages"]
 
-OPEN_ROUTES: Final = frozenset({"docs", "page"})
+OPEN_ROUTES: Final = frozenset({"docs", "index", "page"})
 """Names of the routes that ask for no token: a browser that opens a page cannot show one."""
 
 _KINDS: Final = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -27,32 +28,43 @@ _HEADERS: Final = {
 
 def add_pages(app: web.Application) -> None:
     """Adds the routes of the pages."""
+    app.router.add_get("/", _index, name="index")
     app.router.add_get("/docs", _docs, name="docs")
     app.router.add_get("/page/{file}", _file, name="page")
 
 
+async def _index(request: web.Request) -> web.Response:
+    return _answer(request, "index.html")
+
+
 async def _docs(request: web.Request) -> web.Response:
-    return _answer("docs.html")
+    return _answer(request, "docs.html")
 
 
 async def _file(request: web.Request) -> web.Response:
-    return _answer(request.match_info["file"])
+    return _answer(request, request.match_info["file"])
 
 
-def _answer(name: str) -> web.Response:
-    content = _contents().get(name)
-    if content is None:
+def _answer(request: web.Request, name: str) -> web.Response:
+    found = _contents().get(name)
+    if found is None:
         raise Problem(404, "there is no such file")
-    kind = _KINDS[f".{name.rpartition('.')[2]}"]
-    return web.Response(body=content, content_type=kind, charset="utf-8", headers=_HEADERS)
+    content, tag = found
+    if any(each.value == tag for each in request.if_none_match or ()):
+        response = web.Response(status=304, headers=_HEADERS)
+    else:
+        kind = _KINDS[f".{name.rpartition('.')[2]}"]
+        response = web.Response(body=content, content_type=kind, charset="utf-8", headers=_HEADERS)
+    response.etag = tag
+    return response
 
 
 @cache
-def _contents() -> dict[str, bytes]:
-    """The files by name; only these are ever given."""
+def _contents() -> dict[str, tuple[bytes, str]]:
+    """The files by name, each with its tag; only these are ever given."""
     folder = files("rxorch.server").joinpath("page")
     return {
-        each.name: each.read_bytes()
+        each.name: (content := each.read_bytes(), hashlib.sha256(content).hexdigest()[:16])
         for each in folder.iterdir()
         if f".{each.name.rpartition('.')[2]}" in _KINDS
     }

@@ -130,6 +130,31 @@ async def _graphql(request: web.Request) -> Any:
     return {"data": data, "errors": errors} if errors else {"data": data}
 
 
+_CITIES = {
+    "Lisbon": {"city": "Lisbon", "currency": "EUR", "airport": "LIS"},
+    "Oslo": {"city": "Oslo", "currency": "NOK", "airport": "OSL"},
+    "Tokyo": {"city": "Tokyo", "currency": "JPY", "airport": "HND"},
+}
+
+
+def _city(request: web.Request) -> Any:
+    return _CITIES.get(request.match_info["city"], 404)
+
+
+def _weather() -> Callable[[web.Request], Any]:
+    """Of each city, the first request is answered with 503."""
+    asked: set[str] = set()
+
+    def answer(request: web.Request) -> Any:
+        city = request.match_info["city"]
+        if city not in asked:
+            asked.add(city)
+            return 503
+        return {"city": city, "sky": "clear", "celsius": 21}
+
+    return answer
+
+
 def routes() -> Mapping[str, Any]:
     """Fresh routes, with counters that start at zero."""
     return {
@@ -160,4 +185,9 @@ def routes() -> Mapping[str, Any]:
         "GET /inbox": _inbox(),
         "POST /completions": _complete,
         "POST /graphql": _graphql,
+        "GET /cities/{city}": _city,
+        "GET /weather/{city}": _weather(),
+        "GET /rates/{currency}": lambda request: 503,
+        "GET /flights/{airport}": lambda request: [{"to": request.match_info["airport"], "price": 120}],
+        "POST /bookings": {"booking": "b-1"},
     }

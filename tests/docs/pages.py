@@ -125,9 +125,14 @@ def run_commands(block: Block, path: Path, url: str, page: Page) -> None:
 def _printed(command: str, url: str) -> str:
     """What a command prints, errors too."""
     with TemporaryDirectory() as folder:
-        script = Path(folder) / "rxorch"
-        script.write_text(f"#!{sys.executable}\nfrom rxorch.cli import main\n\nmain()\n")
-        script.chmod(0o700)
+        scripts = {
+            "rxorch": f"#!{sys.executable}\nfrom rxorch.cli import main\n\nmain()\n",
+            "python": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n',
+        }
+        for name, text in scripts.items():
+            script = Path(folder) / name
+            script.write_text(text)
+            script.chmod(0o700)
         environment = {
             "PATH": f"{folder}:{os.environ['PATH']}",
             "PYTHONPATH": f"{ROOT}:{ROOT / 'operators'}",

@@ -21,6 +21,8 @@ TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *P
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 MOST_LEFT_OUT = 2
+SHOWN_BY = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+"""Files at the top that have a page of the site, and are linked themselves."""
 
 _FENCED = re.compile(r"^(?P<fence>```+).*?^(?P=fence)\s*$", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -105,12 +107,13 @@ def test_every_link_leads_somewhere(path: Path) -> None:
     assert list(dead_links(path)) == []
 
 
-def test_the_index_links_every_page() -> None:
-    """That of the docs, and that of the operators."""
-    indices = [ROOT / "docs" / "index.md", ROOT / "docs" / "operators.md"]
+def test_an_index_links_every_page() -> None:
+    """That of the docs, that of the operators, that of the reference."""
+    indices = [ROOT / "docs" / name for name in ("index.md", "operators.md", "api/index.md")]
     linked = {
         (path.parent / target).resolve() for path in indices for target in _LINK.findall(path.read_text())
     }
+    linked |= {ROOT / "docs" / page for file, page in SHOWN_BY.items() if ROOT / file in linked}
     assert set(PAGES) - {indices[0]} - linked == set()
 
 

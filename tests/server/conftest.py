@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from rxorch.server import Serving, create_app
 from tests.conftest import ServeLoopback
 from tests.saga.services import QUICK, Services
 from tests.saga.services import serving as services_of_sagas
+from tests.support.chromium import Page, browser, opened
 from tests.support.loopback import Loopback
 
 Serve = Callable[..., Awaitable[Serving]]
@@ -127,3 +128,17 @@ def order(shop: Services, tmp_path: Path) -> Make:
         return Saga("orders", steps, **{"journal": journal, "undo": QUICK, "recovery": QUICK, **settings})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A browser for all tests of pages."""
+    with browser(tmp_path_factory.mktemp("chromium")) as url:
+        yield url
+
+
+@pytest.fixture
+async def page(chromium: str) -> AsyncIterator[Page]:
+    """A tab of its own."""
+    async with opened(chromium) as page:
+        yield page

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from rxorch.server import Served
 from tests.server.conftest import TOKEN, Ask, Serve, endpoint, parallel_of
-from tests.support.chromium import Page, browser, opened
+from tests.support.chromium import Page
 from tests.support.loopback import Loopback
 
 PAGE = Path(__file__).parents[2] / "rxorch" / "server" / "page"
@@ -19,18 +18,6 @@ PAGE = Path(__file__).parents[2] / "rxorch" / "server" / "page"
 
 class Who(BaseModel):
     id: int = Field(ge=1, description="Number of the user.")
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with browser(tmp_path_factory.mktemp("chromium")) as url:
-        yield url
-
-
-@pytest.fixture
-async def page(chromium: str) -> AsyncIterator[Page]:
-    async with opened(chromium) as page:
-        yield page
 
 
 @pytest.fixture
@@ -112,11 +99,12 @@ async def test_light_and_dark_and_narrow(page: Page, serve: Serve, flows: dict[s
     await page.until("document.documentElement.scrollWidth <= 360")
 
 
+@pytest.mark.parametrize("path", ["/", "/docs"])
 async def test_nothing_from_elsewhere_and_nothing_inline(
-    serve: Serve, ask: Ask, flows: dict[str, Served]
+    serve: Serve, ask: Ask, flows: dict[str, Served], path: str
 ) -> None:
     server = await serve(flows, token=TOKEN)
-    answer = await ask("GET", f"{server.url}/docs")  # no token: it has no data
+    answer = await ask("GET", f"{server.url}{path}")  # no token: it has no data
     assert answer.status == 200 and answer.headers["Content-Type"] == "text/html; charset=utf-8"
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy
@@ -139,5 +127,6 @@ async def test_other_files_are_never_given(serve: Serve, ask: Ask, path: str) ->
 
 async def test_the_pages_are_guarded_like_all_else(serve: Serve, ask: Ask) -> None:
     server = await serve({})
-    assert (await ask("GET", f"{server.url}/docs", headers={"Host": "evil.example"})).status == 421
-    assert (await ask("GET", f"{server.url}/docs", headers={"Origin": "https://evil.example"})).status == 403
+    for path in ("/", "/docs", "/page/page.js"):
+        assert (await ask("GET", server.url + path, headers={"Host": "evil.example"})).status == 421
+        assert (await ask("GET", server.url + path, headers={"Origin": "https://evil.example"})).status == 403

@@ -140,6 +140,10 @@ class Page:
         """Loads the page again."""
         await self._load("Page.reload")
 
+    async def load(self, script: str) -> None:
+        """Evaluates what loads another page, and waits until it is loaded."""
+        await self._load("Runtime.evaluate", expression=script)
+
     async def _load(self, method: str, **parameters: Any) -> None:
         self._loaded.clear()
         await self.command(method, **parameters)
