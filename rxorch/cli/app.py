@@ -7,12 +7,15 @@ from typing import Annotated
 import typer
 
 from rxorch import __version__
+from rxorch.cli.exits import usage_errors
 from rxorch.cli.import_openapi import import_openapi
+from rxorch.cli.report_file import ReportPath, checked_report
 from rxorch.cli.retry_failed import ledger, retry_failed
 from rxorch.cli.run import run
 from rxorch.cli.saga import saga as saga_commands
 from rxorch.cli.serve import serve
 from rxorch.cli.show import check, draw, new
+from rxorch.errors import ApiConfigurationError
 
 __all__ = ["app"]
 
@@ -62,6 +65,7 @@ def demo(
     saga: Annotated[
         bool, typer.Option("--saga", help="Orders that are completed or undone, whatever goes wrong.")
     ] = False,
+    report: ReportPath = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
     """Show the six modes and a stream of orders on services that it starts itself.
@@ -69,6 +73,10 @@ def demo(
     Eight small HTTP services run in another process, on loopback, with faults: latency, 503, 429, resets,
     timeouts and an outage. Exits with 0 only if what client and services counted agrees.
     """
+    with usage_errors():
+        if saga and report is not None:
+            raise ApiConfigurationError("--report: it is about the orders of the demo without --saga")
+        page = checked_report(report)
     try:
         if saga:
             from rxorch.demo.saga_main import run_saga_demo
@@ -77,7 +85,7 @@ def demo(
         else:
             from rxorch.demo.main import run_demo
 
-            code = run_demo(orders or 2000, seed, as_json=json)
+            code = run_demo(orders or 2000, seed, as_json=json, page=page)
     except KeyboardInterrupt:  # before there was anything to stop
         code = 130
     raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""`--report`: a page about what a command has done, in a file that is known to be writable before it begins."""
+"""`--report`: a page about what a command has done, in a file that can be written, as is known beforehand."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TextIO
 
 from rxorch.blocking import run_blocking
@@ -27,13 +28,14 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 plus the number of SIGINT."""
 
 
-def run_demo(orders: int = 2000, seed: int = 7, *, as_json: bool = False) -> int:
+def run_demo(orders: int = 2000, seed: int = 7, *, as_json: bool = False, page: Path | None = None) -> int:
     """Run the demo and return the exit code.
 
     Args:
         orders: to send in the second part.
         seed: of the random orders and of the faults; the same number gives the same ones.
         as_json: one JSON document on standard output, everything for people on standard error.
+        page: file for a page about the orders.
 
     Returns:
         0 if every invariant holds, 1 if not or if the shop cannot start, 130 after Ctrl-C.
@@ -41,7 +43,7 @@ def run_demo(orders: int = 2000, seed: int = 7, *, as_json: bool = False) -> int
     stream = sys.stderr if as_json else sys.stdout
     progress = Progress(orders, CAP)
     try:
-        tour, report = run_blocking(lambda: _run(progress, seed, stream))
+        tour, report = run_blocking(lambda: _run(progress, seed, stream, page))
     except KeyboardInterrupt:
         print(f"stopped after {count(progress.done)} of {count(orders)} orders", file=sys.stderr)
         return INTERRUPTED
@@ -53,7 +55,9 @@ def run_demo(orders: int = 2000, seed: int = 7, *, as_json: bool = False) -> int
     return 0 if all(each.holds for each in (*tour.invariants, *report.invariants)) else 1
 
 
-async def _run(progress: Progress, seed: int, stream: TextIO) -> tuple[TourReport, OrdersReport]:
+async def _run(
+    progress: Progress, seed: int, stream: TextIO, page: Path | None
+) -> tuple[TourReport, OrdersReport]:
     ink = Ink.of(stream)
     title = ink("rxorch demo", "bold")
     write(stream, [f"{title}  eight real services in another process, with faults (seed {seed})", ""])
@@ -61,7 +65,7 @@ async def _run(progress: Progress, seed: int, stream: TextIO) -> tuple[TourRepor
     write(stream, tour_lines(tour, ink, _columns(stream)))
     heading = f"{count(progress.total)} orders, {CAP} at a time, eight services each"
     write(stream, [ink(heading, "bold")])
-    report = await stream_orders(progress, seed, board_for(stream, ink))
+    report = await stream_orders(progress, seed, board_for(stream, ink), page)
     rate = report.number / report.seconds if report.seconds else 0
     write(stream, [f"done in {report.seconds:.1f} s, {rate:.0f} orders/s", ""])
     write(stream, [*orders_lines(report, ink), *verdict(tour, report, ink)])

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rxorch import APIOrchestrator, MetricsSnapshot, OutcomeStatus, Run
 from rxorch.demo.order_flow import SERVICE_OF, order_flow, orders
+from rxorch.demo.page import page_about
 from rxorch.demo.progress import Progress
 from rxorch.demo.report import DECLINED, PUT_OFF, SHIPPED, OrdersReport
 from rxorch.demo.shop import Faults, Outage, Shop
@@ -48,27 +50,31 @@ class Ledger:
             self.shipped.add(order)
 
 
-async def stream_orders(progress: Progress, seed: int, board: Board) -> OrdersReport:
+async def stream_orders(
+    progress: Progress, seed: int, board: Board, page: Path | None = None
+) -> OrdersReport:
     """Send ``progress.total`` orders through a fresh shop, at most ``progress.cap`` at a time.
 
     Args:
         progress: is kept up to date meanwhile.
         seed: of the orders and of the faults.
         board: shows how far it is.
+        page: file for a page about it.
     """
     number, ledger = progress.total, Ledger()
     async with Shop(seed, faults_for(number)) as shop, aclosing(AioHttpTransport()) as transport:
         orchestrator = APIOrchestrator(order_flow(shop.urls), transport=transport)
         orchestrator.events.subscribe(progress.on_event)
         progress.start()
-        async with (
-            orchestrator,
-            shown(progress, board),
-            orchestrator.stream(orders(number, seed), max_concurrent=progress.cap) as runs,
-        ):
-            async for run in runs:
-                progress.on_run(run.ok, run.duration)
-                ledger.enter(run)
+        with page_about(orchestrator, page, f"{number:,} orders"):
+            async with (
+                orchestrator,
+                shown(progress, board),
+                orchestrator.stream(orders(number, seed), max_concurrent=progress.cap) as runs,
+            ):
+                async for run in runs:
+                    progress.on_run(run.ok, run.duration)
+                    ledger.enter(run)
         seconds = progress.seconds
         stats = await shop.stats()
     metrics = orchestrator.get_metrics()

@@ -68,7 +68,7 @@ def _fate(total: EndpointTotal) -> Fate:
         return "running"
     if counts["ok"]:
         return "cached" if total.cached == counts["ok"] else "ok"
-    return "cancelled" if counts["cancelled"] else "skipped"
+    return "cancelled" if total.cancelled else "skipped"
 
 
 def _single(total: EndpointTotal, fate: Fate) -> tuple[str, ...]:
@@ -78,7 +78,9 @@ def _single(total: EndpointTotal, fate: Fate) -> tuple[str, ...]:
     if fate in ("failed", "unknown", "degraded") and total.note:
         word = f"{total.note} → {word}" if fate == "degraded" else total.note
     tries = f"{total.attempts} tries" if total.attempts > 1 else ""
-    return (" · ".join(filter(None, (word, tries, seconds_words(total.durations.max)))),)
+    hedged = "hedged" if total.hedges else ""
+    took = seconds_words(total.durations.max) if total.durations.count else ""
+    return (" · ".join(filter(None, (word, tries, hedged, took))),)
 
 
 def _many(total: EndpointTotal, fate: Fate) -> NodeResult:
@@ -90,7 +92,7 @@ def _many(total: EndpointTotal, fate: Fate) -> NodeResult:
     lost = [f"{share_words(total.lost, calls)} failed"] if total.lost else []
     lost += [f"{share_words(total.degraded, calls)} fallback"] if total.degraded else []
     lost += [f"{share_words(total.cached, calls)} cache"] if total.cached else []
-    lost += [f"{counts['cancelled']:,} cancelled"] if counts["cancelled"] else []
+    lost += [f"{total.cancelled:,} cancelled"] if total.cancelled else []
     lost += [counted(total.retries, "repeat")] if total.retries else []
     lines += [" · ".join(lost[:3])] if lost else []
     if calls:
@@ -100,13 +102,13 @@ def _many(total: EndpointTotal, fate: Fate) -> NodeResult:
 
 
 def _shares(total: EndpointTotal) -> tuple[Share, ...]:
-    counts, whole = total.counts, total.counts.total()
+    counts, whole = total.counts, total.calls + total.counts["skipped"]
     good = counts["ok"] - total.degraded
     parts: list[tuple[Fate, int]] = [
         ("ok", good),
         ("degraded", total.degraded),
         ("failed", total.lost),
-        ("cancelled", counts["cancelled"] + counts["running"]),
+        ("cancelled", total.cancelled + counts["running"]),
         ("skipped", counts["skipped"]),
     ]
     return tuple((fate, number / whole) for fate, number in parts if number)

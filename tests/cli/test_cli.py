@@ -50,8 +50,10 @@ def rxorch_command(*arguments: str, code: str | None = None) -> subprocess.Compl
     )
 
 
-def test_the_demo_holds_and_says_so() -> None:
-    run = rxorch_command("demo", "--orders", "60", "--seed", "3")
+def test_the_demo_holds_and_says_so(tmp_path: Path) -> None:
+    page = tmp_path / "out.html"
+    run = rxorch_command("demo", "--orders", "60", "--seed", "3", "--report", str(page))
+    assert "60 orders" in page.read_text(encoding="utf-8")
     assert (run.returncode, run.stderr) == (0, "")
     for text in ("SEQUENTIAL", "HYBRID", "60 orders, 50 at a time", "60/60", "orders charged more than once"):
         assert text in run.stdout
@@ -74,7 +76,15 @@ def test_version() -> None:
     assert rxorch_command("--version").stdout == f"rxorch {rxorch.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["demo", "--orders", "0"], ["demo", "--orders", "many"], ["dem"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["demo", "--saga", "--report", "x.html"],
+        ["demo", "--orders", "0"],
+        ["demo", "--orders", "many"],
+        ["dem"],
+    ],
+)
 def test_wrong_arguments_end_with_2_and_start_nothing(arguments: list[str]) -> None:
     run = rxorch_command(*arguments, code=START_AND_TELL)
     assert run.returncode == 2

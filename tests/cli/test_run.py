@@ -175,6 +175,10 @@ async def test_stopping_when_too_many_fail(command: Command) -> None:
         (["run", "shop.py", "-d", "1", "--tolerated-failures", "200%"], "tolerated_failures"),
         (["run", "shop.py", "-d", "1", "-o", "no/where.jsonl"], "No such file or directory"),
         (["run", "shop.py", "-d", "1", "--ledger", "no/where.sqlite"], "cannot be made"),
+        (
+            ["run", "shop.py", "-d", "1", "--report", "no/where.html"],
+            "cannot use 'no/where.html'",
+        ),
         (["retry-failed", "shop.py", "--ledger", "none.sqlite"], "there is no ledger 'none.sqlite'"),
         (["ledger", "shop.py"], "cannot be used"),
     ],

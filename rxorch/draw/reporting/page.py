@@ -25,11 +25,14 @@ _ALL: Final = Palette(
     {**TIMELINE.fills, **RESULTS.fills},
 )
 _STYLE: Final = re.compile(r"<style>.*?</style>\n?", re.DOTALL)
+_WIDTH: Final = re.compile(r' width="([\d.]+)"')
+_LETTERS: Final = 0.75
+"""How much smaller a picture may become."""
 _ID: Final = re.compile(r'( id="| aria-labelledby="|="url\(#)([\w-]+)')
 
 _LAYOUT: Final = f"""
 :root{{color-scheme:light dark}}
-body{{font:14px/1.5 {SANS};max-width:1120px;margin:0 auto;padding:28px 20px 60px}}
+body{{font:14px/1.5 {SANS};max-width:1240px;margin:0 auto;padding:28px 20px 60px}}
 h1{{font-size:22px;margin:0}}h2{{font-size:16px;margin:34px 0 8px}}
 h3{{font-size:13px;margin:14px 0 4px}}
 .verdict{{font-size:16px;margin:6px 0 18px}}
@@ -43,7 +46,7 @@ h3{{font-size:13px;margin:14px 0 4px}}
 table{{font-variant-numeric:tabular-nums}}
 summary{{cursor:pointer;padding:3px 0}}
 @media print{{body{{max-width:none;padding:0}}section,.picture{{break-inside:avoid}}
-details::details-content{{content-visibility:visible;height:auto}}}}
+svg{{min-width:0!important}}details::details-content{{content-visibility:visible;height:auto}}}}
 """
 
 
@@ -104,8 +107,14 @@ def picture(svg: str, name: str) -> Html:
         svg: A whole one. Its colours are those of the page.
         name: By which its ids differ from those of others.
     """
-    inner = _ID.sub(lambda found: f"{found[1]}{name}-{found[2]}", _STYLE.sub("", svg, count=1))
+    inner = _WIDTH.sub(_at_least, svg, count=1)
+    inner = _ID.sub(lambda found: f"{found[1]}{name}-{found[2]}", _STYLE.sub("", inner, count=1))
     return Html(f'<div class="picture">{inner}</div>\n')
+
+
+def _at_least(found: re.Match[str]) -> str:
+    """A picture that is wider than the page is made smaller, but not so that nobody can read it."""
+    return f'{found[0]} style="min-width:{_LETTERS * float(found[1]):.0f}px"'
 
 
 def wide_table(table: Html) -> Html:

@@ -174,7 +174,7 @@ def _outcome(row: Row | GroupRow, middle: float) -> Iterator[str]:
         return
     sign, word = row.outcome
     ink = {"✓": "get", "✗": "delete", "?": "it"}.get(sign, "m")
-    word = fitted(word, _OUTCOME - 48 - text_width(f"{row.tries} {row.took}", 11.5), 11.5)
+    word = fitted(word, _OUTCOME - 60 - text_width(f"{row.tries} {row.took}", 11.5), 11.5)
     yield (
         f'<text class="{ink}" x="{pixels(x)}" y="{pixels(middle + 4)}" font-size="11.5">'
         f'{sign} {escaped(word)} <tspan class="m" dx="2">{row.tries}</tspan></text>'

@@ -24,29 +24,29 @@ class EndpointTotal:
 
     Attributes:
         name: Of the endpoint.
-        counts: How many calls ended so: `"ok"`, `"failed"`, `"unknown"`, `"cancelled"`, `"skipped"`,
-            `"running"`; substitutes are among the ok ones.
+        counts: How many calls ended so: `"ok"`, `"failed"`, `"unknown"`, `"skipped"`, `"running"`;
+            substitutes are among the ok ones. The cancelled ones are in `cancelled`.
         degraded: Calls whose value is a substitute.
         cached: Calls whose value came from the cache.
         hedges: Hedges that were sent; they are no calls of their own, unless one won.
         attempts: Requests of all calls.
         retries: Attempts beyond the first of their call.
         most_attempts: Of a single call.
-        durations: Of calls that were made, in seconds.
+        durations: Of calls that were made and not cancelled, in seconds.
         lost_kinds: Calls that failed or were substituted, by their kind of error.
         failed_kinds: Attempts that failed, the same.
         note: What the last call was noted with: its status, kind of error, or why it was skipped.
     """
 
     __slots__ = (
-        "attempts", "cached", "counts", "degraded", "durations", "failed_kinds", "hedges", "lost_kinds",
-        "most_attempts", "name", "note", "retries",
+        "_cancelled", "_won", "attempts", "cached", "counts", "degraded", "durations", "failed_kinds",
+        "hedges", "lost_kinds", "most_attempts", "name", "note", "retries",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.counts: Counter[str] = Counter()
-        self.degraded = self.cached = self.hedges = 0
+        self.degraded = self.cached = self.hedges = self._won = self._cancelled = 0
         self.attempts = self.retries = self.most_attempts = 0
         self.durations = Histogram()
         self.lost_kinds: Counter[str] = Counter()
@@ -60,12 +60,16 @@ class EndpointTotal:
             self.hedges += 1
             if call.status != "ok":
                 return
+            self._won += 1
+        elif call.status == "cancelled":
+            self._cancelled += 1
+            return
         status = call.status
         self.counts[status] += 1
         self.note = call.note
         if status == "skipped":
             return
-        self.durations.add(call.duration)
+        self.durations.add(call.duration + call.late)
         self.cached += call.cached
         self.degraded += call.degraded
         if call.troubled:
@@ -85,7 +89,12 @@ class EndpointTotal:
     @property
     def calls(self) -> int:
         """Calls that were made: all but those skipped."""
-        return self.counts.total() - self.counts["skipped"]
+        return self.counts.total() - self.counts["skipped"] + self.cancelled
+
+    @property
+    def cancelled(self) -> int:
+        """Calls that were cancelled, but for those in the place of which a hedge has won."""
+        return max(0, self._cancelled - self._won)
 
     def took(self, share: float) -> float:
         """Seconds that this share of the calls took at most, within 1 %."""
@@ -99,7 +108,7 @@ class EndpointTotal:
     @property
     def is_single(self) -> bool:
         """Whether it is one call, or one that was skipped."""
-        return self.counts.total() == 1
+        return self.calls + self.counts["skipped"] == 1
 
 
 class Totals:
