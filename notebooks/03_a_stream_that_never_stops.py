@@ -135,10 +135,10 @@ async with fifty_orders(resume=True) as stream:
 
 assert not set(done) & set(rest)
 assert (await shop.stats()).charged_twice == 0
-print(Ledger(path).counts())
 
 # %% tags=["same"]
-print(len(done), "and then", len(rest))
+counts = Ledger(path).counts()
+print(f"{counts.inputs} orders in the ledger, {counts.in_flight} still in flight")
 
 # %% [markdown]
 # ## In the background
