@@ -44,9 +44,10 @@ def reserved(host: str, port: int) -> socket.socket:
     try:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(address)
-    except OSError:
+    except OSError as error:
         held.close()
-        raise
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"port {port} of {host}: {reason}") from None
     return held
 
 

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from rxorch.errors import ApiError, ApiTimeoutError, ApiValidationError
 from rxorch.flow import OrchestrationResult, Outcome, OutcomeStatus
-from rxorch.server.contracts import Contract
+from rxorch.server.contracts import Contract, plain
 from rxorch.server.problems import Problem, internal_problem
 from rxorch.server.run_events import error_shown
 from rxorch.stream import Run
@@ -93,13 +93,21 @@ def answer_of(run: Run, result: Any) -> dict[str, Any]:
 def problem_of(run: Run, status: int) -> Problem:
     """What is answered for a run that gave nothing."""
     if status == 500:
-        problem = internal_problem(run.error or RuntimeError())
+        problem = internal_problem(_mistake(run))
         problem.more["outcomes"] = _outcomes(run)
         return problem
     more: dict[str, Any] = {"outcomes": _outcomes(run)}
     if status == 422 and isinstance(run.error, ApiValidationError):
         more["errors"] = run.error.errors
     return Problem(status, _DETAILS[status], more=more)
+
+
+def _mistake(run: Run) -> BaseException:
+    """The error that makes a 500 of a run: that of code, where upstreams failed too."""
+    lost = [each.error for each in run.outcomes.values() if _is_lost(each)]
+    errors = [error for error in (run.error, *lost) if error is not None]
+    code = [error for error in errors if not isinstance(error, ApiError)]
+    return next(iter((*code, *errors)), RuntimeError())
 
 
 def json_bytes(value: Any) -> bytes:
@@ -109,7 +117,7 @@ def json_bytes(value: Any) -> bytes:
         ValueError: JSON cannot hold it. Shows nothing of it.
     """
     try:
-        return to_json(value, inf_nan_mode="null", fallback=_plain)
+        return to_json(value, inf_nan_mode="null", fallback=plain)
     except (ValueError, TypeError, RecursionError):
         raise ValueError("the result of the flow is no JSON") from None
 
@@ -119,12 +127,6 @@ def json_response(status: int, value: Any, headers: Mapping[str, str] | None = N
     return web.Response(
         status=status, body=json_bytes(value), headers=headers, content_type="application/json"
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError("no JSON")
 
 
 def _is_lost(outcome: Outcome) -> bool:

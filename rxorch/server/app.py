@@ -129,6 +129,7 @@ async def _drain(app: web.Application) -> None:
 
 def _check_sagas(sagas: Mapping[str, Saga], offers: Mapping[str, Served]) -> None:
     seen: dict[int, str] = {}
+    named: dict[str, str] = {}
     for name, saga in sagas.items():
         if offers[name].output is not None:
             raise ApiConfigurationError(
@@ -139,6 +140,12 @@ def _check_sagas(sagas: Mapping[str, Saga], offers: Mapping[str, Served]) -> Non
             raise ApiConfigurationError(
                 f"flows: sagas {other!r} and {name!r} have one journal object, which closes with the first; "
                 "give each its own: two SqliteJournals may have the same file"
+            )
+        other = named.setdefault(saga.name, name)
+        if other != name:
+            raise ApiConfigurationError(
+                f"flows: sagas {other!r} and {name!r} are both Saga({saga.name!r}), and runs in a "
+                "journal are known by that; give each a name of its own"
             )
 
 

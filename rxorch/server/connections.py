@@ -1,8 +1,9 @@
-"""Connections that are counted, and closed when the head of a request does not come."""
+"""Connections that are counted, and closed when a head does not come, or an answer is not taken."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakSet
@@ -35,7 +36,7 @@ def connections(
     def accept() -> asyncio.Protocol:
         if len(alive) >= limits.connections:
             return _Refusal()
-        connection = _Connection(server, loop, limits.head_seconds, options)
+        connection = _Connection(server, loop, limits, options)
         connection.alive = alive
         alive.add(connection)
         return connection
@@ -54,7 +55,7 @@ class _Refusal(asyncio.Protocol):
 class _Connection(web.RequestHandler):
     """A connection of aiohttp, and a timer while a head is awaited."""
 
-    __slots__ = ("__weakref__", "_head_seconds", "_head_timer", "alive")
+    __slots__ = ("__weakref__", "_head_timer", "_limits", "alive")
 
     alive: WeakSet[_Connection]
 
@@ -62,11 +63,11 @@ class _Connection(web.RequestHandler):
         self,
         server: web.Server,
         loop: asyncio.AbstractEventLoop,
-        head_seconds: float,
+        limits: ServerLimits,
         options: dict[str, Any],
     ) -> None:
         super().__init__(server, loop=loop, **options)
-        self._head_seconds = head_seconds
+        self._limits = limits
         self._head_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -76,6 +77,7 @@ class _Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        _limit_deafness(transport, self._limits.idle_seconds)
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
@@ -89,6 +91,11 @@ class _Connection(web.RequestHandler):
         self._stop_timer()
         self.alive.discard(self)
         super().connection_lost(exc)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """What comes behind a refused head is thrown away: that it is broken is no fault of the server."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
 
     def handle_error(
         self,
@@ -104,7 +111,7 @@ class _Connection(web.RequestHandler):
 
     def _start_timer(self) -> None:
         loop = asyncio.get_running_loop()
-        self._head_timer = loop.call_later(self._head_seconds, self._too_late)
+        self._head_timer = loop.call_later(self._limits.head_seconds, self._too_late)
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
@@ -115,3 +122,14 @@ class _Connection(web.RequestHandler):
         self._head_timer = None
         if self._awaits_head:
             self.force_close()
+
+
+def _limit_deafness(transport: asyncio.BaseTransport, seconds: float) -> None:
+    """Has the kernel drop a connection whose client takes nothing of what is sent: Linux alone can.
+
+    A timer here would not do, since it sees the buffers of the kernel grow empty in leaps of a megabyte.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    connection = transport.get_extra_info("socket")
+    if option is not None and connection is not None and connection.family != socket.AF_UNIX:
+        connection.setsockopt(socket.IPPROTO_TCP, option, max(1, int(seconds * 1000)))

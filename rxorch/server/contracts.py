@@ -13,7 +13,7 @@ from pydantic_core import from_json, to_json
 
 from rxorch.errors import ApiConfigurationError, ApiValidationError
 
-__all__ = ["ANYTHING", "Contract"]
+__all__ = ["ANYTHING", "Contract", "plain"]
 
 _NO_TYPES: Final = (PydanticInvalidForJsonSchema, PydanticUserError, PydanticUndefinedAnnotation, NameError)
 _NUMBER: Final = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,17})?")
@@ -98,7 +98,7 @@ class Contract:
         """
         if self.output is None:
             return result
-        text = to_json(result, inf_nan_mode="null", fallback=_plain)
+        text = to_json(result, inf_nan_mode="null", fallback=plain)
         try:
             checked = self.output.validate_json(text)
         except ValidationError as error:
@@ -220,7 +220,8 @@ def _scalar(text: str, kinds: frozenset[str]) -> Any:
     return text
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What stands for a value that is not of JSON's own types, for `to_json`."""
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError("no JSON")

@@ -7,12 +7,10 @@ from typing import Any
 from aiohttp import web
 
 from rxorch.endpoint import APIEndpoint
-from rxorch.orchestrator import APIOrchestrator
 from rxorch.saga import Saga
 from rxorch.server.answering import json_response
 from rxorch.server.describing import described
 from rxorch.server.pictures import orchestration_picture, svg_response
-from rxorch.server.problems import Problem
 from rxorch.server.state import ServerState
 
 __all__ = ["OrchestrationRoutes"]
@@ -47,19 +45,13 @@ class OrchestrationRoutes:
     async def picture(self, request: web.Request) -> web.Response:
         """One as a picture."""
         name = request.match_info["name"]
-        return svg_response(orchestration_picture(name, self._found(name)))
+        return svg_response(orchestration_picture(name, self._state.found(name)))
 
     def _described(self, name: str) -> dict[str, Any]:
-        found = self._found(name)
+        found = self._state.found(name)
         if isinstance(found, Saga):
             return _saga(name, found)
         return {"kind": "flow", **described(name, found, readable=name in self._state.readable)}
-
-    def _found(self, name: str) -> APIOrchestrator | Saga:
-        found = self._state.flows.get(name) or self._state.sagas.get(name)
-        if found is None:
-            raise Problem(404, "there is no orchestration of this name")
-        return found
 
 
 def _saga(name: str, saga: Saga) -> dict[str, Any]:

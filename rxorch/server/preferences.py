@@ -9,7 +9,7 @@ from aiohttp import web
 
 from rxorch.server.problems import Problem
 
-__all__ = ["ACCEPTED", "idempotency_key", "is_plain", "is_run_id", "wants_no_answer"]
+__all__ = ["ACCEPTED", "idempotency_key", "is_plain", "is_run_id", "refuse_key", "wants_no_answer"]
 
 ACCEPTED: Final = {"Preference-Applied": "respond-async"}
 _PREFER: Final = "Prefer"
@@ -40,6 +40,16 @@ def idempotency_key(request: web.Request) -> str | None:
     if len(given) > 1 or not is_run_id(given[0]):
         raise Problem(422, "Idempotency-Key: give one, of 1 to 200 visible ASCII characters, and not . or ..")
     return given[0]
+
+
+def refuse_key(request: web.Request) -> None:
+    """Refuses a key where nobody heeds it: who sends one counts on it.
+
+    Raises:
+        Problem: There is one.
+    """
+    if _KEY in request.headers:
+        raise Problem(400, "Idempotency-Key: a flow is run anew each time; only a saga heeds a key")
 
 
 def is_run_id(text: str) -> bool:

@@ -71,11 +71,16 @@ class Problem(Exception):
 def internal_problem(error: BaseException) -> Problem:
     """A 500 for an error that nobody expected. The log gets the id, the kind of error and its place.
 
-    The text of a foreign error may quote the input, so that only those of ours are written.
+    The text of a foreign error may quote the input, so that only those of ours are written, without the url.
     """
     problem = Problem(500, "the server made a mistake; its log has this id")
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown place"
-    text = f": {error}" if isinstance(error, ApiError) else ""
+    text = f": {_bare(error)}" if isinstance(error, ApiError) else ""
     _log.error("%s: %s%s (%s)", problem.id, type(error).__name__, text, place)
     return problem
+
+
+def _bare(error: ApiError) -> str:
+    text = " ".join(error.message.split())
+    return f"{text} [endpoint {error.endpoint!r}]" if error.endpoint else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote
@@ -47,7 +48,7 @@ def flow_document(run: KeptRun) -> dict[str, Any]:
     found = flow_summary(run)
     found["outcomes"] = (found["problem"] or {}).get("outcomes", {})
     if run.answer is not None:
-        answer = from_json(run.answer)
+        answer = json.loads(run.answer)  # `from_json` has a depth that is less than that of `to_json`
         found["outcomes"], found["result"] = answer["outcomes"], answer["result"]
     return found
 

@@ -134,7 +134,7 @@ class FlowEvents:
             return
         if isinstance(event, RunStarted):
             begun = CURRENT.get()
-            if begun is None or begun.is_over:
+            if begun is None or begun.is_over or begun.events is not None:  # a run within it
                 return
             begun.events = KeptEvents()
             self._runs[event.run] = (begun, begun.began - event.at)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from rxorch.errors import ApiError
-from rxorch.saga import MemoryJournal, RunRecord, Saga, SagaRun, SagaState
+from rxorch.saga import MemoryJournal, RunRecord, Saga, SagaError, SagaRun, SagaState
 from rxorch.server.problems import Problem
 from rxorch.server.run_book import Tally
 from rxorch.storage import StorageError
@@ -43,6 +43,7 @@ class SagaDesk:
         self.told: Callable[[str, RunRecord], None] | None = None
         self._tallies = tallies
         self._most = most
+        self._starting = 0
         self._followers: dict[str, dict[str, asyncio.Task[None]]] = {name: {} for name in sagas}
 
     @asynccontextmanager
@@ -68,17 +69,36 @@ class SagaDesk:
         Raises:
             Problem: There are too many, or that id belongs to another run.
         """
-        if sum(saga.in_flight for saga in self.sagas.values()) >= self._most:
+        if self._room <= 0:
             raise Problem(503, "too many runs of sagas at once", headers={"Retry-After": "5"})
-        saga = self.sagas[name]
-        if run_id is not None:
-            for each in self.sagas.values():
-                found = await each.journal.run(run_id)
-                if found is not None and found.saga != saga.name:
-                    raise Problem(422, "that Idempotency-Key belongs to a run of another saga")
-        run = await saga.start(data, run_id=run_id)
+        self._starting += 1
+        try:
+            run = await self._started(self.sagas[name], data, run_id)
+        finally:
+            self._starting -= 1
         self.follow(name, run)
         return run
+
+    @property
+    def _room(self) -> int:
+        """Runs that this process may drive beside those that it does."""
+        return self._most - self._starting - sum(saga.in_flight for saga in self.sagas.values())
+
+    async def _started(self, saga: Saga, data: Any, run_id: str | None) -> SagaRun:
+        if run_id is None:
+            return await saga.start(data)
+        await self._check_key(saga, run_id)
+        try:
+            return await saga.start(data, run_id=run_id)
+        except SagaError:
+            await self._check_key(saga, run_id)  # another saga may have begun it meanwhile
+            raise
+
+    async def _check_key(self, saga: Saga, run_id: str) -> None:
+        for each in self.sagas.values():
+            found = await each.journal.run(run_id)
+            if found is not None and found.saga != saga.name:
+                raise Problem(422, "that Idempotency-Key belongs to a run of another saga")
 
     async def find(self, run_id: str) -> tuple[str, Saga, RunRecord] | None:
         """A run, with its saga and the name of that; None if there is none."""
@@ -127,9 +147,9 @@ class SagaDesk:
         saga = self.sagas[name]
         while True:
             try:
-                room = max(1, self._most - saga.in_flight)
-                for run in await saga.resume(limit=room):
-                    self.follow(name, run)
+                if (room := self._room) > 0:
+                    for run in await saga.resume(limit=room):
+                        self.follow(name, run)
             except Exception as error:  # it is tried again
                 _log.warning(
                     "the runs of saga %r cannot be resumed now: %s: %s", name, type(error).__name__, error

@@ -17,6 +17,7 @@ LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 
 _SHORTEST_TOKEN: Final = 16
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, section 2.1
+_HOST: Final = re.compile(r"[^:\[\]/?#@\s]+")
 _ORIGIN: Final = re.compile(r"https?://[^/?#\s]+")
 
 
@@ -29,8 +30,8 @@ class ServerLimits:
         head_seconds: For the head of a request, from its first byte; of the first request of a connection
             from the beginning of the connection.
         body_seconds: For a JSON body.
-        idle_seconds: For a connection between requests; for a stream, how long the client may send nothing,
-            and how long it may take nothing.
+        idle_seconds: For a connection between requests; for a stream, how long the client may send nothing;
+            how long it may take nothing of what it is sent (of an answer in one piece: on Linux).
         connections: At once. What comes beyond is answered 503 and closed.
         runs: Requests that run a flow or wait for a saga, and runs of flows in the background, at once; a
             stream is one. What comes beyond is answered 503.
@@ -78,9 +79,23 @@ def check_token(token: str | None) -> str | None:
 
 def check_hosts(hosts: Collection[str]) -> frozenset[str]:
     """Host names in lower case, addresses of IPv6 without brackets; `*` is any."""
-    if isinstance(hosts, str) or not all(isinstance(host, str) and host for host in hosts):
-        raise ApiConfigurationError("hosts: give a list of host names, without ports")
-    return frozenset(host.lower().strip("[]") for host in hosts)
+    if isinstance(hosts, str):
+        raise ApiConfigurationError("hosts: give a list of host names")
+    return frozenset(map(_checked_host, hosts))
+
+
+def _checked_host(host: str) -> str:
+    if isinstance(host, str):
+        if _HOST.fullmatch(host) is not None:
+            return host.lower()
+        bare = host.lower().removeprefix("[").removesuffix("]")
+        try:
+            ipaddress.IPv6Address(bare)
+        except ValueError:
+            pass
+        else:
+            return bare
+    raise ApiConfigurationError(f"hosts: {host!r}: give a name or an address, without scheme, port and path")
 
 
 def check_origins(origins: Collection[str]) -> frozenset[str]:

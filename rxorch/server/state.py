@@ -74,6 +74,28 @@ class ServerState:
         self.book = RunBook([*self.flows, *self.sagas], most=limits.kept_runs, most_bytes=limits.kept_bytes)
         self.events = {name: FlowEvents(flow.events) for name, flow in self.flows.items()}
 
+    def found(self, name: str) -> APIOrchestrator | Saga:
+        """A flow or a saga.
+
+        Raises:
+            Problem: There is none of that name.
+        """
+        found = self.flows.get(name) or self.sagas.get(name)
+        if found is None:
+            raise Problem(404, "there is no orchestration of this name")
+        return found
+
+    def flow(self, name: str) -> APIOrchestrator:
+        """A flow.
+
+        Raises:
+            Problem: There is none of that name.
+        """
+        found = self.flows.get(name) or self.found(name)
+        if isinstance(found, Saga):
+            raise Problem(405, "a saga is run by POST, one input at a time", headers={"Allow": "POST"})
+        return found
+
     def request(self) -> _Request:
         """A request, as long as the block runs."""
         return _Request(self)

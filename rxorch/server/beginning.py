@@ -15,7 +15,7 @@ from rxorch.server.answering import json_response
 from rxorch.server.bodies import json_of
 from rxorch.server.booking import RUN_ID, Answering, begun
 from rxorch.server.contracts import Contract
-from rxorch.server.preferences import ACCEPTED, idempotency_key, wants_no_answer
+from rxorch.server.preferences import ACCEPTED, idempotency_key, refuse_key, wants_no_answer
 from rxorch.server.problems import Problem
 from rxorch.server.run_documents import flow_document, link_of, saga_document, saga_problem
 from rxorch.server.saga_desk import SagaDesk, journal_problem
@@ -48,13 +48,11 @@ class Beginning:
         Returns:
             The answer; None if it is no such run.
         """
-        key = idempotency_key(request)
         if name in self._state.sagas:
-            return await self._saga(request, name, key)
+            return await self._saga(request, name, idempotency_key(request))
         if name not in self._state.flows:
             return None
-        if key is not None:
-            raise Problem(400, "Idempotency-Key: a flow is run anew each time; only a saga heeds a key")
+        refuse_key(request)
         if not wants_no_answer(request):
             return None
         orchestrator = self._state.flows[name]
