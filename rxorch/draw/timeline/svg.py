@@ -28,6 +28,8 @@ _HEADING: Final = 26.0
 _CUT: Final = 26.0
 _TICK: Final = 74.0
 _BINS: Final = 150
+_TOUCHING: Final = 2.0
+"""Stretches of the critical path so near to each other are one."""
 
 
 class _Sheet:
@@ -111,11 +113,17 @@ def _path_row(page: _Sheet) -> Iterator[str]:
     """Where calls share rows, the critical path is drawn along the axis."""
     if not page.rows.grouped:
         return
+    stretches: list[tuple[float, float]] = []
     for part in page.path:
-        if part.call is not None:
-            left, right = page.x(part.start), page.x(part.end)
-            y = pixels(page.top - 3)
-            yield f'<path class="w-path" d="M{pixels(left)} {y}H{pixels(right)}" stroke-width="2"/>'
+        if part.call is None:
+            continue
+        left, right = page.x(part.start), page.x(part.end)
+        if stretches and left - stretches[-1][1] < _TOUCHING:
+            left = stretches.pop()[0]
+        stretches.append((left, right))
+    if stretches:
+        way = "".join(f"M{pixels(left)} {pixels(page.top - 3)}H{pixels(right)}" for left, right in stretches)
+        yield f'<path class="w-path" d="{way}" stroke-width="2"/>'
 
 
 def _row(page: _Sheet, row: AnyRow, top: float) -> Iterator[str]:
