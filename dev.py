@@ -7,6 +7,7 @@
     python3 dev.py lint                                      ruff, mypy and the floors, no tests
     python3 dev.py bench [pytest arguments]                  the benchmarks
     python3 dev.py docs [pytest arguments]                   the examples of README and docs, executed
+    python3 dev.py notebooks [01 ...]                        the notebooks, made anew from their sources
     python3 dev.py site [sphinx arguments]                   the site of docs/, in docs/_build/html
     python3 dev.py mutate [ENGINE ...]                       mutation testing of the engines, for an hour
 
@@ -135,6 +136,11 @@ def docs(rest: list[str]) -> int:
     return _become(["-m", "pytest", *pages, "tests/test_docstrings.py", *rest])
 
 
+def notebooks(rest: list[str]) -> int:
+    """Run the sources in notebooks/ and write the notebooks with what they gave."""
+    return _become(["notebooks/make.py", *rest])
+
+
 def site(rest: list[str]) -> int:
     """Make the site of the documentation; a warning is an error."""
     code = _run([str(PYTHON), *SITE, *rest, "docs", str(PAGES / "html")])
@@ -156,6 +162,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "lint": lint,
     "bench": bench,
     "docs": docs,
+    "notebooks": notebooks,
     "site": site,
     "mutate": mutate,
 }

@@ -39,8 +39,15 @@ class RunInterrupted(asyncio.CancelledError):
 
 
 def in_kernel() -> bool:
-    """Whether this is the main thread of a notebook's kernel, which is the one that is interrupted."""
-    return kernel_shell() is not None and threading.current_thread() is threading.main_thread()
+    """Whether this is the event loop of a notebook's kernel, which is the one that is interrupted.
+
+    A loop inside of a cell is not: it has a clock of its own, or ends at an interrupt by itself.
+    """
+    shell = kernel_shell()
+    if shell is None or threading.current_thread() is not threading.main_thread():
+        return False
+    kernels = getattr(getattr(shell.kernel, "io_loop", None), "asyncio_loop", None)
+    return kernels is None or kernels is asyncio._get_running_loop()
 
 
 def kernel_shell() -> Any:

@@ -95,6 +95,9 @@ class APIOrchestrator(Shown):
         if config.metrics_enabled:
             self._caller.count = self._metrics.count
 
+    def __repr__(self) -> str:
+        return f"<APIOrchestrator of {', '.join(endpoint.name for endpoint in self.flow.endpoints())}>"
+
     @property
     def events(self) -> EventBus:
         """Everything that happens, live."""
@@ -295,11 +298,7 @@ class APIOrchestrator(Shown):
         book = ledger_of(ledger)
         assert book is not None
         options = StreamOptions(
-            on_error=on_error,
-            tolerated_failures=tolerated_failures,
-            ledger=book,
-            resume=True,
-            again=True,
+            on_error=on_error, tolerated_failures=tolerated_failures, ledger=book, resume=True, again=True
         )
         return self._stream(failed_inputs(book), options, max_concurrent)
 

@@ -195,6 +195,7 @@ def test_failing_tests_give_their_exit_code(clone: Clone) -> None:
         (["test", "-m", "soak"], "-m pytest -m soak"),
         (["demo", "--json", "--orders", "5"], "-m rxorch demo --json --orders 5"),
         (["bench", "-k", "x"], "-m pytest -m benchmark -s tests/benchmarks -k x"),
+        (["notebooks", "03"], "notebooks/make.py 03"),
         (["docs", "-x"], "-m pytest tests/docs tests/test_docstrings.py -x"),
     ],
 )

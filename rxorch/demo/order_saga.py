@@ -43,8 +43,13 @@ def saga_orders(number: int, seed: int) -> Iterator[Order]:
         }
 
 
-def order_saga(urls: Mapping[str, str], journal: Journal, client: ApiClient | None = None) -> Saga:
-    """The saga of an order on the services at `urls`; without a client it makes its own."""
+def order_saga(
+    urls: Mapping[str, str], journal: Journal, client: ApiClient | None = None, *, lease: float = 30.0
+) -> Saga:
+    """The saga of an order on the services at `urls`; without a client it makes its own.
+
+    `lease`: seconds after which another process may go on with the runs of one that has died.
+    """
     payment, inventory, shipping = (urls[service] for service in SERVICE_OF.values())
     reservations = f"{inventory}/inventory/reservations"
     return Saga(
@@ -67,6 +72,7 @@ def order_saga(urls: Mapping[str, str], journal: Journal, client: ApiClient | No
         ],
         journal=journal,
         client=client,
+        lease=lease,
         undo=_UNDO,
     )
 

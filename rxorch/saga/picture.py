@@ -81,18 +81,13 @@ class StepRow:
         name: Of the step.
         done: What is known of it; None: it was not begun.
         undone: What is known of its undoing; None: there is none.
-        is_reopened: Whether it failed before, and is to be made again as if it had not been begun.
+        absence: What there is to say of one that was not begun, or not since its run was reopened.
     """
 
     name: str
     done: StepRecord | None = None
     undone: StepRecord | None = None
-    is_reopened: bool = False
-
-    @property
-    def absence(self) -> str:
-        """What there is to say of a step that was not begun."""
-        return "to be tried again" if self.is_reopened else "not begun"
+    absence: str = "not begun"
 
 
 class RunPicture:
@@ -105,7 +100,7 @@ class RunPicture:
         run: The run.
         steps: What is known of its steps and their undoings.
         names: All steps of its saga, in their order: those that were not begun are shown too.
-        history: Its events: those steps too are shown that failed, and are to be tried again.
+        history: Its events: those steps too are shown that failed before it was reopened.
 
     >>> from rxorch.saga import RunRecord, SagaState, StepRecord, StepStatus
     >>> run = RunRecord(
@@ -132,7 +127,7 @@ class RunPicture:
         history: Sequence[AuditEvent] = (),
     ) -> None:
         self.run = run
-        self.rows: tuple[StepRow, ...] = tuple(_rows(steps, names, history))
+        self.rows: tuple[StepRow, ...] = tuple(_rows(run.state, steps, names, history))
 
     @property
     def heading(self) -> str:
@@ -209,14 +204,16 @@ def run_picture(
 
 
 def _rows(
-    steps: Sequence[StepRecord], names: Sequence[str], history: Sequence[AuditEvent]
+    state: SagaState, steps: Sequence[StepRecord], names: Sequence[str], history: Sequence[AuditEvent]
 ) -> Iterator[StepRow]:
     """The steps that were begun, in the order in which they were, and those that were not."""
     told = {event.data["step"] for event in history if event.kind.startswith("step.")}
     done = {each.step: each for each in sorted(steps, key=lambda each: each.began) if not each.undo}
     undone = {each.step: each for each in steps if each.undo}
     for name in dict.fromkeys([*done, *undone, *sorted(told - set(names)), *names]):
-        yield StepRow(name, done.get(name), undone.get(name), name in told and name not in done)
+        failed_before = "to be tried again" if state is SagaState.RUNNING else "failed before"
+        absence = failed_before if name in told else "not begun"
+        yield StepRow(name, done.get(name), undone.get(name), absence)
 
 
 def _lines(picture: RunPicture) -> Iterator[list[Piece]]:

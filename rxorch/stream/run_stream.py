@@ -110,6 +110,13 @@ class RunStream(Stage[Run], AsyncIterator[Run], Shown):
         """A snapshot of its counts."""
         return self._width.tally.snapshot(self._width.cap)
 
+    def __repr__(self) -> str:
+        told = self.statistics()
+        counts = {name: getattr(told, name) for name in ("read", "ok", "failed", "cancelled", "in_flight")}
+        return f"<RunStream: {', '.join(f'{count:,} {name}' for name, count in counts.items())}>".replace(
+            "_", " "
+        )
+
     def attach(self, sink: ObserverBase[Any], scheduler: DemandScheduler) -> DisposableBase:
         return self._runs.attach(sink, scheduler)
 

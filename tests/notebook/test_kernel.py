@@ -204,6 +204,17 @@ def test_an_interrupt_of_who_waits_for_the_background(kernel: Kernel, server: Th
     assert good(kernel.run("print(kept.state, len(kept.results), left_behind())")).printed == "closed 5 []\n"
 
 
+def test_a_loop_inside_of_a_cell_is_left_alone(kernel: Kernel, server: ThreadedLoopback) -> None:
+    code = """
+from rxorch.testing import MockTransport
+from rxorch_operators.testing import run_virtual
+
+canned = MockTransport({"first": {"id": 1}}, delay=0.5)
+run_virtual(APIOrchestrator(first, transport=canned).execute({})).ok"""
+    assert good(kernel.run(code)).value["text/plain"] == "True"  # else a timer of ours is left on its loop
+    test_an_interrupt_of_a_call(kernel, server)  # and the loop of the kernel is still kept awake
+
+
 def test_a_cell_that_is_run_again_replaces_its_background_stream(
     kernel: Kernel, server: ThreadedLoopback
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from rxorch import APIEndpoint
 from rxorch.saga import (
+    AuditEvent,
     MemoryJournal,
     RunPicture,
     RunRecord,
@@ -108,6 +109,15 @@ def test_a_run_under_way() -> None:
 
 def test_a_run_that_has_not_begun_a_step() -> None:
     assert run_picture(run(SagaState.RUNNING), []) == "order · order-7 · running · not over"
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [(SagaState.RUNNING, "to be tried again"), (SagaState.COMPENSATED, "failed before")],
+)
+def test_a_step_that_failed_before_its_run_was_reopened(state: SagaState, says: str) -> None:
+    failed = AuditEvent(1, "order-7", "order", 101.0, "step.failed", {"step": "ship"})
+    assert f"ship  · {says}" in RunPicture(run(state), [], ["ship"], [failed]).text()
 
 
 def test_ascii_alone() -> None:

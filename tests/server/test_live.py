@@ -59,8 +59,10 @@ async def test_a_snapshot_tells_how_it_goes(
         for _ in range(2):
             await ask("POST", server.url + RUN, json={"id": 7})
         assert (await ask("POST", f"{server.url}/orchestrations/order", json={})).json["state"] == "failed"
-        data = await snapshot_where(events, lambda data: data["dead_letters"] == 1)
-        assert data["flows"]["order"]["failed"] == 1
+        # A snapshot between the end of a run and its being counted has one of the two.
+        data = await snapshot_where(
+            events, lambda data: data["dead_letters"] == data["flows"]["order"]["failed"] == 1
+        )
         profile = data["flows"]["profile"]
         assert (profile["ok"], profile["failed"], profile["breakers"]) == (1, 2, {"users": "open"})
         assert 0 < profile["p50"] <= profile["p95"]

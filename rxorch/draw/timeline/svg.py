@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rxorch.draw.svg_parts import HEAD, MARGIN, escaped, label, pixels, sheet
@@ -28,6 +28,8 @@ _HEADING: Final = 26.0
 _CUT: Final = 26.0
 _TICK: Final = 74.0
 _BINS: Final = 150
+_TOUCHING: Final = 2.0
+"""Stretches of the critical path so near to each other are one."""
 
 
 class _Sheet:
@@ -111,20 +113,17 @@ def _path_row(page: _Sheet) -> Iterator[str]:
     """Where calls share rows, the critical path is drawn along the axis."""
     if not page.rows.grouped:
         return
-    y = pixels(page.top - 3)
-    for left, right in _touching((page.x(part.start), page.x(part.end)) for part in page.path if part.call):
-        yield f'<path class="w-path" d="M{pixels(left)} {y}H{pixels(right)}" stroke-width="2"/>'
-
-
-def _touching(stretches: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Stretches from left to right, with those in one that are no more than half a pixel apart."""
-    found: list[tuple[float, float]] = []
-    for left, right in stretches:
-        if found and left - found[-1][1] <= 0.5:
-            found[-1] = found[-1][0], right
-        else:
-            found.append((left, right))
-    return found
+    stretches: list[tuple[float, float]] = []
+    for part in page.path:
+        if part.call is None:
+            continue
+        left, right = page.x(part.start), page.x(part.end)
+        if stretches and left - stretches[-1][1] < _TOUCHING:
+            left = stretches.pop()[0]
+        stretches.append((left, right))
+    if stretches:
+        way = "".join(f"M{pixels(left)} {pixels(page.top - 3)}H{pixels(right)}" for left, right in stretches)
+        yield f'<path class="w-path" d="{way}" stroke-width="2"/>'
 
 
 def _row(page: _Sheet, row: AnyRow, top: float) -> Iterator[str]:

@@ -91,7 +91,8 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 import pytest
 
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "test_mine.py"]))
+need_it = [part for name in ("hypothesispytest", "schemathesis") for part in ("-p", f"no:{name}")]
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *need_it, "test_mine.py"]))
 """
 
 
