@@ -8,6 +8,7 @@ from rxorch.config import APIOrchestrationConfig
 from rxorch.draw.bundle import image_of
 from rxorch.draw.cards_html import (
     Html,
+    address,
     card,
     chip,
     chips,
@@ -19,6 +20,7 @@ from rxorch.draw.cards_html import (
     strong,
     table,
 )
+from rxorch.draw.cards_result import took
 from rxorch.draw.facts import EndpointFacts, facts_of, settings_of
 from rxorch.draw.picture import flow_picture
 from rxorch.draw.theme import METHODS
@@ -49,7 +51,7 @@ def endpoint_card(endpoint: APIEndpoint) -> Html:
         if field is not None and field not in _NOT_AGAIN
     ]
     return card(
-        line(strong(facts.name), method_chip(facts.method), code(cut(facts.url))),
+        line(strong(facts.name), method_chip(facts.method), address(cut(facts.url))),
         line(chips(_chips(facts))),
         line(muted("takes"), *needs[:_MOST_ENDPOINTS]) if needs else "",
         details("settings", table((), settings)) if settings else "",
@@ -96,7 +98,7 @@ def _endpoint_table(endpoints: list[APIEndpoint], config: APIOrchestrationConfig
         return Html("")
     shown = [facts_of(each, config) for each in endpoints[:_MOST_ENDPOINTS]]
     rows = [
-        (strong(each.name), method_chip(each.method), code(cut(bare(each.url), 70)), chips(_chips(each)))
+        (strong(each.name), method_chip(each.method), address(cut(bare(each.url), 70)), chips(_chips(each)))
         for each in shown
     ]
     more = len(endpoints) - len(shown)
@@ -127,7 +129,7 @@ def _figures(orchestrator: APIOrchestrator) -> Html:
         f"{figures.calls:,} calls",
         f"{figures.success_rate:.3g} % ok",
         f"{figures.retries:,} retries",
-        f"p95 {figures.p95:.3g} ms",
+        f"p95 {took(figures.p95 / 1000)}",
     ]
     if figures.cache_hits:
         said.append(f"{figures.cache_hits:,} from the cache")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rxorch.draw.cards_html import Html, card, chip, code, cut, details, line, muted, strong, table
+from rxorch.draw.cards_html import Html, address, card, chip, code, cut, details, line, muted, strong, table
 from rxorch.draw.cards_result import outcome_table, took
 from rxorch.draw.facts import shown_name
 from rxorch.draw.masking import error_text, masked
@@ -43,7 +43,7 @@ def _facts(error: ApiError) -> Iterator[tuple[object, object]]:
     if error.endpoint:
         yield muted("endpoint"), code(cut(shown_name(error.endpoint)))
     if error.url:
-        yield muted("url"), code(masked(redact_url(error.url)))
+        yield muted("url"), address(masked(redact_url(error.url)))
     if error.attempts:
         yield muted("attempts"), error.attempts
     if error.elapsed is not None:

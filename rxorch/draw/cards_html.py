@@ -8,6 +8,7 @@ a background, and an ink that goes with it.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -17,6 +18,7 @@ from rxorch.draw.theme import SANS
 __all__ = [
     "COLOURS",
     "Html",
+    "address",
     "bar",
     "card",
     "chip",
@@ -57,6 +59,7 @@ _CHIPS: Final = {
 
 _MOST_CHIPS: Final = 24
 _LONGEST: Final = 160
+_PARTS: Final = re.compile(r"(?<=[/?&])(?!/)")
 
 
 class Html(str):
@@ -97,8 +100,16 @@ def muted(*parts: object) -> Html:
 
 
 def code(text: object) -> Html:
-    """What belongs to a program."""
+    """What belongs to a program; nothing where there is nothing in it."""
+    if text == "":
+        return Html("")
     return styled("font-size:12px;overflow-wrap:anywhere", text, tag="code")
+
+
+def address(url: str) -> Html:
+    """A url; where it is too long for a line, the next begins after a slash, and not within a word."""
+    parts = joined(_PARTS.split(url), "<wbr>")  # styles that say so do not survive everywhere
+    return styled("font-size:12px;overflow-wrap:break-word", parts, tag="code")
 
 
 def chip(text: object, kind: str = "policy") -> Html:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from rxorch.draw.aftermath import counted
 from rxorch.draw.cards_html import (
     Html,
     bar,
@@ -104,7 +105,7 @@ def runs_card(runs: Runs) -> Html:
     said = [f"of {len(runs):,}"]
     if runs:
         ended = max(run.started + run.duration for run in runs)
-        said += [took(ended), f"{attempts:,} requests", f"{attempts - calls:,} retries"]
+        said += [took(ended), counted(attempts, "request"), _retries(attempts - calls)]
         said.append(f"p95 {took(durations.percentile(0.95))}")
     more = len(runs) - _MOST_RUNS
     shown = [
@@ -167,8 +168,12 @@ def _head(outcomes: Iterable[Outcome], duration: float) -> Html:
         counts[str(outcome.status)] += 1
     attempts = sum(outcome.attempts for outcome in found)
     retries = sum(max(0, outcome.attempts - 1) for outcome in found)
-    whole = f"of {len(found)} · {took(duration)} · {attempts:,} requests"
-    return fates(counts, f"{whole} · {retries:,} retries" if retries else whole)
+    whole = f"of {len(found)} · {took(duration)} · {counted(attempts, 'request')}"
+    return fates(counts, f"{whole} · {_retries(retries)}" if retries else whole)
+
+
+def _retries(number: int) -> str:
+    return "1 retry" if number == 1 else f"{number:,} retries"
 
 
 def _bar(outcomes: Iterable[Outcome]) -> Html:
@@ -212,10 +217,11 @@ def _why(error: BaseException | None) -> str:
 
 
 def _given(run: Run) -> str:
-    """The shape of what a run gave; of one endpoint alone, of what that gave."""
+    """The shape of what a run gave; of one endpoint alone, of what that gave; nothing, if it failed."""
     result = run.result
     is_one = isinstance(result, OrchestrationResult) and len(result) == 1
-    return shape_of(next(iter(result.values())) if is_one else result)
+    given = next(iter(result.values())) if is_one else result
+    return "" if given is None and not run.ok else shape_of(given)
 
 
 def _place(run: Run) -> str:

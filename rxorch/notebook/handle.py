@@ -108,6 +108,8 @@ class RunHandle(AsyncIterator[Any], Shown):
             RuntimeError: no event loop runs.
         """
         self._in_background = True
+        if after is not None and after.state is HandleState.WAITING:
+            after._over(HandleState.CLOSED)  # while the cell runs: later, nobody may look at its panel
         self._begin_task(after)
         if self._panel is not None:
             self._panel.place()

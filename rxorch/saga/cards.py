@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rxorch.draw.bundle import chosen_forms
 from rxorch.draw.cards_declared import method_chip
-from rxorch.draw.cards_html import Html, card, chip, chips, code, cut, line, muted, strong, table
+from rxorch.draw.cards_html import Html, address, card, chip, chips, code, cut, line, muted, strong, table
 from rxorch.draw.facts import printable
 from rxorch.draw.masking import masked, shape_of
 from rxorch.draw.words import bare
@@ -69,7 +69,7 @@ def _doing(leaf: Any) -> Html:
     if not isinstance(leaf, APIEndpoint):
         kind = str(getattr(leaf, "kind", "call"))
         return chip("function" if kind == "call" else kind, "muted")
-    return Html(f"{method_chip(leaf.method)} {code(cut(bare(redact_url(leaf.url)), 60))}")
+    return Html(f"{method_chip(leaf.method)} {address(cut(bare(redact_url(leaf.url)), 60))}")
 
 
 def _undoing(undo: Any) -> Html:

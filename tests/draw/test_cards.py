@@ -26,7 +26,7 @@ from rxorch import (
     Run,
 )
 from rxorch.draw.cards import card_of
-from rxorch.draw.cards_html import COLOURS, bar, markup
+from rxorch.draw.cards_html import COLOURS, address, bar, markup
 from rxorch.draw.masking import error_text, masked, shape_of
 from rxorch.endpoint.auth import BearerAuth
 from rxorch.errors import GraphQLFault
@@ -138,6 +138,8 @@ class Checked(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "wbr":
+            return
         known = {
             "div",
             "span",
@@ -232,6 +234,36 @@ def test_what_the_card_of_an_endpoint_says() -> None:
     said = texts(secretive())
     for part in ("pay", "POST", "api_key=***", "timeout 2 s", "retry 1x", "auth", "fallback", "{id}"):
         assert part in said
+
+
+def test_a_long_url_may_go_on_in_the_next_line() -> None:
+    url = "https://api.example.com/v2/rates/{base}/against/{quote}?day={day}&note=<b>"
+    broken = "https://<wbr>api.example.com/<wbr>v2/<wbr>rates/<wbr>{base}/<wbr>against/<wbr>{quote}?<wbr>"
+    assert address(url).count(f"{broken}day={{day}}&amp;<wbr>note=&lt;b&gt;</code>") == 1
+    rates = APIEndpoint(name="rates", url=url)
+    saga = Saga("order", [Step(rates, compensation=rates)])
+    config = APIOrchestrationConfig(endpoints=[rates])
+    asked = ApiHttpError(404, url="https://api.example.com/v2/rates")
+    for what in (rates, config, asked):
+        assert card_of(what).count("v2/<wbr>rates") == 1
+    assert saga_card_of(saga).count("v2/<wbr>rates") == 2
+
+
+def test_who_gave_nothing_has_an_empty_cell() -> None:
+    outcomes = {"user": Outcome(OutcomeStatus.FAILED, error=failed(), attempts=1)}
+    run = Run(0, {}, False, OrchestrationResult(outcomes), failed(), outcomes=outcomes)
+    for what in (OrchestrationResult(outcomes), run, Runs([run])):
+        said = card_of(what)
+        assert "></code>" not in said and ">None<" not in said
+        assert "1 requests" not in said
+
+
+def test_one_is_not_many() -> None:
+    again = OrchestrationResult({"user": Outcome(OutcomeStatus.OK, attempts=2)})
+    assert "2 requests · 1 retry " in f"{texts(again)} "
+    once = {"user": Outcome(OutcomeStatus.OK, attempts=1)}
+    run = Run(0, {}, True, OrchestrationResult(once), outcomes=once)
+    assert "1 request · 0 retries" in texts(Runs([run]))
 
 
 def test_what_the_card_of_a_result_says() -> None:

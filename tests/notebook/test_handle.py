@@ -172,6 +172,20 @@ async def test_a_background_run_of_the_same_name_ends_the_one_before_first() -> 
     assert len(await new) == 1
 
 
+async def test_one_that_is_replaced_before_it_began_says_so_at_once() -> None:
+    begun: list[int] = []
+
+    async def first() -> AsyncIterator[int]:
+        begun.append(1)
+        yield 1
+
+    old = background("twice", first(), show=False)
+    new = background("twice", numbers(2), show=False)
+    assert (old.state, new.state) == ("closed", "waiting")
+    assert await new == [0, 1]
+    assert (await old, begun) == ([], [])
+
+
 async def test_one_that_ends_before_it_began() -> None:
     old = background("quick", numbers(3), show=False)
     old.cancel()
