@@ -182,6 +182,8 @@ def _bare(name: str, endpoint: APIEndpoint | None) -> APIEndpoint:
     kept = _kept(endpoint)
     if kept.get("circuit_breaker") is not False:  # one that is shared has a state, and a clock, of its own
         kept.pop("circuit_breaker", None)
+    if kept.get("idempotency_key") not in (None, "auto"):
+        kept["idempotency_key"] = "key"  # that there is one counts; the data it was made of is not recorded
     host = _HOST.match(endpoint.url)
     return APIEndpoint(name=name, url=f"http://{host[1] if host else _NOWHERE}/{{call}}", **kept)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rxorch.endpoint import APIEndpoint
 from rxorch.errors import ApiConfigurationError
 from rxorch.lab import Comparison, Policy, Tape, TapedAttempt, TapedCall, whatif
 from tests.lab.recorded import Plan, config, recorded
@@ -55,6 +56,22 @@ def test_more_attempts_cost_requests_and_gain_values() -> None:
     assert found["patient"].figures.cost == 2.0 * requests
     assert found["patient"].worst is not None
     assert found["patient"].worst["user"].requests == 6
+
+
+@pytest.mark.parametrize("key", ["order-{order}", lambda data: data["order"]])
+def test_a_key_made_of_data_needs_no_data(key: Any) -> None:
+    given = config(retry_count=2, retry_delay=0.1, retry_jitter="none")
+    kept = APIEndpoint(
+        name="user",
+        url="https://api.example.com/users",
+        method="POST",
+        idempotency_key=key,
+        retry_count=2,
+        retry_delay=0.1,
+        retry_jitter="none",
+    )
+    found = whatif(recorded(given, one_in_four), {"again": NO_CIRCUIT}, flow=kept)
+    assert figures(found, "again") == figures(found, "recorded")
 
 
 def test_a_time_limit_cuts_what_took_longer() -> None:
