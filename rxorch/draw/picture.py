@@ -11,7 +11,7 @@ from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.dot import dot_of
 from rxorch.draw.facts import printable
 from rxorch.draw.mermaid import mermaid_of
-from rxorch.draw.saving import save_as
+from rxorch.draw.saving import forms_of, save_as
 from rxorch.draw.scene import Scene, scene_of
 from rxorch.draw.subject import Drawable, subject_of
 from rxorch.draw.svg import svg_of
@@ -70,24 +70,18 @@ class FlowPicture:
         """Write the picture into a file, as UTF-8; what kind is told by the suffix.
 
         Args:
-            path: Of a file that ends in `.svg`, `.mmd`, `.dot` or `.txt`. One that is there is replaced.
+            path: Of a file that ends in `.svg`, `.png` (which needs the extra `png`), `.html`, `.txt`, `.mmd`
+                or `.dot`. One that is there is replaced.
 
         Returns:
             The path.
 
         Raises:
-            ApiConfigurationError: another suffix.
+            ApiConfigurationError: another suffix; a PNG without resvg-py.
             OSError: the file cannot be written.
         """
-        return save_as(
-            path,
-            {
-                ".svg": self.svg,
-                ".mmd": self.mermaid,
-                ".dot": self.dot,
-                ".txt": lambda: f"{self.text()}\n",
-            },
-        )
+        forms = forms_of(self._scene.title, self.svg, self.text)
+        return save_as(path, {**forms, ".mmd": self.mermaid, ".dot": self.dot})
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import re
+from typing import Final
 
 from rxorch.errors import ApiConfigurationError
 
 __all__ = ["png_of"]
+
+_DARK: Final = re.compile(r"@media \(prefers-color-scheme: dark\) \{\n.*?\n\}", re.DOTALL)
+"""The colours of the dark, which resvg does not leave out by itself."""
 
 
 def png_of(svg: str, *, zoom: int = 2) -> bytes:
@@ -25,4 +30,4 @@ def png_of(svg: str, *, zoom: int = 2) -> bytes:
         raise ApiConfigurationError(
             "a PNG needs resvg-py: pip install 'rxorch[png]', or save the picture as .svg"
         ) from None
-    return bytes(resvg.svg_to_bytes(svg_string=svg, zoom=zoom))
+    return bytes(resvg.svg_to_bytes(svg_string=_DARK.sub("", svg), zoom=zoom))

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final, TypeAlias
 
+from rxorch.draw.png import png_of
 from rxorch.errors import ApiConfigurationError
 
-__all__ = ["save_as"]
+__all__ = ["Forms", "forms_of", "page_of", "save_as"]
+
+Forms: TypeAlias = dict[str, Callable[[], str | bytes]]
+"""What makes the content of a file, by its suffix."""
+
+_DARK_PAGE: Final = "@media (prefers-color-scheme:dark){body{background:#0d1117;color:#f0f6fc}}"
+
+
+def forms_of(title: str, svg: Callable[[], str], text: Callable[[], str]) -> Forms:
+    """The forms that every picture has: `.svg`, `.png` (which needs the extra `png`), `.html` and `.txt`."""
+
+    def page() -> str:
+        return page_of(
+            title, svg(), f"<details><summary>as text</summary><pre>{html.escape(text())}</pre></details>"
+        )
+
+    return {".svg": svg, ".png": lambda: png_of(svg()), ".html": page, ".txt": lambda: f"{text()}\n"}
+
+
+def page_of(title: str, svg: str, details: str) -> str:
+    """A page of its own for a picture: light or dark as the reader's system is.
+
+    Args:
+        title: Plain text.
+        svg: The picture.
+        details: HTML below it.
+    """
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
+        f"<title>{html.escape(title)}</title>\n"
+        "<style>body{font:14px system-ui,sans-serif;max-width:1000px;margin:24px auto;padding:0 12px}"
+        f"svg{{max-width:100%;height:auto}}th{{text-align:left}}{_DARK_PAGE}</style></head>\n<body>\n"
+        f"{svg}{details}\n</body>\n</html>\n"
+    )
 
 
 def save_as(path: str | Path, forms: Mapping[str, Callable[[], str | bytes]]) -> Path:

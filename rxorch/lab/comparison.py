@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.facts import printable, shown_name
+from rxorch.draw.saving import forms_of, save_as
 from rxorch.lab.figures import Figures
 from rxorch.lab.picture import Curve, curves_svg
 from rxorch.lab.policy import Policy
@@ -153,6 +155,18 @@ class Comparison:
         calls = self.recorded.calls
         curves = [Curve(side.label, side.figures.durations, calls) for side in self]
         return curves_svg(f"{count(calls, 'call')}: what if", curves)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture into a file: `.svg`, `.png` (which needs the extra `png`), `.html` or `.txt`.
+
+        Returns:
+            The path.
+
+        Raises:
+            ApiConfigurationError: another suffix; a PNG without resvg-py.
+            OSError: the file cannot be written.
+        """
+        return save_as(path, forms_of("what if", self.svg, self.text))
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.facts import printable
+from rxorch.draw.saving import forms_of, save_as
 from rxorch.saga.records import AuditEvent, RunRecord, SagaState, StepRecord, StepStatus
 
 __all__ = [
@@ -179,6 +181,18 @@ class RunPicture:
         from rxorch.saga.picture_svg import svg_of
 
         return svg_of(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture into a file: `.svg`, `.png` (which needs the extra `png`), `.html` or `.txt`.
+
+        Returns:
+            The path.
+
+        Raises:
+            ApiConfigurationError: another suffix; a PNG without resvg-py.
+            OSError: the file cannot be written.
+        """
+        return save_as(path, forms_of(self.heading, self.svg, self.text))
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None

@@ -23,6 +23,7 @@ from rxorch.draw.marble.placing import placed_on
 from rxorch.draw.marble.scale import Scale
 from rxorch.draw.marble.scene import Box, Mark, Row, Scene, scene_of
 from rxorch.draw.marble.words import TIMES, in_full, in_short, masked
+from rxorch.draw.png import png_of
 from rxorch.draw.theme import DARK, LIGHT
 from rxorch_operators import Failure, Recording, Success
 from tests.draw.recordings import a_bit_of_everything, lane
@@ -434,17 +435,16 @@ def test_the_suffix_says_the_form(tmp_path: Path, suffix: str) -> None:
     assert picture.save(tmp_path / f"words{suffix}").read_text(encoding="utf-8") == forms[suffix]
 
 
-def test_one_scheme_and_a_png_of_the_light_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_scheme_and_a_png_of_the_light_one(tmp_path: Path) -> None:
     picture = marbles(a_bit_of_everything())
     dark = picture.svg(scheme="dark")
     assert "@media" not in dark and PALETTE.dark["hue0"] in dark and PALETTE.light["hue0"] not in dark
-    monkeypatch.setattr("rxorch.draw.marble.picture.png_of", str.encode)
-    saved = picture.save(tmp_path / "words.png").read_bytes().decode()
-    assert saved == picture.svg(scheme="light") != dark
+    saved = picture.save(tmp_path / "words.png").read_bytes()
+    assert saved == png_of(picture.svg(scheme="light")) != png_of(dark)
 
 
 def test_another_suffix_and_another_thing_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ApiConfigurationError, match=r"'\.mmd' .* there are \.svg, \.txt, \.png"):
+    with pytest.raises(ApiConfigurationError, match=r"'\.mmd' .* there are \.svg, \.png, \.html, \.txt"):
         marbles(Recording()).save(tmp_path / "words.mmd")
     with pytest.raises(
         ApiConfigurationError, match=r"give one that the operator record\(\) has filled, not builtins.list"

@@ -11,8 +11,7 @@ from rxorch.draw.marble.scene import Scene, scene_of
 from rxorch.draw.marble.svg import svg_of
 from rxorch.draw.marble.table import table_of
 from rxorch.draw.marble.text import NARROWEST, text_of
-from rxorch.draw.png import png_of
-from rxorch.draw.saving import save_as
+from rxorch.draw.saving import forms_of, save_as
 from rxorch.draw.theme import Scheme
 from rxorch.errors import ApiConfigurationError
 from rxorch_operators import Recording
@@ -63,8 +62,8 @@ class MarblePicture:
         """Write the picture into a file; what kind is told by the suffix.
 
         Args:
-            path: Of a file that ends in `.svg`, `.txt` or `.png` (which needs the extra `png`). One that is
-                there is replaced.
+            path: Of a file that ends in `.svg`, `.png` (which needs the extra `png`), `.html` or `.txt`.
+                One that is there is replaced.
 
         Returns:
             The path.
@@ -73,14 +72,7 @@ class MarblePicture:
             ApiConfigurationError: another suffix; a PNG without resvg-py.
             OSError: the file cannot be written.
         """
-        return save_as(
-            path,
-            {
-                ".svg": self.svg,
-                ".txt": lambda: f"{self.text()}\n",
-                ".png": lambda: png_of(self.svg(scheme="light")),
-            },
-        )
+        return save_as(path, forms_of(self._scene.title, self.svg, self.text))
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None

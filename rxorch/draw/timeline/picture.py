@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Any, Final
 from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.facts import printable
 from rxorch.draw.frames import FrameLibrary, frame_of
-from rxorch.draw.png import png_of
-from rxorch.draw.saving import save_as
+from rxorch.draw.saving import forms_of, page_of, save_as
 from rxorch.draw.theme import Scheme
 from rxorch.draw.timeline.critical import PathPart, critical_path
 from rxorch.draw.timeline.reading import Happened, timeline_of
@@ -26,7 +24,6 @@ from rxorch.errors import ApiConfigurationError
 __all__ = ["Waterfall", "waterfall"]
 
 _COLUMNS: Final = 110
-_DARK_PAGE: Final = "@media (prefers-color-scheme:dark){body{background:#0d1117;color:#f0f6fc}}"
 
 
 class Waterfall:
@@ -91,13 +88,7 @@ class Waterfall:
 
     def html(self) -> str:
         """The waterfall as a page of its own: the picture, and a table of what it shows."""
-        title = html.escape(self.title)
-        return (
-            f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>\n<style>'
-            "body{font:14px system-ui,sans-serif;max-width:1000px;margin:24px auto;padding:0 12px}"
-            f"svg{{max-width:100%;height:auto}}th{{text-align:left}}{_DARK_PAGE}</style></head>\n<body>\n"
-            f"{self.svg()}{self._details()}\n</body>\n</html>\n"
-        )
+        return page_of(self.title, self.svg(), self._details())
 
     def _details(self) -> str:
         return html_table(self._rows)
@@ -116,15 +107,7 @@ class Waterfall:
             ApiConfigurationError: another suffix; a PNG without resvg-py.
             OSError: the file cannot be written.
         """
-        return save_as(
-            path,
-            {
-                ".svg": self.svg,
-                ".txt": lambda: f"{self.text()}\n",
-                ".html": self.html,
-                ".png": lambda: png_of(self.svg(scheme="light")),
-            },
-        )
+        return save_as(path, {**forms_of(self.title, self.svg, self.text), ".html": self.html})
 
     def to_dataframe(self, library: FrameLibrary | None = None) -> Any:
         """A table with a row for each attempt and wait; times in seconds since the beginning.

@@ -250,7 +250,7 @@ def test_the_suffix_says_the_form(tmp_path: Path, suffix: str) -> None:
 
 
 def test_another_suffix_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ApiConfigurationError, match=r"'\.gif' .* there are \.svg, \.txt, \.html, \.png"):
+    with pytest.raises(ApiConfigurationError, match=r"'\.gif' .* there are \.svg, \.png, \.html, \.txt"):
         trip_picture().save(tmp_path / "trip.gif")
     assert list(tmp_path.iterdir()) == []
 
