@@ -16,9 +16,10 @@ from rxorch.endpoint import APIEndpoint, call_with_context
 from rxorch.errors import ApiConfigurationError
 from rxorch.flow.nodes import Call, Choice, Flow, Group, Kind
 
-__all__ = ["CallPlan", "ChoicePlan", "FlowPlan", "GroupPlan", "Plan", "compile_flow"]
+__all__ = ["IN_ORDER", "CallPlan", "ChoicePlan", "FlowPlan", "GroupPlan", "Plan", "compile_flow"]
 
-_IN_ORDER = frozenset({Kind.SEQUENTIAL, Kind.CONDITIONAL, Kind.PIPELINE})
+IN_ORDER = frozenset({Kind.SEQUENTIAL, Kind.CONDITIONAL, Kind.PIPELINE})
+"""Groups whose members begin one after another."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +172,7 @@ def _compile_group(node: Group) -> tuple[GroupPlan, Wanted]:
             else:
                 outside.append((dependant, name))
     order = _order(members, needs, node.kind)
-    if node.kind in _IN_ORDER:
+    if node.kind in IN_ORDER:
         needs = _chain(order)
     names = tuple(name for plan in members for name in plan.names)
     fixed = tuple(tuple(sorted(need)) for need in needs)
@@ -236,7 +237,7 @@ def _check_fields(plan: Plan, earlier: frozenset[str]) -> None:
             if branch is not None:
                 _check_fields(branch, earlier)
     elif plan.kind is not Kind.PIPELINE:
-        in_order = plan.kind in _IN_ORDER
+        in_order = plan.kind in IN_ORDER
         for i in plan.order:
             _check_fields(plan.members[i], earlier)
             if in_order:

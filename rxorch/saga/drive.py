@@ -15,7 +15,7 @@ from rxorch.ledger.json_text import result_json
 from rxorch.saga.journal import Journal
 from rxorch.saga.keeper import Keeper
 from rxorch.saga.records import Claim, Heard, SagaState, Signal, StepRecord, StepStatus
-from rxorch.saga.steps import Definition
+from rxorch.saga.steps import Definition, key_of
 from rxorch.saga.undoing import Undoing
 from rxorch_operators import last_of
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Drive"]
 
 T = TypeVar("T")
+
+_JITTER: Final = Random()
+"""One for all runs: to seed one takes longer than to write a step."""
 
 _DONE: Final = frozenset({StepStatus.COMPLETED})
 _PERHAPS_DONE: Final = frozenset({StepStatus.COMPLETED, StepStatus.STARTED, StepStatus.UNKNOWN})
@@ -41,9 +44,11 @@ class Drive:
         caller: Makes the calls.
         settings: Of the saga.
         told: Called after each write: there is something to see.
+        is_new: Whether the run has just begun, for this drive.
 
     Attributes:
         steps: What is known of each step and each undoing.
+        begun: Steps that were written as begun together with the run, and are not made yet.
         now: The time of the day, in seconds since 1970.
         reason: Why no further step begins; None while the run goes forward.
         error: Why the run does not go forward, as the journal has it.
@@ -59,6 +64,8 @@ class Drive:
         caller: Caller,
         settings: SagaSettings,
         told: Callable[[str], None],
+        *,
+        is_new: bool = False,
     ) -> None:
         self.definition = definition
         self.run = claim.run
@@ -67,6 +74,7 @@ class Drive:
         self.caller = caller
         self.settings = settings
         self.steps = {(each.step, each.undo): each for each in claim.steps}
+        self.begun = {each.step: each for each in claim.steps} if is_new else {}
         self.signals: dict[str, Signal] = {each.name: each for each in claim.signals}
         self.reason: dict[str, str] | None = None
         self.error = claim.run.error
@@ -77,7 +85,7 @@ class Drive:
         self.lost: Exception | None = None
         self.is_undoing = claim.run.state is SagaState.COMPENSATING
         self.now = settings.now
-        self.random = Random()
+        self.random = _JITTER
         self._told = told
         self._changed = asyncio.Event()
         self._ended: list[StepRecord] = []
@@ -117,7 +125,7 @@ class Drive:
 
     def key(self, name: str, *, undo: bool = False) -> str:
         """The idempotency key of a step or of its undoing."""
-        return f"{self.run.run_id}:{name}:undo" if undo else f"{self.run.run_id}:{name}"
+        return key_of(self.run.run_id, name, undo=undo)
 
     def headers(self) -> dict[str, str]:
         """Of the requests of a step: the workflow id, and the trace with a span of its own."""
@@ -184,7 +192,8 @@ class Drive:
         """
         self.steps[record.step, record.undo] = record
         if not self._ended:
-            asyncio.get_running_loop().call_soon(self._write_ended)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._write_ended)  # in the next turn the next step begins
         self._ended.append(record)
 
     def _write_ended(self) -> None:
@@ -194,8 +203,9 @@ class Drive:
             task.add_done_callback(self._notes.discard)
 
     async def _noted(self) -> None:
-        with suppress(Exception):  # `lost` says so
-            await self.write()
+        if self._ended:
+            with suppress(Exception):  # `lost` says so
+                await self.write()
 
     async def _all_noted(self) -> None:
         self._write_ended()

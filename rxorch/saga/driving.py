@@ -96,8 +96,8 @@ class Driving:
             self._definition.check(run)
             await self.go_on(run)
 
-    async def take(self, claim: Claim) -> None:
-        """Drives a run whose lease we have.
+    async def take(self, claim: Claim, *, is_new: bool = False) -> None:
+        """Drives a run whose lease we have; `is_new` if it has just begun.
 
         Raises:
             SagaError: The saga was closed meanwhile; the lease is given back.
@@ -107,7 +107,9 @@ class Driving:
         if self.caller is None or watch.is_closing:
             await self._release(claim.lease)
             raise watch.closed(run_id)
-        drive = Drive(self._definition, claim, self._journal, self.caller, self._settings, watch.tell)
+        drive = Drive(
+            self._definition, claim, self._journal, self.caller, self._settings, watch.tell, is_new=is_new
+        )
         watch.failures.pop(run_id, None)
         task = asyncio.create_task(self._driven(drive), name=f"saga {self._definition.name} {run_id}")
         watch.drives[run_id] = (drive, task)

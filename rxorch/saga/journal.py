@@ -42,10 +42,18 @@ class Journal(Protocol):
 
     # -- runs ------------------------------------------------------------------------------------------
 
-    async def create(self, new: NewRun, owner: str, seconds: float) -> tuple[Claim, bool]:
+    async def create(
+        self, new: NewRun, owner: str, seconds: float, steps: Sequence[StepRecord] = ()
+    ) -> tuple[Claim, bool]:
         """Begins a run, leased to `owner`; or finds the run of that id, which is not changed.
 
-        Event: `run.started`.
+        Event: `run.started`, and then those of the steps.
+
+        Args:
+            new: The run.
+            owner: Who is to drive it.
+            seconds: How long the lease holds.
+            steps: Steps that begin with the run. Of a run that was there they are not written.
 
         Returns:
             What is known of it, and whether it is new. Of a run that was there `lease` is its newest, whoever

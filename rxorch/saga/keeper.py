@@ -178,7 +178,9 @@ class Keeper:
         """Makes a step until it succeeds, or may not be made again."""
         drive = self._drive
         leaf = step.endpoint
-        if known is not None and known.status in _IN_DOUBT:
+        if step.name in drive.begun:
+            known = None
+        elif known is not None and known.status in _IN_DOUBT:
             self._perhaps.add(step.name)
         self._check_going()
         if isinstance(leaf, Local) and leaf.action is None:
@@ -214,6 +216,9 @@ class Keeper:
         drive = self._drive
         await drive.be_sure()
         self._check_going()
+        begun = drive.begun.pop(step.name, None)
+        if begun is not None:  # with its input, which is that of the run
+            return begun
         record = StepRecord(
             step.name, undo=False, status=StepStatus.STARTED, attempt=attempt, key=drive.key(step.name),
             began=drive.place(), input_json=sent, began_at=drive.now(),

@@ -88,7 +88,9 @@ class MemoryJournal:
 
     # -- runs ------------------------------------------------------------------------------------------
 
-    async def create(self, new: NewRun, owner: str, seconds: float) -> tuple[Claim, bool]:
+    async def create(
+        self, new: NewRun, owner: str, seconds: float, steps: Sequence[StepRecord] = ()
+    ) -> tuple[Claim, bool]:
         """See `Journal`."""
         kept = self._all().get(new.run_id)
         if kept is not None:
@@ -111,7 +113,10 @@ class MemoryJournal:
         )
         kept = self._kept[new.run_id] = _Kept(run, next(self._places))
         self._tell(kept, audit.STARTED, {"generation": 1})
-        return _claim(kept), True
+        claim = _claim(kept)
+        for step in steps:
+            self._keep(kept, claim.lease, step)
+        return _claim(kept) if steps else claim, True
 
     async def run(self, run_id: str) -> RunRecord | None:
         """See `Journal`."""

@@ -202,9 +202,10 @@ class Saga(Shown):
             uuid4().hex if run_id is None else run_id, self.name, self.definition.fingerprint, sent,
             secrets.token_hex(16),
         )  # fmt: skip
-        claim, is_new = await self.journal.create(new, self._driving.owner, self.settings.lease)
+        begun = self.definition.begun_with(new.run_id, sent, self.settings.now())
+        claim, is_new = await self.journal.create(new, self._driving.owner, self.settings.lease, begun)
         if is_new:
-            await self._driving.take(claim)
+            await self._driving.take(claim, is_new=True)
         else:
             self.definition.check(claim.run)
             await self._driving.go_on(claim.run)

@@ -137,10 +137,15 @@ class SqliteJournal:
 
     # -- runs ------------------------------------------------------------------------------------------
 
-    async def create(self, new: NewRun, owner: str, seconds: float) -> tuple[Claim, bool]:
+    async def create(
+        self, new: NewRun, owner: str, seconds: float, steps: Sequence[StepRecord] = ()
+    ) -> tuple[Claim, bool]:
         """See `Journal`."""
         now = self._now()
-        return await self._do(partial(work.create, new=new, owner=owner, until=now + seconds, now=now))
+        rows = [work.step_rows(step) for step in steps]
+        return await self._do(
+            partial(work.create, new=new, owner=owner, until=now + seconds, now=now, rows=rows)
+        )
 
     async def run(self, run_id: str) -> RunRecord | None:
         """See `Journal`."""

@@ -6,15 +6,18 @@ from typing import Final
 
 from rxorch.saga.records import SagaState
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS"]
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "OF_NO_RUN"]
 
 APPLICATION_ID: Final = 0x7278_736A
 """`rxsj`"""
 
+OF_NO_RUN: Final = 0
+"""The run of an event that is there for its number alone."""
+
 _OPEN: Final = ", ".join(f"'{state.value}'" for state in SagaState if not state.is_over)
 
 MIGRATIONS: Final = (
-    f"""
+    """
     CREATE TABLE runs (
         run INTEGER PRIMARY KEY,
         run_id TEXT NOT NULL UNIQUE,
@@ -34,7 +37,8 @@ MIGRATIONS: Final = (
         result BLOB
     );
     CREATE INDEX runs_of_state ON runs (state);
-    CREATE INDEX runs_not_over ON runs (saga) WHERE state IN ({_OPEN});
+    CREATE INDEX runs_not_over ON runs (saga)
+        WHERE state IN ('running', 'cancel_requested', 'compensating');
     CREATE TABLE steps (
         run INTEGER NOT NULL REFERENCES runs,
         step TEXT NOT NULL,
@@ -79,8 +83,49 @@ MIGRATIONS: Final = (
     CREATE INDEX events_of_run ON events (run);
     CREATE INDEX outbox ON events (acknowledged) WHERE acknowledged = 0
     """,
+    f"""
+    CREATE TABLE new_steps (
+        run INTEGER NOT NULL REFERENCES runs,
+        step TEXT NOT NULL,
+        undo INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        attempt INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        began INTEGER NOT NULL,
+        ended INTEGER,
+        input BLOB,
+        output BLOB,
+        error BLOB,
+        began_at REAL NOT NULL,
+        ended_at REAL,
+        due REAL,
+        PRIMARY KEY (run, step, undo)
+    ) WITHOUT ROWID;
+    INSERT INTO new_steps SELECT * FROM steps;
+    DROP TABLE steps;
+    ALTER TABLE new_steps RENAME TO steps;
+    CREATE TABLE new_events (
+        number INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL,
+        at REAL NOT NULL,
+        kind TEXT NOT NULL,
+        data BLOB NOT NULL,
+        acknowledged INTEGER NOT NULL DEFAULT 0
+    );
+    INSERT INTO new_events SELECT * FROM events;
+    INSERT OR IGNORE INTO new_events
+        SELECT seq, {OF_NO_RUN}, 0, 'pruned', '', 1 FROM sqlite_sequence WHERE name = 'events';
+    DROP TABLE events;
+    ALTER TABLE new_events RENAME TO events;
+    CREATE INDEX events_of_run ON events (run);
+    CREATE INDEX outbox ON events (acknowledged) WHERE acknowledged = 0
+    """,
 )
-"""When a run changed last is told by its last event: so a step is written without writing its run."""
+"""When a run changed last is told by its last event: so a step is written without writing its run.
+
+Since the second a commit writes a quarter fewer pages: steps have no second index, and the numbers of events
+no counter of their own, see `sqlite_prune`.
+"""
 
 # -- runs ----------------------------------------------------------------------------------------------
 
@@ -88,6 +133,7 @@ BEGIN: Final = """
     INSERT INTO runs (run_id, saga, fingerprint, trace_id, input, began, owner, leased_until,
         state, generation)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running', 1)
+    ON CONFLICT (run_id) DO NOTHING
 """
 
 RUN_OF: Final = "SELECT run FROM runs WHERE run_id = ?"
@@ -170,7 +216,9 @@ RESULT: Final = "UPDATE runs SET result = ? WHERE run = ?"
 STATE: Final = "UPDATE runs SET state = ? WHERE run = ?"
 
 OVER: Final = """
-    UPDATE runs SET state = ?, was_compensating = ?, owner = NULL, leased_until = 0 WHERE run = ?
+    UPDATE runs SET state = ?, was_compensating = ?, result = coalesce(?, result), owner = NULL,
+        leased_until = 0
+    WHERE run = ?
 """
 
 # -- what others write ---------------------------------------------------------------------------------

@@ -71,14 +71,19 @@ def step_rows(step: StepRecord) -> StepRows:
 # -- runs ----------------------------------------------------------------------------------------------
 
 
-def create(connection: Connection, new: NewRun, owner: str, until: float, now: float) -> tuple[Claim, bool]:
-    """Begins a run, or finds it."""
-    found = connection.execute(sql.RUN, (new.run_id,)).fetchone()
-    if found is not None:
-        return _claim(connection, found), False
+def create(
+    connection: Connection, new: NewRun, owner: str, until: float, now: float, rows: Sequence[StepRows] = ()
+) -> tuple[Claim, bool]:
+    """Begins a run, and steps with it; or finds it."""
     values = (new.run_id, new.saga, new.fingerprint, new.trace_id, new.input_json, now, owner, until)
-    number = connection.execute(sql.BEGIN, values).lastrowid
+    begun = connection.execute(sql.BEGIN, values)
+    if begun.rowcount == 0:
+        return _claim(connection, connection.execute(sql.RUN, (new.run_id,)).fetchone()), False
+    number = begun.lastrowid
     connection.execute(sql.EVENT, (number, now, audit.STARTED, b'{"generation":1}'))
+    for _, row, kind, data in rows:
+        connection.execute(sql.STEP, (number, *row))
+        connection.execute(sql.EVENT, (number, now, kind, data))
     run = RunRecord(
         new.run_id,
         new.saga,
@@ -94,7 +99,7 @@ def create(connection: Connection, new: NewRun, owner: str, until: float, now: f
         owner,
         until,
     )
-    return Claim(Lease(new.run_id, owner, 1), run, (), ()), True
+    return Claim(Lease(new.run_id, owner, 1), run, tuple([row[0] for row in rows]), ()), True
 
 
 def find(connection: Connection, run_id: str) -> RunRecord | None:
@@ -225,13 +230,14 @@ def write(
         connection.execute(sql.EVENT, (number, now, kind, data))
     if error is not None:
         connection.execute(sql.ERROR, (error, number))
-    if result is not None:
+    ends = state is not None and is_change and state.is_over
+    if result is not None and not ends:
         connection.execute(sql.RESULT, (result, number))
     if state is None or event is None or not is_change:
         return Heard(STATES[was], signals)
-    if state.is_over:
+    if ends:
         failed_so = state is SagaState.FAILED and was == SagaState.COMPENSATING.value
-        connection.execute(sql.OVER, (state.value, int(failed_so), number))
+        connection.execute(sql.OVER, (state.value, int(failed_so), result, number))
     else:
         connection.execute(sql.STATE, (state.value, number))
     connection.execute(sql.EVENT, (number, now, *event))

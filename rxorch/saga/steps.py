@@ -14,9 +14,9 @@ from rxorch.endpoint import APIEndpoint, call_with_context
 from rxorch.errors import ApiConfigurationError
 from rxorch.flow.combinators import as_flow, sequential
 from rxorch.flow.nodes import Call, Choice, Flow, Group
-from rxorch.flow.plan import FlowPlan, compile_flow
+from rxorch.flow.plan import IN_ORDER, CallPlan, FlowPlan, GroupPlan, Plan, compile_flow
 from rxorch.saga.errors import SagaDefinitionChangedError, SagaError
-from rxorch.saga.records import RunRecord
+from rxorch.saga.records import RunRecord, StepRecord, StepStatus
 
 __all__ = [
     "Compensation",
@@ -24,6 +24,7 @@ __all__ = [
     "Local",
     "Step",
     "definition_of",
+    "key_of",
     "named",
     "wait",
     "wait_for",
@@ -229,12 +230,26 @@ class Definition:
         plan: Its steps as a plan.
         steps: The same by name.
         fingerprint: 16 hexadecimal digits, others for other steps, another order, other compensations.
+        first: The step that each run begins with, and that gets its input; None if that has to be seen.
     """
 
     name: str
     plan: FlowPlan
     steps: Mapping[str, Step]
     fingerprint: str
+    first: str | None
+
+    def begun_with(self, run_id: str, input_json: bytes, now: float) -> tuple[StepRecord, ...]:
+        """What is written of the first step in one transaction with the beginning of its run."""
+        if self.first is None:
+            return ()
+        key = key_of(run_id, self.first)
+        return (
+            StepRecord(
+                self.first, undo=False, status=StepStatus.STARTED, attempt=1, key=key, began=1,
+                input_json=input_json, began_at=now,
+            ),
+        )  # fmt: skip
 
     def endpoints(self) -> Iterator[APIEndpoint]:
         """All endpoints that may be called, those of compensations too."""
@@ -285,7 +300,22 @@ def definition_of(name: str, steps: Flow | Sequence[Flow | APIEndpoint]) -> Defi
         if isinstance(step.compensation, APIEndpoint):
             _check_compensation(step.compensation, f"saga {name!r}, step {step.name!r}")
     text = to_json([name, _described(as_flow(flow), found)])
-    return Definition(name, plan, found, hashlib.sha256(text).hexdigest()[:16])
+    return Definition(name, plan, found, hashlib.sha256(text).hexdigest()[:16], _first(plan.root))
+
+
+def _first(plan: Plan) -> str | None:
+    while isinstance(plan, GroupPlan) and plan.kind in IN_ORDER:
+        plan = plan.members[plan.order[0]]
+    if not isinstance(plan, CallPlan) or plan.condition is not None or plan.depends_on:
+        return None
+    leaf: APIEndpoint | Local = plan.endpoint
+    is_wait = isinstance(leaf, Local) and leaf.action is None
+    return None if is_wait else leaf.name
+
+
+def key_of(run_id: str, name: str, *, undo: bool = False) -> str:
+    """The idempotency key of a step or of its undoing."""
+    return f"{run_id}:{name}:undo" if undo else f"{run_id}:{name}"
 
 
 def _check_compensation(undone: APIEndpoint, place: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -65,7 +66,8 @@ class WriterThread(threading.Thread):
         self._file = file
         self._loop = loop
         self._opened = opened
-        self._place = Path(file.real)
+        self._file_name = file.real
+        self._place = Path(self._file_name)
         self._earlier = tuple(_alive.get(self._place, ()))
         self._identity: tuple[int, int] | None = None
         self._guard = threading.RLock()  # the end of a lost writer may come in the middle of anything
@@ -157,7 +159,7 @@ class WriterThread(threading.Thread):
             if lock is not None:
                 lock.close()
             raise
-        self._identity = _identity(self._place)
+        self._identity = _identity(self._file_name)
         return lock, connection
 
     def _cannot(self, error: BaseException) -> StorageError:
@@ -235,7 +237,7 @@ class WriterThread(threading.Thread):
 
     def _check_place(self) -> None:
         # SQLite would go on to write what no name leads to, and all of it would be lost in the end.
-        if _identity(self._place) != self._identity:
+        if _identity(self._file_name) != self._identity:
             file = self._file
             raise file.error(
                 f"the {file.kind} {str(file.path)!r} was removed or replaced while it was written; "
@@ -243,9 +245,9 @@ class WriterThread(threading.Thread):
             )
 
 
-def _identity(place: Path) -> tuple[int, int] | None:
+def _identity(place: str) -> tuple[int, int] | None:
     try:
-        found = place.stat()
+        found = os.stat(place)  # noqa: PTH116, as it is done for each commit
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -112,9 +112,11 @@ class PointJournal(SqliteJournal):
         if self._job.is_after:
             self._perhaps(point)
 
-    async def create(self, new: NewRun, owner: str, seconds: float) -> tuple[Claim, bool]:
+    async def create(
+        self, new: NewRun, owner: str, seconds: float, steps: Sequence[StepRecord] = ()
+    ) -> tuple[Claim, bool]:
         point = self._before("create")
-        made = await super().create(new, owner, seconds)
+        made = await super().create(new, owner, seconds, steps)
         self._after(point)
         return made
 

@@ -17,7 +17,9 @@ import pytest
 
 from tests.crash.saga_trials import Books, Trials
 
-KINDS: list[tuple[str, str | None]] = [("sequence", None), ("sequence", "shipping"), ("parallel", "shipping")]
+KINDS: list[tuple[str, str | None]] = [
+    ("sequence", None), ("sequence", "shipping"), ("parallel", "shipping"), ("graph", None)
+]  # fmt: skip
 WAYS: list[dict[str, Any]] = [
     {"is_after": False}, {"is_after": True}, {"is_after": False, "is_late": True}
 ]  # fmt: skip

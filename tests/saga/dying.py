@@ -90,10 +90,16 @@ class Dying:
             raise JournalError("the process is gone")
         return heard
 
-    async def create(self, new: NewRun, owner: str, seconds: float) -> tuple[Claim, bool]:
-        """Not counted."""
+    async def create(
+        self, new: NewRun, owner: str, seconds: float, steps: Sequence[StepRecord] = ()
+    ) -> tuple[Claim, bool]:
+        """A write, if steps begin with a run that is new."""
         self._alive()
-        return await self.journal.create(new, owner, seconds)
+        last = steps and await self.journal.run(new.run_id) is None and self._counted()
+        made = await self.journal.create(new, owner, seconds, steps)
+        if last:
+            raise JournalError("the process is gone")
+        return made
 
     async def claim(self, run_id: str, owner: str, seconds: float) -> Claim | None:
         """Not counted."""

@@ -40,7 +40,7 @@ async def test_they_are_the_same_over_restarts(journals: Journals, services: Ser
     # The endpoint repeats, the saga repeats, and two processes do.
     again = services.step("b", retry_count=1, retry_delay=0.001, retry_on=[503])
     steps: list[Any] = [services.step("a"), Step(again, retriable=True), Step(fails)]
-    for writes in (4, 4):  # dies in b, then in the undoing
+    for writes in (3, 5):  # dies in b, then in the undoing
         dying = Dying(journals.one, writes)
         async with Saga("order", steps, journal=dying, undo=QUICK, recovery=QUICK) as saga:
             await saga.start({}, run_id="r")

@@ -111,6 +111,22 @@ async def test_a_run_begins_with_a_lease(journal: Journal, clock: Clock) -> None
     assert await told(journal) == [("run.started", {"generation": 1})]
 
 
+async def test_steps_may_begin_with_a_run(journals: Journals) -> None:
+    paid = step(status=StepStatus.STARTED, ended=None, output_json=None)
+    claim, is_new = await journals.one.create(new(), "me", 30.0, [paid])
+    assert is_new and claim.steps == (paid,)
+    assert await journals.one.steps("order-1") == [paid]
+    assert await told(journals.one) == [
+        ("run.started", {"generation": 1}),
+        ("step.started", {"step": paid.step, "attempt": 1, "key": paid.key}),
+    ]
+    other = await journals.another()
+    again, is_new = await other.create(new(), "you", 30.0, [step("ship"), paid])
+    assert not is_new and again == claim
+    assert await other.steps("order-1") == [paid]
+    assert len(await other.outbox()) == 2
+
+
 async def test_a_run_that_is_there_is_not_changed(journals: Journals, clock: Clock) -> None:
     lease = await begin(journals.one)
     await journals.one.write(lease, [step()])

@@ -74,6 +74,18 @@ async def test_nothing_is_left_of_it_and_its_id_is_free(journals: Journals) -> N
     assert len(numbers) == 1 and numbers[0] > 9  # none is given twice
 
 
+async def test_no_number_is_given_twice_however_often_all_is_deleted(journals: Journals) -> None:
+    seen: list[int] = []
+    for run_id in ("a", "b", "a"):
+        journal = await journals.another()
+        await over(journal, run_id)
+        seen += [event.number for event in await journal.outbox()]
+        journals.clock.now += 1_000.0
+        assert await journal.prune(journals.clock.now, unpublished=True) == 1
+        assert (await journal.outbox(), await journal.count()) == ([], 0)
+    assert len(seen) == len(set(seen)) == 12 and seen == sorted(seen)
+
+
 async def test_pages_go_on_behind_what_was_deleted(journals: Journals) -> None:
     journal = journals.one
     for run_id in ("a", "b"):

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from rxorch.errors import ApiConfigurationError
-from rxorch.saga import Heard, JournalError, LeaseLostError, SagaState, SqliteJournal
+from rxorch.saga import Heard, JournalError, LeaseLostError, SagaState, SqliteJournal, StepStatus
 from rxorch.saga.sqlite_schema import APPLICATION_ID, MIGRATIONS, OUTBOX, RUNS_OF_STATE, UNCLAIMED
 from rxorch.storage import SqliteFile
 from tests.saga.journals import begin, new, step, told
@@ -248,6 +248,39 @@ async def test_two_that_make_the_file_at_once_make_it_once(
     await opening
     await begin(journal)
     await journal.aclose()
+
+
+FIRST_VERSION = """
+    INSERT INTO runs (run_id, saga, fingerprint, trace_id, state, generation, owner, leased_until, signals,
+        began, input) VALUES ('order-1', 'order', 'f1', '', 'running', 1, 'me', 0, 1, 5, '{"item":7}');
+    INSERT INTO steps VALUES (1, 'reserve', 1, 'started', 2, 'k', 3, NULL, X'31', NULL, NULL, 6.5, NULL, 9.5);
+    INSERT INTO steps VALUES
+        (1, 'pay', 0, 'completed', 1, 'p', 1, 2, NULL, X'37', '{"type":"E"}', 5, 6, NULL);
+    INSERT INTO signals VALUES (1, 'go', 0, 'true', 7);
+    INSERT INTO events VALUES (3, 1, 5, 'run.started', '{"generation":1}', 1);
+    INSERT INTO events VALUES (4, 1, 6, 'signal.received', '{"name":"go"}', 0);
+    UPDATE sqlite_sequence SET seq = {last} WHERE name = 'events'
+"""
+
+
+@pytest.mark.parametrize("last", [4, 9])
+async def test_a_file_of_the_first_version_is_gone_on_with(path: Path, last: int) -> None:
+    SqliteFile(path, "journal", APPLICATION_ID, MIGRATIONS[:1], shared=True).connect().close()
+    old = sqlite3.connect(path)
+    old.executescript(FIRST_VERSION.replace("{last}", str(last)))  # 9: those up to there were pruned
+    old.close()
+    async with SqliteJournal(path) as journal:
+        claim = await journal.claim("order-1", "you", 30.0)
+        assert claim is not None and (claim.run.input, claim.run.generation) == ({"item": 7}, 2)
+        assert claim.steps == (
+            step("pay", StepStatus.COMPLETED, key="p", ended=2, output_json=b"7", error={"type": "E"},
+                 began_at=5.0, ended_at=6.0),
+            step("reserve", undo=True, attempt=2, key="k", began=3, input_json=b"1", began_at=6.5, due=9.5),
+        )  # fmt: skip
+        assert [each.name for each in claim.signals] == ["go"]
+        events = [(event.number, event.kind) for event in await journal.history("order-1")]
+        assert events == [(3, "run.started"), (4, "signal.received"), (last + 1, "run.resumed")]
+        assert [event.number for event in await journal.outbox()] == [4, last + 1]
 
 
 @pytest.mark.parametrize("path", ["", None, 7, "a\0b"])
