@@ -8,6 +8,7 @@ from typing import Final
 
 from rxorch.draw.cards_html import Html, joined, markup, styled
 from rxorch.draw.results import PALETTE as RESULTS
+from rxorch.draw.svg_parts import least_width
 from rxorch.draw.theme import DARK, LIGHT, SANS, Palette, style_sheet
 from rxorch.draw.timeline.look import PALETTE as TIMELINE
 
@@ -25,9 +26,6 @@ _ALL: Final = Palette(
     {**TIMELINE.fills, **RESULTS.fills},
 )
 _STYLE: Final = re.compile(r"<style>.*?</style>\n?", re.DOTALL)
-_WIDTH: Final = re.compile(r' width="([\d.]+)"')
-_LETTERS: Final = 0.75
-"""How much smaller a picture may become."""
 _ID: Final = re.compile(r'( id="| aria-labelledby="|="url\(#)([\w-]+)')
 
 _LAYOUT: Final = f"""
@@ -107,14 +105,9 @@ def picture(svg: str, name: str) -> Html:
         svg: A whole one. Its colours are those of the page.
         name: By which its ids differ from those of others.
     """
-    inner = _WIDTH.sub(_at_least, svg, count=1)
-    inner = _ID.sub(lambda found: f"{found[1]}{name}-{found[2]}", _STYLE.sub("", inner, count=1))
+    inner = _ID.sub(lambda found: f"{found[1]}{name}-{found[2]}", _STYLE.sub("", svg, count=1))
+    inner = inner.replace("<svg", f'<svg style="min-width:{least_width(svg)}px"', 1)
     return Html(f'<div class="picture">{inner}</div>\n')
-
-
-def _at_least(found: re.Match[str]) -> str:
-    """A picture that is wider than the page is made smaller, but not so that nobody can read it."""
-    return f'{found[0]} style="min-width:{_LETTERS * float(found[1]):.0f}px"'
 
 
 def wide_table(table: Html) -> Html:
