@@ -127,7 +127,7 @@ def test_a_graph_that_finds_room_in_a_row_goes_to_the_right() -> None:
 
 
 def test_a_graph_that_would_be_wider_downward_goes_to_the_right() -> None:
-    rows = [[f"{name}{i}" for i in range(9)] for name in "abcde"]
+    rows = [[f"{name}{i}" for i in range(9)] for name in "abcdefg"]
     flow = graph(
         *(api(name, depends_on=rows[at - 1] if at else []) for at, row in enumerate(rows) for name in row)
     )
