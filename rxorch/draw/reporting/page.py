@@ -12,10 +12,12 @@ from rxorch.draw.svg_parts import least_width
 from rxorch.draw.theme import DARK, LIGHT, SANS, Palette, style_sheet
 from rxorch.draw.timeline.look import PALETTE as TIMELINE
 
-__all__ = ["Figure", "figures", "page_of", "picture", "section", "wide_table"]
+__all__ = ["Figure", "Verdict", "figures", "page_of", "picture", "section", "wide_table"]
 
 Figure = tuple[str, str, str]
 """A number, what it counts, and the class of its colour or nothing."""
+Verdict = tuple[str, str, str]
+"""A sign, the class of its colour, and words."""
 
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -48,7 +50,7 @@ svg{{min-width:0!important}}details::details-content{{content-visibility:visible
 """
 
 
-def page_of(title: str, verdict: Html, parts: Iterable[object], below: object) -> str:
+def page_of(title: str, verdict: Verdict, parts: Iterable[object], below: object) -> str:
     """The whole page.
 
     Args:
@@ -57,12 +59,13 @@ def page_of(title: str, verdict: Html, parts: Iterable[object], below: object) -
         parts: Sections.
         below: What stands at its end.
     """
+    sign, kind, words = verdict
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{markup(title)}</title>\n<style>{_LAYOUT}{_colours()}</style>\n</head>\n<body>\n"
-        f'<h1>{markup(title)}</h1>\n<p class="verdict">{verdict}</p>\n'
+        f'<h1>{markup(title)}</h1>\n<p class="verdict"><b class="is-{kind}">{sign}</b> {markup(words)}</p>\n'
         f'{joined(parts)}<p class="note">{markup(below)}</p>\n</body>\n</html>\n'
     )
 
