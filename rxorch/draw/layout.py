@@ -126,18 +126,30 @@ def _chain(parts: Sequence[Drawing], arrows: Sequence[Arrow], most: float) -> Dr
 
 
 def _rows(parts: Sequence[Drawing], most: float) -> list[list[int]]:
-    """Which parts stand in which row; rows of about the same length look better than a short last one."""
-    total = _length(parts)
+    """Which parts stand in which row: in as few rows as there can be, and none longer than that needs."""
     # A large part may still have an end on either side of it.
-    most = max(most, *(part.width + 2 * _END for part in parts))
-    aim = total / math.ceil(total / most)
+    enough = max(most, *(part.width + 2 * _END for part in parts))
+    rows = _filled(parts, enough)
+    too_short = 0.0
+    while enough - too_short > 1.0:
+        tried = (enough + too_short) / 2
+        found = _filled(parts, tried)
+        if len(found) > len(rows):
+            too_short = tried
+        else:
+            enough, rows = tried, found
+    return rows
+
+
+def _filled(parts: Sequence[Drawing], most: float) -> list[list[int]]:
     rows: list[list[int]] = [[]]
+    left = most
     for i, part in enumerate(parts):
-        row = [parts[j] for j in rows[-1]]
-        longer = _length([*row, part])
-        if row and (longer > most or (_length(row) + part.width / 2 >= aim and len(parts) - i > 1)):
+        if rows[-1] and part.width > left:
             rows.append([])
+            left = most
         rows[-1].append(i)
+        left -= part.width + _GAP_X
     return rows
 
 

@@ -223,6 +223,7 @@ def test_a_picture_of_the_flow_is_in_the_card_of_a_small_one() -> None:
     few = APIOrchestrationConfig(endpoints=[api("a"), api("b")])
     many_ = APIOrchestrationConfig(endpoints=[api(f"e{n}") for n in range(41)])
     assert "<img" in card_of(few) and "<img" not in card_of(many_)
+    assert card_of(few).index("</table></div><details") < card_of(few).index("<img")  # where more room is
     assert "<img" not in card_of(APIOrchestrationConfig(endpoints=[api("a")]))
 
 
@@ -256,6 +257,19 @@ def test_who_gave_nothing_has_an_empty_cell() -> None:
         said = card_of(what)
         assert "></code>" not in said and ">None<" not in said
         assert "1 requests" not in said
+
+
+def test_a_run_that_failed_says_why_once_and_what_was_there_by_then() -> None:
+    why = failed()
+    outcomes = {
+        "user": Outcome(OutcomeStatus.OK, {"id": 7}, attempts=1),
+        "posts": Outcome(OutcomeStatus.FAILED, error=why, attempts=1),
+    }
+    run = Run(0, {}, False, OrchestrationResult(outcomes), why, outcomes=outcomes)
+    assert texts(run).count(error_text(why)) == 1
+    assert "{user}" in texts(Runs([run])) and "posts" not in texts(Runs([run]))
+    other = Run(0, {}, False, OrchestrationResult(outcomes), ApiError("over"), outcomes=outcomes)
+    assert texts(other).count(error_text(why)) == 1 and "1 error" in texts(other)
 
 
 def test_one_is_not_many() -> None:

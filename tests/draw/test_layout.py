@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rxorch import graph, parallel, sequential
+from rxorch import conditional, graph, parallel, sequential
 from rxorch.draw.boxes import Box
 from rxorch.draw.layers import crossings, layers_of
 from rxorch.draw.layout import Placed, place
@@ -148,6 +148,16 @@ def test_a_graph_that_is_a_sequence_goes_on_in_the_next_row(size: int) -> None:
 def test_no_row_of_a_sequence_is_left_with_one_where_two_find_room() -> None:
     tops = [box.y for box in placed(path(6)).boxes if isinstance(box.part, Node) and box.part.facts]
     assert sorted(tops.count(top) for top in set(tops)) == [3, 3]
+
+
+def test_rows_are_as_few_as_there_can_be_and_no_longer_than_that_needs() -> None:
+    wide = [api(f"{name}-with-a-long-name-of-it", timeout=5) for name in "abcdefg"]
+    choice = conditional(bool, then=wide[3], otherwise=wide[4])
+    picture = placed(sequential(wide[0], parallel(*wide[1:3]), choice, *wide[5:]))
+    boxes = {box.part.title[:6]: box for box in picture.boxes if isinstance(box.part, Node)}
+    level = {name: box.y + box.height / 2 for name, box in boxes.items()}
+    assert level["input"] == level["a-with"] < level["f-with"] <= level["g-with"] == level["result"]
+    assert picture.width < 900
 
 
 def test_an_arrow_from_a_narrow_member_passes_the_wide_one_beside_it() -> None:

@@ -216,7 +216,7 @@ def test_a_notebook_shows_it_as_a_card_that_needs_no_trust() -> None:
         "404 legal 1 1",
         "a run 27 12 90.0 s 724 ms",
         "at most 10 at once",
-        'report.save("report.html")',
+        'as a page of its own: .save("report.html")',
     ):
         assert "".join(wanted.split()) in words, wanted
     assert forms["text/plain"] == page.text() == str(page)
@@ -252,6 +252,15 @@ def test_the_card_of_a_stream_has_its_first_failed_runs() -> None:
     assert "run 2 · failed" in card.text and "run 4 · failed" in card.text
     assert "run 5 · failed" not in card.text  # two are enough for a notebook
     assert "6 runs" in " ".join(card.text.split()) and shown.count("<img") == 4
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.001, "4,000/s"), (0.016, "250/s"), (3.0, "1.33/s")])
+def test_how_many_runs_in_a_second(seconds: float, words: str) -> None:
+    events: list[ev.Event] = []
+    for number in range(4):
+        events.append(ev.RunStarted(0.0, f"r{number}", "", mode="graph"))
+        events.append(ev.RunFinished(seconds, f"r{number}", "", "ok", seconds, None))
+    assert f"{words} runs" in report(api("a"), events).text()
 
 
 def test_it_stays_small_and_quick() -> None:

@@ -97,7 +97,8 @@ def numbers(chronicle: Chronicle, inputs: StreamStatistics | None) -> Iterator[F
         yield seconds_words(chronicle.durations.max), "longest", ""
     yield seconds_words(chronicle.duration), "in all", ""
     if runs > 1 and chronicle.duration > 0:
-        yield f"{runs / chronicle.duration:,.3g}/s", "runs", ""
+        rate = runs / chronicle.duration
+        yield f"{rate:,.0f}/s" if rate >= 999.5 else f"{rate:.3g}/s", "runs", ""
 
 
 def _of_inputs(inputs: StreamStatistics) -> Iterator[Figure]:

@@ -46,7 +46,7 @@ def card_of_report(
         _folded("circuit breakers", happened.breakers(chronicle)),
         _folded("worst case", planned.worst(what, chronicle)),
         _folded("settings", planned.settings_line(subject)),
-        line(muted("as a page, with more runs:"), code('report.save("report.html")')),
+        line(muted("as a page of its own:"), code('.save("report.html")')),
         width=_WIDTH,
     )
 
