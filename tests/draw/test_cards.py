@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -33,6 +32,7 @@ from rxorch.errors import GraphQLFault
 from rxorch.saga import MemoryJournal, Saga, SagaResult, SagaRun, SagaState, Step
 from rxorch.saga.cards import saga_card_of
 from rxorch.stream import Runs
+from tests.draw.checked import Checked
 from tests.support.fake_transport import FakeTransport, api
 
 CANARY = "s3cretCANARY"
@@ -125,49 +125,6 @@ def subjects() -> list[Any]:
         saga, SagaRun(saga, "order-7"), SagaResult("order-7", SagaState.COMPLETED, {"note": CANARY}),
         SagaResult("order-7", SagaState.COMPENSATED, None, error),
     ]  # fmt: skip
-
-
-class Checked(HTMLParser):
-    """Finds what an untrusted notebook would drop, and tags that do not match."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.wrong: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "wbr":
-            return
-        known = {
-            "div",
-            "span",
-            "code",
-            "pre",
-            "table",
-            "thead",
-            "tbody",
-            "tr",
-            "th",
-            "td",
-            "details",
-            "summary",
-        }
-        if tag == "img":
-            if not (dict(attrs).get("src") or "").startswith("data:image/svg+xml;base64,"):
-                self.wrong.append("img")
-            return
-        if tag not in known or {name for name, _ in attrs} - {"style", "open"}:
-            self.wrong.append(f"{tag} {attrs}")
-        self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag != "img" and self.open.pop() != tag:
-            self.wrong.append(f"</{tag}>")
-
-    def handle_data(self, data: str) -> None:
-        self.text += f" {data}"
 
 
 @pytest.mark.parametrize("what", subjects(), ids=lambda what: type(what).__name__)

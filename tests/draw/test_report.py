@@ -20,7 +20,7 @@ from rxorch.http import Request
 from rxorch.stream import Runs, StreamStatistics
 from rxorch.testing import MockTransport
 from rxorch_operators.testing import run_virtual
-from tests.draw.test_cards import Checked
+from tests.draw.checked import Checked
 from tests.draw.timeline.happenings import trip
 from tests.hardening.canary import DATA, FORMS, KEY, NAMED, SAFE, loaded
 from tests.support.fake_transport import api, apis
