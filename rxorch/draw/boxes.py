@@ -16,6 +16,7 @@ __all__ = [
     "WIDEST",
     "Box",
     "Drawing",
+    "Point",
     "Route",
     "beside",
     "chip_rows",
@@ -46,23 +47,29 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way of an arrow. `straight`: with corners; otherwise a curve through the points."""
+    """The way of an arrow.
+
+    `straight`: with corners; otherwise a curve through the points, which leaves and arrives level, or upright
+    where it leads `down`.
+    """
 
     points: tuple[Point, ...]
     label: str = ""
     straight: bool = False
     taken: bool = True
+    down: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A part of the picture, from (0, 0) to its width and height."""
+    """A part of the picture, from (0, 0) to its width and height. `down`: it is read from top to bottom."""
 
     width: float
     height: float
     boxes: tuple[Box, ...] = ()
     frames: tuple[Box, ...] = ()
     routes: tuple[Route, ...] = ()
+    down: bool = False
 
     def moved(self, x: float, y: float) -> Drawing:
         """The same at another place; its size stays what it is."""
@@ -75,10 +82,18 @@ class Drawing:
                 replace(route, points=tuple((px + x, py + y) for px, py in route.points))
                 for route in self.routes
             ),
+            self.down,
         )
 
 
-def beside(parts: Sequence[Drawing], width: float, height: float, routes: tuple[Route, ...]) -> Drawing:
+def beside(
+    parts: Sequence[Drawing],
+    width: float,
+    height: float,
+    routes: tuple[Route, ...],
+    *,
+    down: bool = False,
+) -> Drawing:
     """One drawing of several that have their places already."""
     return Drawing(
         width,
@@ -86,6 +101,7 @@ def beside(parts: Sequence[Drawing], width: float, height: float, routes: tuple[
         tuple(box for part in parts for box in part.boxes),
         tuple(box for part in parts for box in part.frames),
         (*routes, *(route for part in parts for route in part.routes)),
+        down,
     )
 
 

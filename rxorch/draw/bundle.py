@@ -7,6 +7,8 @@ import html
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from rxorch.draw.svg_parts import least_width
+
 __all__ = ["chosen_forms", "image_of", "mime_bundle"]
 
 
@@ -39,9 +41,17 @@ def mime_bundle(
 
 
 def image_of(title: str, svg: str) -> str:
-    """A picture in HTML. A notebook that is not trusted shows neither SVG nor styles, but this."""
+    """A picture in HTML. A notebook that is not trusted shows neither SVG nor styles, but this.
+
+    It is never larger than it is. Where there is no room for it, it becomes smaller, but not so that nobody
+    can read it: then it scrolls sideways in a box of its own.
+    """
     image = base64.b64encode(svg.encode()).decode()
-    return f'<img alt="{html.escape(title)}" style="max-width:100%" src="data:image/svg+xml;base64,{image}"/>'
+    style = f"max-width:100%;min-width:{least_width(svg)}px"
+    return (
+        f'<div style="overflow-x:auto"><img alt="{html.escape(title)}" style="{style}" '
+        f'src="data:image/svg+xml;base64,{image}"/></div>'
+    )
 
 
 def chosen_forms(

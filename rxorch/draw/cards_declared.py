@@ -15,6 +15,7 @@ from rxorch.draw.cards_html import (
     code,
     cut,
     details,
+    joined,
     line,
     muted,
     strong,
@@ -84,13 +85,13 @@ def method_chip(method: str) -> Html:
 
 def _declared_card(title: str, kind: str, flow: Flow, config: APIOrchestrationConfig, *more: object) -> Html:
     endpoints = list(flow.endpoints())
-    return card(
+    told = card(
         line(strong(title), chip(kind, "write") if kind else "", muted(_counted(len(endpoints)))),
         line(chips(settings_of(config))),
         *more,
         _endpoint_table(endpoints, config),
-        _picture(flow, config, len(endpoints)),
     )
+    return joined([told, _picture(flow, config, len(endpoints))])  # below the card is more room for it
 
 
 def _endpoint_table(endpoints: list[APIEndpoint], config: APIOrchestrationConfig) -> Html:

@@ -192,11 +192,11 @@ def bar(parts: Sequence[tuple[float, str]]) -> Html:
     )
 
 
-def card(*parts: object) -> Html:
-    """The frame around it all."""
+def card(*parts: object, width: int = 760) -> Html:
+    """The frame around it all; `width` is the most that it has, in pixels."""
     return styled(
         "border:1px solid rgba(128,128,128,0.45);border-radius:6px;padding:8px 12px;margin:4px 0;"
-        f"max-width:760px;font-family:{_quoted(SANS)};font-size:13px;line-height:1.5;overflow-x:auto",
+        f"max-width:{width}px;font-family:{_quoted(SANS)};font-size:13px;line-height:1.5;overflow-x:auto",
         *parts,
         tag="div",
     )

@@ -88,7 +88,7 @@ def run_card(run: Run) -> Html:
         ),
         line(_why(run.error)) if run.error is not None else "",
         outcome_table(run.outcomes),
-        _errors(run.outcomes),
+        _errors({name: each for name, each in run.outcomes.items() if each.error is not run.error}),
     )
 
 
@@ -219,8 +219,10 @@ def _why(error: BaseException | None) -> str:
 def _given(run: Run) -> str:
     """The shape of what a run gave; of one endpoint alone, of what that gave; nothing, if it failed."""
     result = run.result
-    is_one = isinstance(result, OrchestrationResult) and len(result) == 1
-    given = next(iter(result.values())) if is_one else result
+    given = result
+    if isinstance(result, OrchestrationResult):
+        good = {name: each.value for name, each in result.outcomes.items() if each.status is OutcomeStatus.OK}
+        given = (next(iter(good.values())) if len(result) == 1 else good) if good else None
     return "" if given is None and not run.ok else shape_of(given)
 
 

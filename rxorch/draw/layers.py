@@ -1,4 +1,6 @@
-"""Layers from left to right with few crossings: the method of Sugiyama, Tagawa and Toda (1981).
+"""Layers from left to right, or from top to bottom, with few crossings.
+
+The method is that of Sugiyama, Tagawa and Toda (1981).
 
 Every arrow leads to a later layer. Where it passes a layer in between, a place is kept free for it there.
 Each layer is put in the order of the means of its neighbours' places, back and forth, and the best order is
@@ -13,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from rxorch.draw.boxes import Drawing, Route, beside
+from rxorch.draw.boxes import Drawing, Point, Route, beside
 from rxorch.draw.scene import Arrow
 
 __all__ = ["crossings", "layered", "layers_of"]
@@ -23,6 +25,9 @@ _MOST: Final = 9
 _SWEEPS: Final = 12
 _GAP_X: Final = 64.0
 _GAP_Y: Final = 18.0
+_GAP_DOWN: Final = 46.0
+"""Between layers that lie below each other."""
+_GAP_BESIDE: Final = 24.0
 _LANE: Final = 10.0
 """Height that is kept free for an arrow that passes."""
 
@@ -41,25 +46,39 @@ class _Net:
         self.before.setdefault(end, []).append(start)
 
 
-def layered(parts: Sequence[Drawing], arrows: Sequence[Arrow]) -> Drawing:
-    """Members in layers, with their arrows."""
+def layered(parts: Sequence[Drawing], arrows: Sequence[Arrow], *, down: bool = False) -> Drawing:
+    """Members in layers, with their arrows: from left to right, or from top to bottom.
+
+    Down is the same with both axes exchanged, and what is said here of heights holds of widths then.
+    """
+    sizes = [(part.height, part.width) if down else (part.width, part.height) for part in parts]
     net = _net(len(parts), arrows)
     _order(net)
-    heights = {i: part.height for i, part in enumerate(parts)}
-    tops = _tops(net, heights)
-    lefts, widths = _lefts(net, parts)
-    placed = [part.moved(lefts[i], tops[i] - part.height / 2) for i, part in enumerate(parts)]
+    gap_x, gap_y = (_GAP_DOWN, _GAP_BESIDE) if down else (_GAP_X, _GAP_Y)
+    heights = {i: high for i, (_, high) in enumerate(sizes)}
+    tops = _tops(net, heights, gap_y)
+    lefts, widths = _lefts(net, sizes, gap_x)
+    placed = [
+        part.moved(*_turned((lefts[i], tops[i] - sizes[i][1] / 2), down)) for i, part in enumerate(parts)
+    ]
     routes = []
     for arrow, way in zip(arrows, net.ways, strict=True):
         first, last = way[0], way[-1]
-        points = [(lefts[first] + parts[first].width, tops[first])]
+        points = [(lefts[first] + sizes[first][0], tops[first])]
+        if sizes[first][0] < widths[first]:  # past the wider ones beside it
+            points.append((lefts[first] + widths[first], tops[first]))
         for lane in way[1:-1]:
             points += [(lefts[lane], tops[lane]), (lefts[lane] + widths[lane], tops[lane])]
         points.append((lefts[last], tops[last]))
-        routes.append(Route(tuple(points), arrow.label, taken=arrow.taken))
+        turned = tuple(_turned(point, down) for point in points)
+        routes.append(Route(turned, arrow.label, taken=arrow.taken, down=down))
     width = max(lefts[i] + widths[i] for i in range(len(parts)))
     height = max(tops[i] + heights.get(i, _LANE) / 2 for i in tops)
-    return beside(placed, width, height, tuple(routes))
+    return beside(placed, *_turned((width, height), down), tuple(routes), down=down)
+
+
+def _turned(point: Point, down: bool) -> Point:
+    return (point[1], point[0]) if down else point
 
 
 def layers_of(size: int, arrows: Sequence[Arrow]) -> list[int]:
@@ -145,7 +164,7 @@ def crossings(layers: Sequence[Sequence[int]], after: dict[int, list[int]]) -> i
     return total
 
 
-def _tops(net: _Net, heights: dict[int, float]) -> dict[int, float]:
+def _tops(net: _Net, heights: dict[int, float], gap_y: float) -> dict[int, float]:
     """The middle of each member and lane, close to those it is joined to."""
     middle: dict[int, float] = {}
     for layer in net.layers:
@@ -153,15 +172,15 @@ def _tops(net: _Net, heights: dict[int, float]) -> dict[int, float]:
         for i in layer:
             high = heights.get(i, _LANE)
             middle[i] = y + high / 2
-            y += high + _GAP_Y
+            y += high + gap_y
         for i in layer:
-            middle[i] -= (y - _GAP_Y) / 2
+            middle[i] -= (y - gap_y) / 2
     for sweep in range(_SWEEPS):
         onward = sweep % 2 == 0
         joined = net.before if onward else net.after
         for layer in net.layers if onward else reversed(net.layers):
             wished = [_level(i, joined, middle) for i in layer]
-            middle.update(zip(layer, _apart(layer, wished, heights), strict=True))
+            middle.update(zip(layer, _apart(layer, wished, heights, gap_y), strict=True))
     top = min(middle[i] - heights.get(i, _LANE) / 2 for i in middle)
     return {i: y - top for i, y in middle.items()}
 
@@ -171,9 +190,11 @@ def _level(i: int, joined: dict[int, list[int]], middle: dict[int, float]) -> fl
     return middle[i] if not others else sum(middle[j] for j in others) / len(others)
 
 
-def _apart(layer: Sequence[int], wished: Sequence[float], heights: dict[int, float]) -> list[float]:
+def _apart(
+    layer: Sequence[int], wished: Sequence[float], heights: dict[int, float], gap_y: float
+) -> list[float]:
     """Places near the wished ones that do not overlap: the mean of pushing down and pushing up."""
-    gaps = [(heights.get(a, _LANE) + heights.get(b, _LANE)) / 2 + _GAP_Y for a, b in pairwise(layer)]
+    gaps = [(heights.get(a, _LANE) + heights.get(b, _LANE)) / 2 + gap_y for a, b in pairwise(layer)]
     down, up = list(wished), list(wished)
     for k, gap in enumerate(gaps):
         down[k + 1] = max(down[k + 1], down[k] + gap)
@@ -182,13 +203,13 @@ def _apart(layer: Sequence[int], wished: Sequence[float], heights: dict[int, flo
     return [(a + b) / 2 for a, b in zip(down, up, strict=True)]
 
 
-def _lefts(net: _Net, parts: Sequence[Drawing]) -> tuple[dict[int, float], dict[int, float]]:
+def _lefts(net: _Net, sizes: Sequence[Point], gap_x: float) -> tuple[dict[int, float], dict[int, float]]:
     lefts: dict[int, float] = {}
     widths: dict[int, float] = {}
     left = 0.0
     for layer in net.layers:
-        wide = max((parts[i].width for i in layer if i < len(parts)), default=_LANE)
+        wide = max((sizes[i][0] for i in layer if i < len(sizes)), default=_LANE)
         for i in layer:
             lefts[i], widths[i] = left, wide
-        left += wide + _GAP_X
+        left += wide + gap_x
     return lefts, widths

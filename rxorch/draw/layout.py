@@ -4,7 +4,10 @@ Frames are laid out from the inside out, each by its arrangement:
 
 - `chain`: from left to right, in rows, as text is;
 - `grid`: rows of members between which there are no arrows;
-- `layers`: by the longest path, few crossings; see `layers`.
+- `layers`: by the longest path, few crossings; see `layers`. From left to right, as long as there is room;
+  what is longer goes down the page, and a mere sequence goes on in the next row.
+
+A chain with a part that goes down does so itself: a page is scrolled downward.
 """
 
 from __future__ import annotations
@@ -25,7 +28,10 @@ _ROW: Final = 1080.0
 _GAP_X: Final = 44.0
 _GAP_Y: Final = 18.0
 _ROW_GAP: Final = 40.0
+_END: Final = 84.0 + _GAP_X
+"""Room for the input before something, or the result behind it."""
 _PAD: Final = 16.0
+_INNER_ROW: Final = _ROW - 2 * (_END + _PAD)
 _HEADER: Final = 22.0
 
 
@@ -63,8 +69,27 @@ def _arranged(frame: Frame, parts: Sequence[Drawing]) -> Drawing:
     if not parts:
         return Drawing(120.0, 0.0)
     if frame.arrangement == "layers":
-        return layered(parts, frame.arrows)
-    return _chain(parts, frame.arrows) if frame.arrangement == "chain" else _grid(parts)
+        return _layers(parts, frame.arrows)
+    if frame.arrangement == "grid":
+        return _grid(parts)
+    goes_down = any(part.down for part in parts)
+    return layered(parts, frame.arrows, down=True) if goes_down else _chain(parts, frame.arrows, _ROW)
+
+
+def _layers(parts: Sequence[Drawing], arrows: Sequence[Arrow]) -> Drawing:
+    across = layered(parts, arrows)
+    if across.width <= _ROW:
+        return across
+    ways = {arrow.start: arrow for arrow in arrows}
+    if len(arrows) == len(ways) == len({arrow.end for arrow in arrows}) == len(parts) - 1:
+        (at,) = set(range(len(parts))) - {arrow.end for arrow in arrows}
+        order = [at]
+        while at in ways:
+            at = ways[at].end
+            order.append(at)
+        return _chain([parts[i] for i in order], [ways[i] for i in order[:-1]], _INNER_ROW)
+    down = layered(parts, arrows, down=True)
+    return down if down.width <= max(_ROW, across.width / 2) else across
 
 
 def _framed(frame: Frame, inside: Drawing) -> Drawing:
@@ -72,11 +97,11 @@ def _framed(frame: Frame, inside: Drawing) -> Drawing:
     high = inside.height + 2 * _PAD + _HEADER
     moved = inside.moved((wide - inside.width) / 2, _PAD + _HEADER)
     box = Box(frame, 0.0, 0.0, wide, high)
-    return Drawing(wide, high, moved.boxes, (box, *moved.frames), moved.routes)
+    return Drawing(wide, high, moved.boxes, (box, *moved.frames), moved.routes, inside.down)
 
 
-def _chain(parts: Sequence[Drawing], arrows: Sequence[Arrow]) -> Drawing:
-    rows = _rows(parts)
+def _chain(parts: Sequence[Drawing], arrows: Sequence[Arrow], most: float) -> Drawing:
+    rows = _rows(parts, most)
     width = max(_length([parts[i] for i in row]) for row in rows)
     placed: list[Drawing] = []
     routes: list[Route] = []
@@ -100,19 +125,31 @@ def _chain(parts: Sequence[Drawing], arrows: Sequence[Arrow]) -> Drawing:
     return drawing.moved(margin, 0.0) if turned else drawing
 
 
-def _rows(parts: Sequence[Drawing]) -> list[list[int]]:
-    """Which parts stand in which row; rows of about the same length look better than a short last one."""
-    total = _length(parts)
+def _rows(parts: Sequence[Drawing], most: float) -> list[list[int]]:
+    """Which parts stand in which row: in as few rows as there can be, and none longer than that needs."""
     # A large part may still have an end on either side of it.
-    most = max(_ROW, *(part.width + 2 * (84.0 + _GAP_X) for part in parts))
-    aim = total / math.ceil(total / most)
+    enough = max(most, *(part.width + 2 * _END for part in parts))
+    rows = _filled(parts, enough)
+    too_short = 0.0
+    while enough - too_short > 1.0:
+        tried = (enough + too_short) / 2
+        found = _filled(parts, tried)
+        if len(found) > len(rows):
+            too_short = tried
+        else:
+            enough, rows = tried, found
+    return rows
+
+
+def _filled(parts: Sequence[Drawing], most: float) -> list[list[int]]:
     rows: list[list[int]] = [[]]
+    left = most
     for i, part in enumerate(parts):
-        row = [parts[j] for j in rows[-1]]
-        longer = _length([*row, part])
-        if row and (longer > most or (_length(row) >= aim and len(parts) - i > 1)):
+        if rows[-1] and part.width > left:
             rows.append([])
+            left = most
         rows[-1].append(i)
+        left -= part.width + _GAP_X
     return rows
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from rxorch.draw.png import png_of
+from rxorch.draw.svg_parts import least_width
 from rxorch.errors import ApiConfigurationError
 
 __all__ = ["Forms", "forms_of", "page_of", "save_as"]
@@ -41,8 +42,9 @@ def page_of(title: str, svg: str, details: str) -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
         f"<title>{html.escape(title)}</title>\n"
         "<style>body{font:14px system-ui,sans-serif;max-width:1000px;margin:24px auto;padding:0 12px}"
-        f"svg{{max-width:100%;height:auto}}th{{text-align:left}}{_DARK_PAGE}</style></head>\n<body>\n"
-        f"{svg}{details}\n</body>\n</html>\n"
+        f"div{{overflow-x:auto}}svg{{max-width:100%;min-width:{least_width(svg)}px;height:auto}}"
+        f"@media print{{svg{{min-width:0}}}}th{{text-align:left}}{_DARK_PAGE}</style></head>\n<body>\n"
+        f"<div>{svg}</div>{details}\n</body>\n</html>\n"
     )
 
 

@@ -130,7 +130,7 @@ def _diamond(box: Box) -> str:
 
 
 def _wire(route: Route) -> str:
-    way = _corners(route.points) if route.straight else _curve(route.points)
+    way = _corners(route.points) if route.straight else _curve(route.points, down=route.down)
     faded = "" if route.taken else ' opacity="0.45" stroke-dasharray="3 4"'
     return f'<path class="wire" d="{way}" stroke-width="1.4" marker-end="url(#a)"{faded}/>'
 
@@ -151,15 +151,16 @@ def _towards(start: tuple[float, float], end: tuple[float, float]) -> tuple[floa
     return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
 
 
-def _curve(points: Sequence[tuple[float, float]]) -> str:
-    """Curves that leave and arrive level."""
+def _curve(points: Sequence[tuple[float, float]], *, down: bool) -> str:
+    """Curves that leave and arrive level, or upright where they lead down."""
     parts = [f"M{_n(points[0][0])} {_n(points[0][1])}"]
     for (x0, y0), (x1, y1) in pairwise(points):
-        half = (x0 + x1) / 2
+        half = (y0 + y1) / 2 if down else (x0 + x1) / 2
+        bends = ((x0, half), (x1, half)) if down else ((half, y0), (half, y1))
         parts.append(
             f"L{_n(x1)} {_n(y1)}"
-            if y0 == y1
-            else f"C{_n(half)} {_n(y0)} {_n(half)} {_n(y1)} {_n(x1)} {_n(y1)}"
+            if (x0 == x1 if down else y0 == y1)
+            else f"C{' '.join(f'{_n(x)} {_n(y)}' for x, y in (*bends, (x1, y1)))}"
         )
     return "".join(parts)
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 from typing import Final
 
 from rxorch.draw.theme import SANS, style_sheet
 
-__all__ = ["HEAD", "MARGIN", "escaped", "label", "pixels", "sheet"]
+__all__ = ["HEAD", "MARGIN", "escaped", "label", "least_width", "pixels", "sheet"]
 
 MARGIN: Final = 24.0
 HEAD: Final = 58.0
 """Height of the heading."""
 
+_LETTERS: Final = 0.8
+"""How much smaller a picture may become, and can still be read."""
+_WIDTH: Final = re.compile(r'<svg[^>]* width="([\d.]+)"')
 _SPACE: Final = "http://www.w3.org/2000/svg"
 _ARROW_HEAD: Final = (
     '<marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto" '
@@ -69,3 +73,13 @@ def escaped(text: str) -> str:
 def pixels(value: float) -> str:
     """A number in tenths of a pixel."""
     return f"{value:.1f}".removesuffix(".0")
+
+
+def least_width(svg: str) -> int:
+    """The pixels below which nobody could read a picture: where there is less room, it has to scroll.
+
+    >>> least_width('<svg xmlns="http://www.w3.org/2000/svg" width="1000" height="20"/>')
+    800
+    """
+    found = _WIDTH.match(svg)
+    return round(_LETTERS * float(found[1])) if found else 0

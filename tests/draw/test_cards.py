@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -33,6 +32,7 @@ from rxorch.errors import GraphQLFault
 from rxorch.saga import MemoryJournal, Saga, SagaResult, SagaRun, SagaState, Step
 from rxorch.saga.cards import saga_card_of
 from rxorch.stream import Runs
+from tests.draw.checked import Checked
 from tests.support.fake_transport import FakeTransport, api
 
 CANARY = "s3cretCANARY"
@@ -127,49 +127,6 @@ def subjects() -> list[Any]:
     ]  # fmt: skip
 
 
-class Checked(HTMLParser):
-    """Finds what an untrusted notebook would drop, and tags that do not match."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.wrong: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "wbr":
-            return
-        known = {
-            "div",
-            "span",
-            "code",
-            "pre",
-            "table",
-            "thead",
-            "tbody",
-            "tr",
-            "th",
-            "td",
-            "details",
-            "summary",
-        }
-        if tag == "img":
-            if not (dict(attrs).get("src") or "").startswith("data:image/svg+xml;base64,"):
-                self.wrong.append("img")
-            return
-        if tag not in known or {name for name, _ in attrs} - {"style", "open"}:
-            self.wrong.append(f"{tag} {attrs}")
-        self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag != "img" and self.open.pop() != tag:
-            self.wrong.append(f"</{tag}>")
-
-    def handle_data(self, data: str) -> None:
-        self.text += f" {data}"
-
-
 @pytest.mark.parametrize("what", subjects(), ids=lambda what: type(what).__name__)
 def test_a_card_can_be_shown_anywhere_and_holds_no_secret(what: Any) -> None:
     forms = what._repr_mimebundle_()
@@ -223,6 +180,7 @@ def test_a_picture_of_the_flow_is_in_the_card_of_a_small_one() -> None:
     few = APIOrchestrationConfig(endpoints=[api("a"), api("b")])
     many_ = APIOrchestrationConfig(endpoints=[api(f"e{n}") for n in range(41)])
     assert "<img" in card_of(few) and "<img" not in card_of(many_)
+    assert card_of(few).index("</table></div><details") < card_of(few).index("<img")  # where more room is
     assert "<img" not in card_of(APIOrchestrationConfig(endpoints=[api("a")]))
 
 
@@ -256,6 +214,19 @@ def test_who_gave_nothing_has_an_empty_cell() -> None:
         said = card_of(what)
         assert "></code>" not in said and ">None<" not in said
         assert "1 requests" not in said
+
+
+def test_a_run_that_failed_says_why_once_and_what_was_there_by_then() -> None:
+    why = failed()
+    outcomes = {
+        "user": Outcome(OutcomeStatus.OK, {"id": 7}, attempts=1),
+        "posts": Outcome(OutcomeStatus.FAILED, error=why, attempts=1),
+    }
+    run = Run(0, {}, False, OrchestrationResult(outcomes), why, outcomes=outcomes)
+    assert texts(run).count(error_text(why)) == 1
+    assert "{user}" in texts(Runs([run])) and "posts" not in texts(Runs([run]))
+    other = Run(0, {}, False, OrchestrationResult(outcomes), ApiError("over"), outcomes=outcomes)
+    assert texts(other).count(error_text(why)) == 1 and "1 error" in texts(other)
 
 
 def test_one_is_not_many() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rxorch import graph, parallel, sequential
+from rxorch import conditional, graph, parallel, sequential
 from rxorch.draw.boxes import Box
 from rxorch.draw.layers import crossings, layers_of
 from rxorch.draw.layout import Placed, place
@@ -74,16 +74,104 @@ def test_any_graph_is_tidy(data: st.DataObject) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_arrows_of_a_graph_lead_to_the_right_and_around_the_boxes(data: st.DataObject) -> None:
-    picture = placed(random_graph(data))
+    assert_arrows_lead_on(placed(random_graph(data)))
+
+
+def assert_arrows_lead_on(picture: Placed) -> None:
+    """To the right and around the boxes; of what goes down, the same with both axes exchanged."""
     for route in picture.routes:
         if route.straight:
             continue
-        for (x0, y0), (x1, y1) in pairwise(route.points):
+        points = [(y, x) for x, y in route.points] if route.down else route.points
+        boxes = [
+            (box.y, box.x, box.height, box.width) if route.down else (box.x, box.y, box.width, box.height)
+            for box in picture.boxes
+        ]
+        for (x0, y0), (x1, y1) in pairwise(points):
             assert x0 < x1
             level = y0 == y1
-            for box in picture.boxes:
-                if level and box.x < x1 - 1e-6 and x0 + 1e-6 < box.x + box.width:
-                    assert not box.y < y0 < box.y + box.height, (route, box)
+            for left, top, width, height in boxes:
+                if level and left < x1 - 1e-6 and x0 + 1e-6 < left + width:
+                    assert not top < y0 < top + height, (route, left, top)
+
+
+def path(size: int) -> Flow:
+    """Each member needs the one before it."""
+    return graph(*(api(f"e{i}", depends_on=[f"e{i - 1}"] if i else []) for i in range(size)))
+
+
+def deep() -> Flow:
+    """Two members in each of many layers: too long for a row."""
+    pairs = [[f"a{i}", f"b{i}"] for i in range(8)]
+    return graph(
+        *(api(name, depends_on=pairs[i - 1] if i else []) for i, pair in enumerate(pairs) for name in pair)
+    )
+
+
+def test_a_deep_graph_goes_down_the_page_from_its_input_to_its_result() -> None:
+    picture = placed(deep())
+    assert_tidy(picture)
+    assert_arrows_lead_on(picture)
+    assert picture.width <= 700 < picture.height
+    assert all(route.down for route in picture.routes) and len(picture.routes) == 2 + 7 * 4
+    tops = {box.part.title: box.y for box in picture.boxes if isinstance(box.part, Node)}
+    order = ["input", *(f"a{i}" for i in range(8)), "result"]
+    assert [tops[name] for name in order] == sorted(tops[name] for name in order)
+    assert all(tops[f"a{i}"] == tops[f"b{i}"] for i in range(8))
+
+
+def test_a_graph_that_finds_room_in_a_row_goes_to_the_right() -> None:
+    shallow = graph(api("a"), *apis("bcd", depends_on=["a"]), api("e", depends_on=["b", "c"]))
+    picture = placed(shallow)
+    assert picture.routes and not any(route.down for route in picture.routes)
+
+
+def test_a_graph_that_would_be_wider_downward_goes_to_the_right() -> None:
+    rows = [[f"{name}{i}" for i in range(9)] for name in "abcdefg"]
+    flow = graph(
+        *(api(name, depends_on=rows[at - 1] if at else []) for at, row in enumerate(rows) for name in row)
+    )
+    assert not any(route.down for route in placed(flow).routes)
+
+
+@pytest.mark.parametrize("size", [8, 40])
+def test_a_graph_that_is_a_sequence_goes_on_in_the_next_row(size: int) -> None:
+    picture = placed(path(size))
+    assert_tidy(picture)
+    assert picture.width <= 1200
+    boxes = {box.part.title: box for box in picture.boxes if isinstance(box.part, Node)}
+    found = [(boxes[f"e{i}"].y, boxes[f"e{i}"].x) for i in range(size)]
+    assert found == sorted(found)  # as text is read
+    assert len({top for top, _ in found}) < size / 2
+
+
+def test_no_row_of_a_sequence_is_left_with_one_where_two_find_room() -> None:
+    tops = [box.y for box in placed(path(6)).boxes if isinstance(box.part, Node) and box.part.facts]
+    assert sorted(tops.count(top) for top in set(tops)) == [3, 3]
+
+
+def test_rows_are_as_few_as_there_can_be_and_no_longer_than_that_needs() -> None:
+    wide = [api(f"{name}-with-a-long-name-of-it", timeout=5) for name in "abcdefg"]
+    choice = conditional(bool, then=wide[3], otherwise=wide[4])
+    picture = placed(sequential(wide[0], parallel(*wide[1:3]), choice, *wide[5:]))
+    boxes = {box.part.title[:6]: box for box in picture.boxes if isinstance(box.part, Node)}
+    level = {name: box.y + box.height / 2 for name, box in boxes.items()}
+    assert level["input"] == level["a-with"] < level["f-with"] <= level["g-with"] == level["result"]
+    assert picture.width < 900
+
+
+def test_an_arrow_from_a_narrow_member_passes_the_wide_one_beside_it() -> None:
+    steps = [api("low"), api("high", cache_ttl=30, timeout=5, retry_count=2, rate_limit=5)]
+    needs = ["low"]
+    for i in range(8):
+        steps += [api(f"a{i}", depends_on=needs), api(f"b{i}", depends_on=["high"] if not i else needs)]
+        needs = [f"a{i}", f"b{i}"]
+    picture = placed(graph(*steps))
+    boxes = {box.part.title: box for box in picture.boxes if isinstance(box.part, Node)}
+    low, high = boxes["low"], boxes["high"]
+    assert low.y == high.y and low.height < high.height
+    starts = [route for route in picture.routes if route.points[0][1] == low.y + low.height]
+    assert starts and all(route.points[1][1] == high.y + high.height for route in starts)
 
 
 def test_members_stand_in_their_frame() -> None:

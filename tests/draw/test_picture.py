@@ -96,7 +96,7 @@ def test_no_name_breaks_out_of_svg() -> None:
 def test_no_name_breaks_out_of_html() -> None:
     shown = hostile()._repr_mimebundle_()["text/html"]
     assert "<script" not in shown
-    assert re.findall(r"<(\w+)", shown) == ["img", "details", "summary", "pre"]
+    assert re.findall(r"<(\w+)", shown) == ["div", "img", "details", "summary", "pre"]
 
 
 def test_no_name_breaks_out_of_mermaid() -> None:
@@ -148,6 +148,18 @@ def test_a_notebook_gets_an_image_that_needs_no_trust() -> None:
     assert encoded is not None and base64.b64decode(encoded[1]).decode() == picture.svg()
     assert list(picture._repr_mimebundle_(include=["text/plain"])) == ["text/plain"]
     assert "image/svg+xml" not in picture._repr_mimebundle_(exclude=["image/svg+xml"])
+
+
+@pytest.mark.parametrize("flow", [api("a"), sequential(*apis("abcdefghij"))], ids=["small", "wide"])
+def test_a_picture_is_never_larger_than_it_is_nor_too_small_to_be_read(flow: Any) -> None:
+    picture = flow_picture(flow)
+    wide = re.search(r'<svg[^>]* width="([\d.]+)"', picture.svg())
+    assert wide is not None
+    shown = picture._repr_mimebundle_()["text/html"]
+    box, style = re.findall(r'<div style="([^"]*)"><img [^>]*style="([^"]*)"', shown)[0]
+    least = round(float(wide[1]) * 0.8)
+    assert (box, style) == ("overflow-x:auto", f"max-width:100%;min-width:{least}px")
+    assert not re.search(r'<img [^>]*(width|height)="', shown)
 
 
 def test_str_is_the_text_and_repr_is_short() -> None:

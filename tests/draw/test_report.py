@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import time
 from html.parser import HTMLParser
@@ -19,6 +20,7 @@ from rxorch.http import Request
 from rxorch.stream import Runs, StreamStatistics
 from rxorch.testing import MockTransport
 from rxorch_operators.testing import run_virtual
+from tests.draw.checked import Checked
 from tests.draw.timeline.happenings import trip
 from tests.hardening.canary import DATA, FORMS, KEY, NAMED, SAFE, loaded
 from tests.support.fake_transport import api, apis
@@ -68,6 +70,11 @@ class Page(HTMLParser):
     @property
     def words(self) -> str:
         return " ".join(" ".join(self.texts).split())
+
+
+def with_pictures(card: str) -> str:
+    """A card with its images as what they are."""
+    return re.sub(r'base64,([^"]+)"', lambda found: base64.b64decode(found[1]).decode(), card)
 
 
 def test_a_page_about_one_run() -> None:
@@ -171,6 +178,9 @@ def test_no_secret_no_input_and_no_value() -> None:
         html = report(orchestrator, after, title=f"https://me:{SAFE}@x.test?api_key={KEY}").html()
         assert not any(form in html for form in FORMS)
         assert "precious" not in html
+        shown = report(orchestrator, after, title=f"https://me:{SAFE}@x.test")._repr_mimebundle_()
+        told = shown["text/plain"] + with_pictures(shown["text/html"])
+        assert not any(form in told for form in FORMS) and "precious" not in told
 
 
 def test_hostile_words_are_text() -> None:
@@ -181,6 +191,76 @@ def test_hostile_words_are_text() -> None:
     page = Page(report(api("a", "https://x.test/<script>"), calls, title=evil).html())
     assert "script" not in page.tags and "x" not in page.ids
     assert page.words.count("<script>alert(1)</script>") >= 5
+    card = Checked(
+        report(api("a", "https://x.test/<script>"), calls, title=evil)._repr_mimebundle_()["text/html"]
+    )
+    assert (card.wrong, card.open) == ([], []) and card.text.count("<script>alert(1)</script>") >= 5
+
+
+def test_a_notebook_shows_it_as_a_card_that_needs_no_trust() -> None:
+    page = report(graph(*apis(NAMES)), trip(), title="trip")
+    forms = page._repr_mimebundle_()
+    assert list(forms) == ["text/plain", "text/html"]
+    card = Checked(forms["text/html"])
+    assert (card.wrong, card.open) == ([], [])
+    pictures = re.findall(r'alt="([^"]*)"[^>]*base64,([^"]+)"', forms["text/html"])
+    assert [name for name, _ in pictures] == ["flow", "waterfall"]
+    drawn = [base64.b64decode(picture).decode() for _, picture in pictures]
+    assert "9 endpoints" in drawn[0] and "ok · 12 requests" in drawn[0] and "run · 10 calls" in drawn[1]
+    words = "".join(card.text.split())
+    for wanted in (
+        "trip",
+        "✓ it went well, 1 call answered by an error handler, in 724 ms",
+        "12 requests 4 repeats",
+        "503 fx 2",
+        "404 legal 1 1",
+        "a run 27 12 90.0 s 724 ms",
+        "at most 10 at once",
+        'as a page of its own: .save("report.html")',
+    ):
+        assert "".join(wanted.split()) in words, wanted
+    assert forms["text/plain"] == page.text() == str(page)
+    assert list(page._repr_mimebundle_(include=["text/plain"])) == ["text/plain"]
+    assert list(page._repr_mimebundle_(exclude=["text/plain"])) == ["text/html"]
+
+
+def test_as_text_it_says_how_it_went_and_what_went_wrong() -> None:
+    lines = report(graph(*apis(NAMES)), trip(), title="trip").text().splitlines()
+    assert lines[:2] == ["trip", "✓ it went well, 1 call answered by an error handler, in 724 ms"]
+    assert "12 requests · 4 repeats" in lines[2]
+    assert "  404 · legal · 1 call, 1 attempt" in lines and "  503 · fx · 2 attempts" in lines
+    assert any("▸ geo" in line for line in lines)
+    with record(EventBus()) as recording:
+        assert len(report(api("a"), recording).text().splitlines()) == 3
+
+
+def test_the_card_of_a_stream_has_its_first_failed_runs() -> None:
+    answers = iter([{}, 404, {}, 500, 500, 500, 401, {}])
+    orchestrator = APIOrchestrator(
+        api("a", retry_delay=0.01), transport=MockTransport(lambda request: next(answers))
+    )
+
+    async def stream() -> Runs:
+        async with orchestrator.stream([{}] * 6, max_concurrent=1) as runs:
+            return Runs([run async for run in runs])
+
+    with record(orchestrator) as recording:
+        run_virtual(stream())
+    shown = report(orchestrator, recording)._repr_mimebundle_()["text/html"]
+    card = Checked(shown)
+    assert (card.wrong, card.open) == ([], [])
+    assert "run 2 · failed" in card.text and "run 4 · failed" in card.text
+    assert "run 5 · failed" not in card.text  # two are enough for a notebook
+    assert "6 runs" in " ".join(card.text.split()) and shown.count("<img") == 4
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.001, "4,000/s"), (0.016, "250/s"), (3.0, "1.33/s")])
+def test_how_many_runs_in_a_second(seconds: float, words: str) -> None:
+    events: list[ev.Event] = []
+    for number in range(4):
+        events.append(ev.RunStarted(0.0, f"r{number}", "", mode="graph"))
+        events.append(ev.RunFinished(seconds, f"r{number}", "", "ok", seconds, None))
+    assert f"{words} runs" in report(api("a"), events).text()
 
 
 def test_it_stays_small_and_quick() -> None:
@@ -199,6 +279,7 @@ def test_it_stays_small_and_quick() -> None:
     html = report(graph(*apis(" ".join(names))), recording).html()
     assert time.process_time() - began < 5  # some 0.2 s; without bounds it would be minutes
     assert len(html) < 700_000
+    assert len(report(graph(*apis(" ".join(names))), recording)._repr_mimebundle_()["text/html"]) < 400_000
     page = Page(html)
     assert "Drawn is one of 16 runs" in page.words and "1,000 of 3,000 runs failed (33.3 %)" in page.words
     assert re.search(r"… [\d,]+ more", page.words)

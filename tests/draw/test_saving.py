@@ -40,6 +40,8 @@ def test_each_form(name: str, tmp_path: Path) -> None:
     page = saved[".html"].read_text(encoding="utf-8")
     assert picture.svg() in page
     assert "<script" not in page and "<title><" not in page
+    width = float(ElementTree.fromstring(picture.svg()).attrib["width"])
+    assert f"min-width:{round(width * 0.8)}px" in page and f"<div>{picture.svg()}</div>" in page
     ElementTree.fromstring(picture.svg())
 
 

@@ -28,7 +28,7 @@ from rxorch.notebook.figures import Figures
 from rxorch.notebook.status import HandleState
 from rxorch.stream import Runs
 from rxorch_operators.testing import run_virtual
-from tests.draw.test_cards import Checked
+from tests.draw.checked import Checked
 from tests.support.fake_transport import FakeTransport, Hold, api, in_turn
 from tests.support.streams import streaming, stuck, until
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from rxorch.draw.bundle import chosen_forms
 from rxorch.draw.facts import printable
 from rxorch.draw.masking import masked
 from rxorch.draw.reporting import happened, planned
-from rxorch.draw.reporting.page import figures, page_of, section
+from rxorch.draw.reporting.notebook import card_of_report, text_of_report
+from rxorch.draw.reporting.page import Figure, Verdict, figures, page_of, section
 from rxorch.draw.saving import save_as
 from rxorch.draw.subject import Drawable, Subject, subject_of
 from rxorch.draw.timeline.chronicle import Chronicle
@@ -24,7 +27,7 @@ _LEFT_OUT: Final = (
 
 
 class Report:
-    """What happened, as one HTML page that needs nothing else; made by `report`.
+    """What happened, as one HTML page that needs nothing else, and as a card of a notebook; made by `report`.
 
     It has figures, the flow with its results, waterfalls, errors by kind and endpoint, changes of circuit
     breakers, the worst case beside what happened, and the settings. It is light or dark as the reader's
@@ -53,7 +56,7 @@ class Report:
         """The page."""
         told = self._chronicle
         parts = (
-            figures(list(happened.numbers(told, self._inputs))),
+            figures(self._figures()),
             section("Flow", planned.flow(self._subject, told)),
             section("What happened when", happened.pictures(told)),
             section("Errors", happened.errors(told)),
@@ -62,8 +65,17 @@ class Report:
             section("Worst case", planned.worst(self._what, told)),
             section("Settings", planned.settings(self._what, self._subject)),
         )
-        verdict = happened.verdict(told, self._inputs, interrupted=self._interrupted)
-        return page_of(self._title, verdict, parts, _LEFT_OUT)
+        return page_of(self._title, self._verdict(), parts, _LEFT_OUT)
+
+    def text(self) -> str:
+        """How it went, the figures, what happened when and the errors, as lines."""
+        return text_of_report(self._title, self._verdict(), self._figures(), self._chronicle)
+
+    def _verdict(self) -> Verdict:
+        return happened.verdict(self._chronicle, self._inputs, interrupted=self._interrupted)
+
+    def _figures(self) -> list[Figure]:
+        return list(happened.numbers(self._chronicle, self._inputs))
 
     def save(self, path: str | Path) -> Path:
         """Write the page into a file.
@@ -79,6 +91,17 @@ class Report:
             OSError: the file cannot be written.
         """
         return save_as(path, {".html": self.html, ".htm": self.html})
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, Any]:
+        shown = card_of_report(
+            self._title, self._verdict(), self._figures(), self._what, self._subject, self._chronicle
+        )
+        return chosen_forms({"text/plain": self.text(), "text/html": shown}, include, exclude)
+
+    def __str__(self) -> str:
+        return self.text()
 
     def __repr__(self) -> str:
         return f"<Report of {self._title}>"

@@ -7,14 +7,25 @@ from typing import Final
 
 from rxorch.draw.aftermath import counted, share_words
 from rxorch.draw.cards_html import Html, details, joined, muted, strong, table
-from rxorch.draw.reporting.page import Figure, picture, wide_table
+from rxorch.draw.reporting.page import Figure, Verdict, picture, wide_table
 from rxorch.draw.timeline.axis import seconds_words
 from rxorch.draw.timeline.chronicle import Chronicle, RunRecord
 from rxorch.draw.timeline.picture import Waterfall
+from rxorch.draw.timeline.records import Timeline
 from rxorch.draw.timeline.totals import EndpointTotal
 from rxorch.stream import StreamStatistics
 
-__all__ = ["breakers", "endpoints", "errors", "numbers", "pictures", "verdict"]
+__all__ = [
+    "breakers",
+    "endpoints",
+    "error_counts",
+    "errors",
+    "numbers",
+    "pictures",
+    "sample_note",
+    "summary_of",
+    "verdict",
+]
 
 _MOST_ROWS: Final = 50
 _HEAD: Final = (
@@ -23,16 +34,14 @@ _HEAD: Final = (
 )  # fmt: skip
 
 
-def verdict(chronicle: Chronicle, inputs: StreamStatistics | None, *, interrupted: bool) -> Html:
+def verdict(chronicle: Chronicle, inputs: StreamStatistics | None, *, interrupted: bool) -> Verdict:
     """How it went, in a line."""
     sign, words = _judged(chronicle, inputs)
     words = f"stopped before its end; {words}" if interrupted else words
     kind = {"✓": "ok", "✗": "failed"}.get(sign, "degraded")
     degraded = chronicle.totals.degraded
     more = f", {counted(degraded, 'call')} answered by an error handler" if degraded else ""
-    return joined(
-        [Html(f'<b class="is-{kind}">{sign}</b> '), f"{words}{more}, in {seconds_words(chronicle.duration)}"]
-    )
+    return sign, kind, f"{words}{more}, in {seconds_words(chronicle.duration)}"
 
 
 def _judged(chronicle: Chronicle, inputs: StreamStatistics | None) -> tuple[str, str]:
@@ -88,7 +97,8 @@ def numbers(chronicle: Chronicle, inputs: StreamStatistics | None) -> Iterator[F
         yield seconds_words(chronicle.durations.max), "longest", ""
     yield seconds_words(chronicle.duration), "in all", ""
     if runs > 1 and chronicle.duration > 0:
-        yield f"{runs / chronicle.duration:,.3g}/s", "runs", ""
+        rate = runs / chronicle.duration
+        yield f"{rate:,.0f}/s" if rate >= 999.5 else f"{rate:.3g}/s", "runs", ""
 
 
 def _of_inputs(inputs: StreamStatistics) -> Iterator[Figure]:
@@ -112,16 +122,13 @@ def pictures(chronicle: Chronicle) -> Html:
     if chronicle.begun <= 1:
         return picture(Waterfall(timeline).svg(), "waterfall")
     shown = picture(Waterfall(timeline).svg(), "waterfall")
-    note = ""
-    if timeline.stride > 1:
-        note = muted(f"Drawn is one of {timeline.stride:,} runs, evenly spread; all are in the numbers.")
     failed, slowest = list(chronicle.failed.values()), chronicle.slowest
     slow = [_run(run, f"slow-{run.number}") for run in slowest if run not in failed]
     lost = [_run(run, f"failed-{run.number}", is_open=place == 0) for place, run in enumerate(failed)]
     heading = f"The first run that failed by each kind (of {counted(len(chronicle.run_kinds), 'kind')})"
     return joined(
         [
-            note,
+            sample_note(timeline),
             shown,
             Html(f"<h3>{heading}</h3>") if lost else "",
             *lost,
@@ -131,21 +138,37 @@ def pictures(chronicle: Chronicle) -> Html:
     )
 
 
+def sample_note(timeline: Timeline) -> Html:
+    """Which share of the runs is drawn; nothing where all are."""
+    if timeline.stride <= 1:
+        return Html("")
+    return muted(f"Drawn is one of {timeline.stride:,} runs, evenly spread; all are in the numbers.")
+
+
 def _run(run: RunRecord, name: str, *, is_open: bool = False) -> Html:
-    word = f" · {run.word}" if run.word else ""
-    summary = f"run {run.number:,} · {run.status} · {seconds_words(run.duration)}{word}"
     svg = Waterfall(run.timeline, f"run {run.number:,}").svg()
-    return details(summary, picture(svg, name), is_open=is_open)
+    return details(summary_of(run), picture(svg, name), is_open=is_open)
 
 
-def errors(chronicle: Chronicle) -> Html:
-    """What went wrong: of runs, of calls and of attempts, by endpoint and kind."""
+def summary_of(run: RunRecord) -> str:
+    """A run in a line."""
+    word = f" · {run.word}" if run.word else ""
+    return f"run {run.number:,} · {run.status} · {seconds_words(run.duration)}{word}"
+
+
+def error_counts(chronicle: Chronicle) -> list[tuple[str, str, int, int]]:
+    """Kind, endpoint, calls and attempts that failed so; the most calls first."""
     rows = [
         (kind, name, total.lost_kinds[kind], total.failed_kinds[kind])
         for name, total in chronicle.totals.endpoints.items()
         for kind in dict.fromkeys([*total.lost_kinds, *total.failed_kinds])
     ]
-    rows.sort(key=lambda row: (-row[2], -row[3], row[1], row[0]))
+    return sorted(rows, key=lambda row: (-row[2], -row[3], row[1], row[0]))
+
+
+def errors(chronicle: Chronicle) -> Html:
+    """What went wrong: of runs, of calls and of attempts, by endpoint and kind."""
+    rows = error_counts(chronicle)
     shown = [
         (strong(kind), name, f"{lost:,}" if lost else "", f"{attempts:,}" if attempts else "")
         for kind, name, lost, attempts in rows[:_MOST_ROWS]

@@ -8,13 +8,16 @@ from typing import Final
 
 from rxorch.draw.cards_html import Html, joined, markup, styled
 from rxorch.draw.results import PALETTE as RESULTS
+from rxorch.draw.svg_parts import least_width
 from rxorch.draw.theme import DARK, LIGHT, SANS, Palette, style_sheet
 from rxorch.draw.timeline.look import PALETTE as TIMELINE
 
-__all__ = ["Figure", "figures", "page_of", "picture", "section", "wide_table"]
+__all__ = ["Figure", "Verdict", "figures", "page_of", "picture", "section", "wide_table"]
 
 Figure = tuple[str, str, str]
 """A number, what it counts, and the class of its colour or nothing."""
+Verdict = tuple[str, str, str]
+"""A sign, the class of its colour, and words."""
 
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -25,9 +28,6 @@ _ALL: Final = Palette(
     {**TIMELINE.fills, **RESULTS.fills},
 )
 _STYLE: Final = re.compile(r"<style>.*?</style>\n?", re.DOTALL)
-_WIDTH: Final = re.compile(r' width="([\d.]+)"')
-_LETTERS: Final = 0.75
-"""How much smaller a picture may become."""
 _ID: Final = re.compile(r'( id="| aria-labelledby="|="url\(#)([\w-]+)')
 
 _LAYOUT: Final = f"""
@@ -50,7 +50,7 @@ svg{{min-width:0!important}}details::details-content{{content-visibility:visible
 """
 
 
-def page_of(title: str, verdict: Html, parts: Iterable[object], below: object) -> str:
+def page_of(title: str, verdict: Verdict, parts: Iterable[object], below: object) -> str:
     """The whole page.
 
     Args:
@@ -59,12 +59,13 @@ def page_of(title: str, verdict: Html, parts: Iterable[object], below: object) -
         parts: Sections.
         below: What stands at its end.
     """
+    sign, kind, words = verdict
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{markup(title)}</title>\n<style>{_LAYOUT}{_colours()}</style>\n</head>\n<body>\n"
-        f'<h1>{markup(title)}</h1>\n<p class="verdict">{verdict}</p>\n'
+        f'<h1>{markup(title)}</h1>\n<p class="verdict"><b class="is-{kind}">{sign}</b> {markup(words)}</p>\n'
         f'{joined(parts)}<p class="note">{markup(below)}</p>\n</body>\n</html>\n'
     )
 
@@ -107,14 +108,9 @@ def picture(svg: str, name: str) -> Html:
         svg: A whole one. Its colours are those of the page.
         name: By which its ids differ from those of others.
     """
-    inner = _WIDTH.sub(_at_least, svg, count=1)
-    inner = _ID.sub(lambda found: f"{found[1]}{name}-{found[2]}", _STYLE.sub("", inner, count=1))
+    inner = _ID.sub(lambda found: f"{found[1]}{name}-{found[2]}", _STYLE.sub("", svg, count=1))
+    inner = inner.replace("<svg", f'<svg style="min-width:{least_width(svg)}px"', 1)
     return Html(f'<div class="picture">{inner}</div>\n')
-
-
-def _at_least(found: re.Match[str]) -> str:
-    """A picture that is wider than the page is made smaller, but not so that nobody can read it."""
-    return f'{found[0]} style="min-width:{_LETTERS * float(found[1]):.0f}px"'
 
 
 def wide_table(table: Html) -> Html:

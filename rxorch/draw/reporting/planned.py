@@ -21,7 +21,7 @@ from rxorch.flow.plan import walk
 from rxorch.http.redaction import redact_url
 from rxorch.orchestrator import APIOrchestrator
 
-__all__ = ["flow", "names", "settings", "worst"]
+__all__ = ["flow", "flow_svg", "names", "settings", "settings_line", "too_many", "worst"]
 
 _DRAWN: Final = 150
 """Endpoints up to which a flow is drawn."""
@@ -31,10 +31,24 @@ _MOST_FINDINGS: Final = 20
 
 def flow(subject: Subject, chronicle: Chronicle) -> Html:
     """The flow with its results."""
-    endpoints = sum(1 for _ in walk(subject.plan.root))
-    if endpoints > _DRAWN:
-        return muted(f"{endpoints:,} endpoints are too many for a picture.")
-    return picture(svg_of(with_results(scene_of(subject, None), chronicle)), "flow")
+    svg = flow_svg(subject, chronicle)
+    return picture(svg, "flow") if svg else too_many(subject)
+
+
+def flow_svg(subject: Subject, chronicle: Chronicle) -> str | None:
+    """The flow with its results as SVG; None, if it is too large for a picture."""
+    if _endpoints(subject) > _DRAWN:
+        return None
+    return svg_of(with_results(scene_of(subject, None), chronicle))
+
+
+def too_many(subject: Subject) -> Html:
+    """What stands in the place of a picture."""
+    return muted(f"{_endpoints(subject):,} endpoints are too many for a picture.")
+
+
+def _endpoints(subject: Subject) -> int:
+    return sum(1 for _ in walk(subject.plan.root))
 
 
 def names(subject: Subject) -> list[str]:
@@ -46,6 +60,11 @@ def settings(what: Drawable, subject: Subject) -> Html:
     """What held for the run."""
     if isinstance(what, APIOrchestrator | APIOrchestrationConfig | APIEndpoint):
         return Html(card_of(what))
+    return settings_line(subject)
+
+
+def settings_line(subject: Subject) -> Html:
+    """What held for the run as a whole, in words."""
     return line(*(chip(word) for word in settings_of(subject.config)))
 
 
