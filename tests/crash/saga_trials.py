@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -92,11 +92,18 @@ class Processes:
         assert code in (0, -signal.SIGKILL)
         return code != 0
 
-    async def kill(self) -> None:
-        """Kills the process at work, and waits for its end."""
-        os.kill(self.pid, signal.SIGKILL)
-        code, _ = await self.ended()
-        assert code in (0, -signal.SIGKILL)
+    async def kill(self, when: Awaitable[None]) -> None:
+        """Kills the process at work once something has happened, and waits for its end."""
+        ending = asyncio.ensure_future(self.ended())
+        waiting = asyncio.ensure_future(when)
+        try:
+            await asyncio.wait([ending, waiting], return_when=asyncio.FIRST_COMPLETED)
+            assert waiting.done(), f"the process ended before that: {ending.result()}"
+            os.kill(self.pid, signal.SIGKILL)
+            code, _ = await ending
+            assert code in (0, -signal.SIGKILL)
+        finally:
+            waiting.cancel()
 
     async def _line(self) -> dict[str, Any]:
         assert self._program.stdout is not None
@@ -243,8 +250,7 @@ class Trials:
         had = self.services.done.total() + self.services.undone.total()
         for number, moment in enumerate(moments):
             await self.program.begin(replace(job, hours=number))
-            await self.services.until_effects(had + moment)
-            await self.program.kill()
+            await self.program.kill(self.services.until_effects(had + moment))
             self.books.kills += 1
             self.books.trials += await in_flight(path)
         await self.program.do(replace(job, hours=len(moments)))

@@ -44,8 +44,7 @@ async def test_two_processes_resume_one_journal(trials: Trials, other: Processes
     job = trials.job("sequence")
     job.runs = [f"run-{number}" for number in range(60)]
     await trials.program.begin(job)
-    await services.until_asked("payment", 60)
-    await trials.program.kill()
+    await trials.program.kill(services.until_asked("payment", 60))
     await services.release()
     both = replace(job, hours=1, together=2)
     said = await asyncio.gather(trials.program.do(both), other.do(both))
