@@ -101,6 +101,11 @@ class Figures:
             self._buckets.extend([0] * min(behind, _MOST_BUCKETS))
 
     @property
+    def begun(self) -> bool:
+        """Whether it has begun: what was replaced before that has ended without."""
+        return self._began is not None
+
+    @property
     def elapsed(self) -> float:
         """Seconds since it began, or that it took."""
         if self._began is None:
