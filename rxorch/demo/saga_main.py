@@ -14,6 +14,7 @@ from rxorch.demo.saga_report import SagaReport, saga_lines
 from rxorch.demo.shop import ShopError
 from rxorch.terminal.boards import board_for
 from rxorch.terminal.ink import Ink, count
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["run_saga_demo"]
 
@@ -59,6 +60,6 @@ async def _run(progress: SagaProgress, seed: int, stream: TextIO) -> SagaReport:
     write(stream, [ink(heading, "bold")])
     report = await run_orders(progress, seed, board_for(stream, ink))
     rate = report.number / report.seconds if report.seconds else 0
-    write(stream, [f"done in {report.seconds:.1f} s, {rate:.0f} orders/s", ""])
+    write(stream, [f"done in {seconds_words(report.seconds)}, {rate:.0f} orders/s", ""])
     write(stream, saga_lines(report, ink))
     return report

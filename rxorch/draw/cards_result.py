@@ -27,8 +27,9 @@ from rxorch.draw.masking import error_text, masked, shape_of
 from rxorch.flow import OrchestrationResult, Outcome, OutcomeStatus
 from rxorch.observe.histogram import Histogram
 from rxorch.stream import Run, Runs, RunStream
+from rxorch_operators._seconds import seconds_words
 
-__all__ = ["fates", "outcome_table", "result_card", "run_card", "runs_card", "stream_card", "took"]
+__all__ = ["fates", "outcome_table", "result_card", "run_card", "runs_card", "stream_card"]
 
 _MOST_ENDPOINTS: Final = 40
 _MOST_RUNS: Final = 5
@@ -42,18 +43,6 @@ _SIGNS: Final = {
     OutcomeStatus.CANCELLED: ("-", "warned"),
     OutcomeStatus.UNKNOWN: ("?", "warned"),
 }
-
-
-def took(seconds: float) -> str:
-    """A time for people, in three digits or so.
-
-    >>> took(0.0042), took(0.0421), took(2.42), took(75)
-    ('4.2 ms', '42 ms', '2.4 s', '75 s')
-    """
-    if seconds < 0.9995:
-        ms = seconds * 1000
-        return f"{ms:.1f} ms" if ms < 10 else f"{ms:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:,.0f} s"
 
 
 def fates(counts: Mapping[str, int], whole: str = "") -> Html:
@@ -84,7 +73,7 @@ def run_card(run: Run) -> Html:
         line(
             strong(f"Run {_place(run)}"),
             _status(run),
-            muted(f"{took(run.duration)} · input {shape_of(run.input)}"),
+            muted(f"{seconds_words(run.duration)} · input {shape_of(run.input)}"),
         ),
         line(_why(run.error)) if run.error is not None else "",
         outcome_table(run.outcomes),
@@ -105,11 +94,11 @@ def runs_card(runs: Runs) -> Html:
     said = [f"of {len(runs):,}"]
     if runs:
         ended = max(run.started + run.duration for run in runs)
-        said += [took(ended), counted(attempts, "request"), _retries(attempts - calls)]
-        said.append(f"p95 {took(durations.percentile(0.95))}")
+        said += [seconds_words(ended), counted(attempts, "request"), _retries(attempts - calls)]
+        said.append(f"p95 {seconds_words(durations.percentile(0.95))}")
     more = len(runs) - _MOST_RUNS
     shown = [
-        (_place(run), code(_given(run)), _status(run), f"{run.attempts}", took(run.duration))
+        (_place(run), code(_given(run)), _status(run), f"{run.attempts}", seconds_words(run.duration))
         for run in runs[:_MOST_RUNS]
     ]
     return card(
@@ -168,7 +157,7 @@ def _head(outcomes: Iterable[Outcome], duration: float) -> Html:
         counts[str(outcome.status)] += 1
     attempts = sum(outcome.attempts for outcome in found)
     retries = sum(max(0, outcome.attempts - 1) for outcome in found)
-    whole = f"of {len(found)} · {took(duration)} · {counted(attempts, 'request')}"
+    whole = f"of {len(found)} · {seconds_words(duration)} · {counted(attempts, 'request')}"
     return fates(counts, f"{whole} · {_retries(retries)}" if retries else whole)
 
 
@@ -197,7 +186,7 @@ def _gave(outcome: Outcome) -> str:
 
 
 def _time(outcome: Outcome) -> str:
-    return "" if outcome.started is None and not outcome.duration else took(outcome.duration)
+    return "" if outcome.started is None and not outcome.duration else seconds_words(outcome.duration)
 
 
 def _errors(outcomes: Mapping[str, Outcome]) -> Html:

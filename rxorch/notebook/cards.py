@@ -24,10 +24,10 @@ from rxorch.draw.cards_html import (
     styled,
     table,
 )
-from rxorch.draw.cards_result import took
 from rxorch.draw.masking import error_text, masked
 from rxorch.notebook.figures import Figures
 from rxorch.notebook.status import HandleState, Status
+from rxorch_operators._seconds import seconds_words
 
 if TYPE_CHECKING:
     from rxorch.notebook.background import Backgrounds
@@ -116,7 +116,7 @@ def _why(error: BaseException) -> str:
 
 
 def _time(figures: Figures) -> str:
-    return took(figures.elapsed) if figures.begun else "not begun"
+    return seconds_words(figures.elapsed) if figures.begun else "not begun"
 
 
 def _number(label: str, value: str, kind: str) -> Html:

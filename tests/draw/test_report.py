@@ -85,7 +85,7 @@ def test_a_page_about_one_run() -> None:
         "503 fx 2",
         "404 legal 1 1",
         "Worst case",
-        "a run 27 12 90.0 s 724 ms",
+        "a run 27 12 1 min 30 s 724 ms",
         "not in it",
     ):
         assert wanted.replace(" ", "") in page.words.replace(" ", ""), wanted

@@ -8,11 +8,11 @@ from typing import Final
 from rxorch.draw.aftermath import counted, share_words
 from rxorch.draw.cards_html import Html, details, joined, muted, strong, table
 from rxorch.draw.reporting.page import Figure, picture, wide_table
-from rxorch.draw.timeline.axis import seconds_words
 from rxorch.draw.timeline.chronicle import Chronicle, RunRecord
 from rxorch.draw.timeline.picture import Waterfall
 from rxorch.draw.timeline.totals import EndpointTotal
 from rxorch.stream import StreamStatistics
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["breakers", "endpoints", "errors", "numbers", "pictures", "verdict"]
 

@@ -14,12 +14,12 @@ from rxorch.draw.reporting.page import picture, wide_table
 from rxorch.draw.scene import scene_of
 from rxorch.draw.subject import Drawable, Subject
 from rxorch.draw.svg import svg_of
-from rxorch.draw.timeline.axis import seconds_words
 from rxorch.draw.timeline.chronicle import Chronicle
 from rxorch.endpoint import APIEndpoint
 from rxorch.flow.plan import walk
 from rxorch.http.redaction import redact_url
 from rxorch.orchestrator import APIOrchestrator
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["flow", "names", "settings", "worst"]
 

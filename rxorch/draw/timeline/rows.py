@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from rxorch.draw.timeline.axis import Axis, seconds_words
+from rxorch.draw.timeline.axis import Axis
 from rxorch.draw.timeline.hedges import races
 from rxorch.draw.timeline.records import ATTEMPTS, CallRecord, SegmentKind, Timeline
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["MOST_ROWS", "Density", "GroupRow", "Heading", "Row", "Rows", "rows_of", "summary_of", "winner_of"]
 

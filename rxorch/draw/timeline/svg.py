@@ -7,7 +7,7 @@ from typing import Final
 
 from rxorch.draw.svg_parts import HEAD, MARGIN, escaped, label, pixels, sheet
 from rxorch.draw.theme import MONO, Scheme, style_sheet
-from rxorch.draw.timeline.axis import Axis, Break, seconds_words
+from rxorch.draw.timeline.axis import Axis, Break
 from rxorch.draw.timeline.critical import PathPart
 from rxorch.draw.timeline.legend import legend
 from rxorch.draw.timeline.look import DEFS, PALETTE
@@ -16,6 +16,7 @@ from rxorch.draw.timeline.path_line import PathLine, path_line
 from rxorch.draw.timeline.records import SegmentKind, Timeline
 from rxorch.draw.timeline.rows import AnyRow, Density, GroupRow, Heading, Row, Rows
 from rxorch.draw.words import fitted, text_width
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["svg_of"]
 

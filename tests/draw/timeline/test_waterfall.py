@@ -204,7 +204,7 @@ def test_percentiles_are_of_calls_that_were_made() -> None:
         story.ends(number * 1000, "a", number)
     story.tell(0, ev.StepSkipped, "a", reason="no")
     (group,) = [row for row in rows_of(waterfall(story.events).timeline).rows if isinstance(row, GroupRow)]
-    assert group.facts == "p50 50.0 s · p95 95.0 s"
+    assert group.facts == "p50 50 s · p95 1 min 35 s"
 
 
 def test_very_many_endpoints_have_one_row_together() -> None:
