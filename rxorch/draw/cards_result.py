@@ -63,21 +63,22 @@ def result_card(result: OrchestrationResult) -> Html:
         line(_head(outcomes.values(), result.duration)),
         _bar(outcomes.values()),
         outcome_table(outcomes),
-        _errors(outcomes),
+        _told(_errors(outcomes)),
     )
 
 
 def run_card(run: Run) -> Html:
     """What became of one input."""
+    error, errors = _why(run.error), _errors(run.outcomes)
     return card(
         line(
             strong(f"Run {_place(run)}"),
             _status(run),
             muted(f"{seconds_words(run.duration)} · input {shape_of(run.input)}"),
         ),
-        line(_why(run.error)) if run.error is not None else "",
+        line(error) if error not in [*errors.values()][:_MOST_ENDPOINTS] else "",
         outcome_table(run.outcomes),
-        _errors(run.outcomes),
+        _told(errors),
     )
 
 
@@ -189,16 +190,21 @@ def _time(outcome: Outcome) -> str:
     return "" if outcome.started is None and not outcome.duration else seconds_words(outcome.duration)
 
 
-def _errors(outcomes: Mapping[str, Outcome]) -> Html:
-    found = [
-        (strong(cut(shown_name(name), 60)), _why(outcome.error))
+def _errors(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
+    """What went wrong at each endpoint that called."""
+    return {
+        name: _why(outcome.error)
         for name, outcome in outcomes.items()
         if outcome.error is not None and outcome.status is not OutcomeStatus.SKIPPED
-    ]
-    if not found:
+    }
+
+
+def _told(errors: Mapping[str, str]) -> Html:
+    if not errors:
         return Html("")
-    noun = "error" if len(found) == 1 else "errors"
-    return details(f"{len(found)} {noun}", table((), found[:_MOST_ENDPOINTS]), is_open=True)
+    noun = "error" if len(errors) == 1 else "errors"
+    rows = [(strong(cut(shown_name(name), 60)), why) for name, why in [*errors.items()][:_MOST_ENDPOINTS]]
+    return details(f"{len(errors)} {noun}", table((), rows), is_open=True)
 
 
 def _why(error: BaseException | None) -> str:
