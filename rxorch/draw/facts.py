@@ -8,6 +8,7 @@ from typing import Any
 
 from rxorch.config import APIOrchestrationConfig
 from rxorch.endpoint import APIEndpoint
+from rxorch.http.masking import printable
 from rxorch.http.redaction import redact_url
 from rxorch_operators._seconds import seconds_words
 
@@ -81,11 +82,6 @@ def called(function: Callable[..., Any]) -> str:
     """The name of a callable, as far as it says anything."""
     name = getattr(function, "__name__", type(function).__name__)
     return "condition" if not isinstance(name, str) or name == "<lambda>" else printable(name)
-
-
-def printable(text: str) -> str:
-    """Text without control characters, which could rewrite a terminal or break a document."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def shown_name(endpoint: str) -> str:

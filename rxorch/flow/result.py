@@ -9,7 +9,7 @@ from typing import Any
 
 from rxorch.events import Event
 from rxorch.quick import quick
-from rxorch.showing import Shown, drawn
+from rxorch.showing import MaskedRepr, Shown, drawn
 from rxorch_operators._seconds import seconds_words
 
 __all__ = ["OrchestrationResult", "Outcome", "OutcomeStatus"]
@@ -32,8 +32,8 @@ _LOST = frozenset({OutcomeStatus.FAILED, OutcomeStatus.CANCELLED, OutcomeStatus.
 
 
 @quick
-@dataclass(frozen=True, slots=True)
-class Outcome:
+@dataclass(frozen=True, slots=True, repr=False)
+class Outcome(MaskedRepr):
     """How one endpoint of a run ended.
 
     Attributes:
