@@ -79,7 +79,11 @@ class Axis:
 
     def at(self, seconds: float) -> float:
         """The place of a time of the clock."""
-        since = min(max(seconds - self.start, 0.0), self.duration)
+        since = seconds - self.start
+        if not self.breaks:  # nearly always, and asked for each end of each bar
+            place = since * self.scale
+            return place if 0.0 <= place <= self.length else 0.0 if place < 0.0 else self.length
+        since = min(max(since, 0.0), self.duration)
         at = bisect_right(self._times, since) - 1
         if at % 2:  # within a break
             share = (since - self._times[at]) / (self._times[at + 1] - self._times[at])

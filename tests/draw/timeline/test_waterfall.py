@@ -366,3 +366,15 @@ def test_no_line_goes_through_why_a_step_was_skipped(at: float, reason: str) -> 
         left = x - wide if each.get("text-anchor") == "end" else x
         crossing = [line for line, top, bottom in lines if top < y < bottom]
         assert all(line < left - 3 or line > left + wide + 3 for line in crossing)
+
+
+def test_of_many_calls_only_what_is_shown_is_made_into_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Row] = []
+
+    def counted(*facts: Any) -> Row:
+        made.append(Row(*facts))
+        return made[-1]
+
+    monkeypatch.setattr("rxorch.draw.timeline.rows.Row", counted)
+    assert "slowest" in waterfall(many(2_000)).text()
+    assert 0 < len(made) <= 16  # six slow ones, ten that failed
