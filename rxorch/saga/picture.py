@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.facts import printable
+from rxorch.draw.masking import masked
 from rxorch.draw.saving import forms_of, save_as
 from rxorch.saga.records import AuditEvent, RunRecord, SagaState, StepRecord, StepStatus
 from rxorch_operators._seconds import seconds_words
@@ -297,9 +298,8 @@ def time_of(step: StepRecord | None) -> str:
 
 
 def told_of(error: dict[str, str]) -> str:
-    """Type and message of an error, in one line."""
-    kind, message = error.get("type", ""), printable(" ".join(error.get("message", "").split()))
-    message = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 1]}…"
+    """Type and message of an error, in one line and without secrets."""
+    kind, message = error.get("type", ""), masked(error.get("message", ""), _LONGEST)
     return ": ".join(part for part in (printable(kind), message) if part)
 
 
@@ -311,5 +311,5 @@ def cause_of(error: dict[str, str]) -> str:
 
 def plight_of(error: dict[str, str]) -> str:
     """Why a run is where it is: what could not be undone, before why that was to be undone."""
-    undo, cause = printable(" ".join(error.get("undo", "").split())), cause_of(error)
+    undo, cause = masked(error.get("undo", ""), _LONGEST), cause_of(error)
     return ", because of ".join(part for part in (undo, cause) if part)
