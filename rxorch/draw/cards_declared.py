@@ -9,6 +9,7 @@ from rxorch.draw.bundle import image_of
 from rxorch.draw.cards_html import (
     Html,
     address,
+    and_more,
     card,
     chip,
     chips,
@@ -102,7 +103,7 @@ def _endpoint_table(endpoints: list[APIEndpoint], config: APIOrchestrationConfig
         for each in shown
     ]
     more = len(endpoints) - len(shown)
-    return Html(table((), rows) + (line(muted(f"… {more:,} more")) if more > 0 else ""))
+    return Html(table((), rows) + line(and_more(more)))
 
 
 def _chips(facts: EndpointFacts) -> list[Any]:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rxorch.draw.cards_html import Html, address, card, chip, code, cut, details, line, muted, strong, table
+from rxorch.draw.cards_html import (
+    Html,
+    address,
+    and_more,
+    card,
+    chip,
+    code,
+    cut,
+    details,
+    line,
+    muted,
+    strong,
+    table,
+)
 from rxorch.draw.cards_result import outcome_table
 from rxorch.draw.facts import shown_name
 from rxorch.draw.masking import error_text, masked
@@ -76,7 +89,7 @@ def _faults(error: ApiError) -> Html:
         return Html("")
     rows = [(code(_where(fault)), masked(_what(fault))) for fault in [*faults][:_MOST_FAULTS]]
     more = len(faults) - len(rows)
-    note = line(muted(f"… {more:,} more")) if more > 0 else ""
+    note = line(and_more(more))
     return details(f"{len(faults):,} faults", table((), rows), note, is_open=True)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from rxorch.draw.aftermath import counted
 from rxorch.draw.cards_html import (
     Html,
+    and_more,
     bar,
     card,
     chip,
@@ -23,7 +24,7 @@ from rxorch.draw.cards_html import (
     table,
 )
 from rxorch.draw.facts import shown_name
-from rxorch.draw.masking import error_text, masked, shape_of
+from rxorch.draw.masking import masked, named_error, shape_of
 from rxorch.flow import OrchestrationResult, Outcome, OutcomeStatus
 from rxorch.observe.histogram import Histogram
 from rxorch.stream import Run, Runs, RunStream
@@ -69,7 +70,7 @@ def result_card(result: OrchestrationResult) -> Html:
 
 def run_card(run: Run) -> Html:
     """What became of one input."""
-    error, errors = _why(run.error), _errors(run.outcomes)
+    error, errors = named_error(run.error), _errors(run.outcomes)
     return card(
         line(
             strong(f"Run {_place(run)}"),
@@ -106,7 +107,7 @@ def runs_card(runs: Runs) -> Html:
         line(fates({"ok": good, "failed": len(failed), "cut off": cut_off}, " · ".join(said))),
         bar([(good, "ok"), (len(failed), "failed"), (cut_off, "warned")]),
         table(("#", "gave", "status", "tries", "took"), shown, (3, 4)) if shown else "",
-        line(muted(f"… {more:,} more")) if more > 0 else "",
+        line(and_more(more)),
         details(f"{len(failed):,} failures by kind", _by_kind(failed), is_open=True) if failed else "",
     )
 
@@ -148,7 +149,7 @@ def outcome_table(outcomes: Mapping[str, Outcome]) -> Html:
     ]
     more = len(outcomes) - len(shown)
     made = table(("endpoint", "status", "gave", "tries", "took"), rows, (3, 4))
-    return Html(made + (line(muted(f"… {more:,} more")) if more > 0 else ""))
+    return Html(made + line(and_more(more)))
 
 
 def _head(outcomes: Iterable[Outcome], duration: float) -> Html:
@@ -193,7 +194,7 @@ def _time(outcome: Outcome) -> str:
 def _errors(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
     """What went wrong at each endpoint that called."""
     return {
-        name: _why(outcome.error)
+        name: named_error(outcome.error)
         for name, outcome in outcomes.items()
         if outcome.error is not None and outcome.status is not OutcomeStatus.SKIPPED
     }
@@ -205,10 +206,6 @@ def _told(errors: Mapping[str, str]) -> Html:
     noun = "error" if len(errors) == 1 else "errors"
     rows = [(strong(cut(shown_name(name), 60)), why) for name, why in [*errors.items()][:_MOST_ENDPOINTS]]
     return details(f"{len(errors)} {noun}", table((), rows), is_open=True)
-
-
-def _why(error: BaseException | None) -> str:
-    return "" if error is None else f"{type(error).__name__}: {error_text(error)}"
 
 
 def _given(run: Run) -> str:
@@ -244,7 +241,7 @@ def _by_kind(failed: Sequence[Run]) -> Html:
     most = sorted(kinds.items(), key=lambda each: -len(each[1]))
     rows = [(kind, f"{len(runs):,}", code(_places(runs))) for kind, runs in most[:_MOST_KINDS]]
     more = len(most) - len(rows)
-    return Html(table((), rows, (1,)) + (line(muted(f"… {more} more kinds")) if more > 0 else ""))
+    return Html(table((), rows, (1,)) + line(and_more(more, "more kinds")))
 
 
 def _places(runs: Sequence[Run]) -> str:

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from rxorch.http.masking import error_text, masked
+from rxorch.http.masking import error_text, masked, named_error
 
-__all__ = ["error_text", "masked", "shape_of"]
+__all__ = ["error_text", "masked", "named_error", "shape_of"]
 
 _MOST_KEYS: Final = 6
 

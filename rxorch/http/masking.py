@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rxorch.http.redaction import REDACTED, is_secret_name, is_secret_value, redact_url
 
-__all__ = ["error_text", "masked", "printable", "record_repr", "without_secrets"]
+__all__ = ["error_text", "masked", "named_error", "printable", "record_repr", "without_secrets"]
 
 _LONGEST: Final = 300
 _TEXTS: Final = ("error", "reason")
@@ -76,6 +76,15 @@ def error_text(error: BaseException, most: int = _LONGEST) -> str:
     except Exception:
         text = ""
     return masked(text, most) or type(error).__name__
+
+
+def named_error(error: BaseException | None) -> str:
+    """Kind and message of an error; nothing without one.
+
+    >>> named_error(ValueError("token=abc is wrong"))
+    'ValueError: token=*** is wrong'
+    """
+    return "" if error is None else f"{type(error).__name__}: {error_text(error)}"
 
 
 def record_repr(record: Any) -> str:

@@ -24,7 +24,7 @@ from rxorch.draw.cards_html import (
     styled,
     table,
 )
-from rxorch.draw.masking import error_text, masked
+from rxorch.draw.masking import masked, named_error
 from rxorch.notebook.figures import Figures
 from rxorch.notebook.status import HandleState, Status
 from rxorch_operators._seconds import seconds_words
@@ -65,7 +65,7 @@ def status_line(status: Status) -> str:
     figures = status.figures
     facts = ", ".join(f"{value} {label}" for label, value in figures.facts())
     of = "" if figures.total is None else f" of {figures.total:,}"
-    error = "" if status.error is None else f": {_why(status.error)}"
+    error = "" if status.error is None else f": {named_error(status.error)}"
     return f"{masked(status.name, 60)} {status.state}, {_time(figures)}: {facts}{of}{error}"
 
 
@@ -105,14 +105,10 @@ def backgrounds_card(handles: Backgrounds) -> Html:
                 f"{figures.done:,}",
                 f"{figures.failed:,}",
                 _time(figures),
-                "" if error is None else cut(_why(error), 120),
+                "" if error is None else cut(named_error(error), 120),
             )
         )
     return card(table(("name", "state", "done", "failed", "time", ""), rows, (2, 3, 4)))
-
-
-def _why(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error_text(error)}"
 
 
 def _time(figures: Figures) -> str:

@@ -7,7 +7,20 @@ from typing import Any, Final
 
 from rxorch.draw.bundle import chosen_forms
 from rxorch.draw.cards_declared import method_chip
-from rxorch.draw.cards_html import Html, address, card, chip, chips, code, cut, line, muted, strong, table
+from rxorch.draw.cards_html import (
+    Html,
+    address,
+    and_more,
+    card,
+    chip,
+    chips,
+    code,
+    cut,
+    line,
+    muted,
+    strong,
+    table,
+)
 from rxorch.draw.facts import printable
 from rxorch.draw.masking import masked, shape_of
 from rxorch.draw.words import bare
@@ -56,7 +69,7 @@ def _saga(saga: Saga) -> Html:
     return card(
         line(strong("Saga"), strong(cut(saga.name)), muted(f"{len(steps)} steps")),
         table(("step", "does", "undone by", ""), rows),
-        line(muted(f"… {more:,} more")) if more > 0 else "",
+        line(and_more(more)),
         line(muted("runs are kept in"), code(type(saga.journal).__name__)),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rxorch.draw.aftermath import counted, share_words
-from rxorch.draw.cards_html import Html, code, cut, details, joined, muted, strong, table
+from rxorch.draw.cards_html import Html, and_more, code, cut, details, joined, muted, strong, table
 from rxorch.draw.facts import printable
 from rxorch.draw.masking import masked
 from rxorch.draw.reporting.page import Figure, picture, wide_table
@@ -216,4 +216,4 @@ def _event(event: AuditEvent, began: float) -> tuple[object, ...]:
 
 
 def _more(rows: int) -> Html:
-    return muted(f"… {rows - _MOST_ROWS:,} more") if rows > _MOST_ROWS else Html("")
+    return and_more(rows - _MOST_ROWS)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rxorch.draw.aftermath import counted, share_words
-from rxorch.draw.cards_html import Html, details, joined, muted, strong, table
+from rxorch.draw.cards_html import Html, and_more, details, joined, muted, strong, table
 from rxorch.draw.reporting.page import Figure, picture, wide_table
 from rxorch.draw.timeline.chronicle import Chronicle, RunRecord
 from rxorch.draw.timeline.picture import Waterfall
@@ -207,4 +207,4 @@ def breakers(chronicle: Chronicle) -> Html:
 
 
 def _more(rows: int) -> Html:
-    return muted(f"… {rows - _MOST_ROWS:,} more") if rows > _MOST_ROWS else Html("")
+    return and_more(rows - _MOST_ROWS)

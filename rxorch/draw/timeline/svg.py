@@ -15,14 +15,13 @@ from rxorch.draw.timeline.marks import bars, marks
 from rxorch.draw.timeline.path_line import PathLine, path_line
 from rxorch.draw.timeline.records import SegmentKind, Timeline
 from rxorch.draw.timeline.rows import AnyRow, Density, GroupRow, Heading, Row, Rows
-from rxorch.draw.words import fitted, text_width
+from rxorch.draw.words import fitted, names_room, text_width
 from rxorch_operators._seconds import seconds_words
 
 __all__ = ["svg_of"]
 
 _WIDTH: Final = 960.0
 _OUTCOME: Final = 196.0
-_NAMES: Final = (70.0, 190.0)
 _AXIS: Final = 22.0
 _ROW: Final = 30.0
 _GROUP: Final = 38.0
@@ -40,8 +39,7 @@ class _Sheet:
 
     def __init__(self, timeline: Timeline, rows: Rows, path: Sequence[PathPart]) -> None:
         names = [row.name for row in rows.rows if not isinstance(row, Heading)]
-        widest = max((text_width(name, 12.5, mono=True) for name in names), default=0.0)
-        self.names = min(max(widest, _NAMES[0]), _NAMES[1])
+        self.names = names_room(text_width(name, 12.5, mono=True) for name in names)
         self.rows = rows
         self.path = path
         self.left = MARGIN + 10 + self.names + 18
