@@ -35,6 +35,7 @@ from multidict import CIMultiDict
 
 from rxorch.faults import faults_of
 from rxorch.showing import Shown
+from rxorch_operators._seconds import seconds_words
 from rxorch_operators.errors import (
     BulkheadFullError,
     CircuitOpenError,
@@ -133,7 +134,7 @@ class ApiError(Exception, Shown):
         if self.attempts:
             facts.append(f"{self.attempts} attempt{'s' if self.attempts != 1 else ''}")
         if self.elapsed is not None:
-            facts.append(f"{self.elapsed:.3g} s")
+            facts.append(seconds_words(self.elapsed))
         return f"{text} [{', '.join(facts)}]" if facts else text
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import Disposable
 
 from rxorch.quick import quick
+from rxorch.showing import MaskedRepr
 
 __all__ = [
     "AttemptFailed",
@@ -45,8 +46,8 @@ logger = logging.getLogger("rxorch")
 
 
 @quick
-@dataclass(frozen=True, slots=True)
-class Event:
+@dataclass(frozen=True, slots=True, repr=False)
+class Event(MaskedRepr):
     """Base of all records: when, in which run, for which endpoint, in which call."""
 
     at: float
@@ -76,7 +77,7 @@ class AttemptStarted(Event):
 
 
 @quick
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class AttemptFailed(Event):
     """An attempt ended in ``error`` after ``duration`` seconds."""
 
@@ -86,7 +87,7 @@ class AttemptFailed(Event):
 
 
 @quick
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RetryWaiting(Event):
     """Attempt number ``attempt`` failed with ``error``; the next one starts in ``wait`` seconds.
 
@@ -100,7 +101,7 @@ class RetryWaiting(Event):
 
 
 @quick
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RetryBudgetExhausted(Event):
     """Attempt number ``attempt`` failed with ``error``, and the retry budget of its host allows no other."""
 
@@ -140,7 +141,7 @@ class BreakerChanged(Event):
 
 
 @quick
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CallFinished(Event):
     """A call ended.
 
@@ -180,7 +181,7 @@ class StepSkipped(Event):
 
 
 @quick
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StepFinished(Event):
     """A step ended with ``status`` (as ``CallFinished``) and ``value``."""
 
@@ -202,7 +203,7 @@ class RunStarted(Event):
 
 
 @quick
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RunFinished(Event):
     """A run ended with ``status`` (as ``CallFinished``)."""
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from importlib import import_module
 from typing import Any, ClassVar
 
-__all__ = ["Shown", "drawn"]
+__all__ = ["MaskedRepr", "Shown", "drawn"]
 
 
 def drawn(maker: str, what: Any, **settings: Any) -> Any:
@@ -29,3 +29,13 @@ class Shown:
     ) -> dict[str, Any]:
         forms: dict[str, Any] = import_module(self._cards).card_bundle(self, include, exclude)
         return forms
+
+
+class MaskedRepr:
+    """The `repr` of a dataclass without what its errors say of secrets; declare it with `repr=False`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        told: str = import_module("rxorch.http.masking").record_repr(self)
+        return told

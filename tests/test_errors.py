@@ -134,7 +134,7 @@ def test_the_body_is_an_excerpt_and_headers_are_case_insensitive() -> None:
 def test_a_limiter_of_ours_has_no_status() -> None:
     error = ApiRateLimitError(name="global", retry_after=0.25)
     assert error.status_code is None
-    assert str(error) == "rate limit 'global' is used up; try again in 0.25 s"
+    assert str(error) == "rate limit 'global' is used up; try again in 250 ms"
 
 
 def test_a_line_break_in_a_message_does_not_break_the_line() -> None:

@@ -22,6 +22,8 @@ from __future__ import annotations
 from numbers import Real
 from typing import Literal
 
+from rxorch_operators._seconds import seconds_words
+
 __all__ = [
     "BufferOverflowError",
     "BulkheadFullError",
@@ -123,7 +125,7 @@ class _RefusedError(OperatorError):
 
     def _describe(self) -> str:
         who = self._what if self.name is None else f"{self._what} {self.name!r}"
-        when = "" if self.retry_after is None else f"; try again in {self.retry_after:.3g} s"
+        when = "" if self.retry_after is None else f"; try again in {seconds_words(self.retry_after)}"
         return f"{who} {self._verdict}{when}"
 
 
@@ -154,7 +156,7 @@ class RateLimitExceededError(_RefusedError):
 
     Example:
         >>> print(RateLimitExceededError(retry_after=0.25))
-        rate limit is used up; try again in 0.25 s
+        rate limit is used up; try again in 250 ms
     """
 
     _what = "rate limit"
@@ -261,7 +263,7 @@ class TimeoutExceededError(OperatorError, TimeoutError):
         super().__init__(message)
 
     def _describe(self) -> str:
-        within = "in time" if self.limit is None else f"within {self.limit:.6g} s"
+        within = "in time" if self.limit is None else f"within {seconds_words(self.limit, exact=True)}"
         return f"{_TIMEOUT_VERDICTS[self.kind]} {within} ({self.kind})"
 
 

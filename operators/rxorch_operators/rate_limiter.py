@@ -9,6 +9,8 @@ from inspect import isawaitable
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
+from rxorch_operators._seconds import seconds_words
+
 from ._rate_queue import RateQueue
 from ._rate_waiter import wait_for_room
 from .core.clock import Clock, LoopClock
@@ -234,7 +236,8 @@ class RateLimiter:
     def __repr__(self) -> str:
         name = "" if self.name is None else f"{self.name!r}, "
         meter = self.line.meter
-        return f"RateLimiter({name}{meter.limit:g} per {meter.window:g} s, burst {meter.burst:g})"
+        window = seconds_words(meter.window, exact=True)
+        return f"RateLimiter({name}{meter.limit:g} per {window}, burst {meter.burst:g})"
 
 
 def exceeded(line: RateQueue[Any], retry_after: float) -> RateLimitExceededError:

@@ -15,7 +15,6 @@ from rxorch.cli.run import run
 from rxorch.cli.saga import saga as saga_commands
 from rxorch.cli.serve import serve
 from rxorch.cli.show import check, draw, new
-from rxorch.errors import ApiConfigurationError
 
 __all__ = ["app"]
 
@@ -74,14 +73,12 @@ def demo(
     timeouts and an outage. Exits with 0 only if what client and services counted agrees.
     """
     with usage_errors():
-        if saga and report is not None:
-            raise ApiConfigurationError("--report: it is about the orders of the demo without --saga")
         page = checked_report(report)
     try:
         if saga:
             from rxorch.demo.saga_main import run_saga_demo
 
-            code = run_saga_demo(orders or 200, seed, as_json=json)
+            code = run_saga_demo(orders or 200, seed, as_json=json, page=page)
         else:
             from rxorch.demo.main import run_demo
 

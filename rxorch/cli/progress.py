@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection
 from rxorch.observe.histogram import Histogram
 from rxorch.orchestrator import APIOrchestrator
 from rxorch.stream import Run, RunStream
-from rxorch.terminal.ink import count, milliseconds
+from rxorch.terminal.ink import count
 from rxorch_operators import CircuitState
+from rxorch_operators._seconds import seconds_words
 
-__all__ = ["StreamProgress", "duration"]
+__all__ = ["StreamProgress"]
 
 _MINUTE = 60
 _RATE_OVER = 10.0
@@ -78,7 +79,7 @@ class StreamProgress:
     def facts(self) -> list[tuple[str, str]]:
         """What to show beside the bar."""
         figures, rate = self._stream.statistics(), self.rate
-        p50, p95 = (milliseconds(self._durations.percentile(fraction)) for fraction in (0.5, 0.95))
+        p50, p95 = (seconds_words(self._durations.percentile(fraction)) for fraction in (0.5, 0.95))
         facts = [
             ("ok", count(figures.ok)),
             ("failed", count(figures.failed)),
@@ -91,19 +92,6 @@ class StreamProgress:
         if figures.skipped:
             facts.insert(3, ("skipped", count(figures.skipped)))
         if self.total is not None and rate > 0:
-            facts.append(("ETA", duration((self.total - self.done) / rate)))
+            left = round((self.total - self.done) / rate)
+            facts.append(("ETA", seconds_words(left, exact=left < 60)))
         return facts
-
-
-def duration(seconds: float) -> str:
-    """A time for people.
-
-    >>> duration(7), duration(75), duration(4000)
-    ('7 s', '1:15', '1:06:40')
-    """
-    whole = max(0, round(seconds))
-    if whole < _MINUTE:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, _MINUTE)
-    hours, minutes = divmod(minutes, _MINUTE)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Protocol
 
 import typer
 
 from rxorch.cli.outputs import refuse_overwriting
 from rxorch.errors import ApiConfigurationError
 
-if TYPE_CHECKING:
-    from rxorch.draw import Report
-
-__all__ = ["ReportPath", "checked_report", "written"]
+__all__ = ["Page", "ReportPath", "checked_report", "written"]
 
 ReportPath = Annotated[
     str | None,
@@ -50,7 +47,14 @@ def checked_report(report: str | None, used: tuple[str | None, ...] = ()) -> Pat
     return path
 
 
-def written(report: Report, path: Path, *, quiet: bool = False) -> bool:
+class Page(Protocol):
+    """What can be written into a file: a report on runs of a flow, or of a saga."""
+
+    def save(self, path: str | Path) -> Path:
+        """Writes it."""
+
+
+def written(report: Page, path: Path, *, quiet: bool = False) -> bool:
     """Writes a report, and says so; or says what prevents it, and returns False."""
     try:
         report.save(path)

@@ -9,6 +9,7 @@ import typer
 from rxorch.cli.exits import OK, quiet_pipe, usage_errors
 from rxorch.cli.flows import Flow, orchestrator_of
 from rxorch.cli.outputs import Output, OutputForm, export, refuse_overwriting
+from rxorch.cli.report_file import ReportPath, checked_report
 from rxorch.cli.run import MaxConcurrent, OutputPath, Quiet, Rate, Tolerated, limit, share_of
 from rxorch.cli.running import Job, carry_out
 from rxorch.ledger import Ledger
@@ -26,6 +27,7 @@ def retry_failed(
     output_format: Annotated[
         OutputForm | None, typer.Option(help="Form of the output.", show_default="by its name")
     ] = None,
+    report: ReportPath = None,
     quiet: Quiet = False,
 ) -> None:
     """Run the inputs again that failed, with the same idempotency keys, and write their new records.
@@ -37,7 +39,9 @@ def retry_failed(
         limit(orchestrator, rate)
         book = Ledger(ledger)
         counts = book.counts()
-        refuse_overwriting(output, (ledger, flow, flow.rpartition(":")[0]))
+        used = (ledger, flow, flow.rpartition(":")[0])
+        refuse_overwriting(output, used)
+        page = checked_report(report, (*used, output))
         tolerated = share_of(tolerated_failures)
         job = Job(
             orchestrator=orchestrator,
@@ -47,6 +51,8 @@ def retry_failed(
             output=Output(output, output_format),
             total=lambda: counts.failed + counts.in_flight,
             quiet=quiet,
+            report=page,
+            title=flow,
         )
     raise typer.Exit(carry_out(job))
 

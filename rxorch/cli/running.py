@@ -16,7 +16,7 @@ from rxorch.blocking import run_blocking
 from rxorch.cli.exits import BROKEN_PIPE, FAILED, INTERRUPTED, OK, USAGE, quiet_pipe
 from rxorch.cli.interrupts import interrupts
 from rxorch.cli.outputs import Output
-from rxorch.cli.progress import StreamProgress, duration
+from rxorch.cli.progress import StreamProgress
 from rxorch.errors import ApiError
 from rxorch.ledger import Ledger
 from rxorch.orchestrator import APIOrchestrator
@@ -24,6 +24,7 @@ from rxorch.sources.reading import Background
 from rxorch.stream import RunStream
 from rxorch.terminal.boards import Board, board_for, shown
 from rxorch.terminal.ink import Ink, count, counted
+from rxorch_operators._seconds import seconds_words
 
 if TYPE_CHECKING:
     from rxorch.draw import Recording
@@ -185,4 +186,4 @@ class _Runner:
         parts.append(
             f"{counted(metrics.total_requests, 'request')}, {count(metrics.retries)} of them repeats"
         )
-        typer.echo(f"{', '.join(parts)}; {duration(seconds)}, {rate:,.0f}/s", err=True)
+        typer.echo(f"{', '.join(parts)}; {seconds_words(seconds)}, {rate:,.0f}/s", err=True)

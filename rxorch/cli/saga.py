@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from rxorch.cli.exits import FAILED, OK, escape_signs, usage_errors
+from rxorch.cli.report_file import ReportPath, checked_report, written
 from rxorch.cli.saga_drive import resume, retry
 from rxorch.cli.saga_flows import JournalPath, RunId, saga_errors
 from rxorch.terminal.ink import Ink, count, counted
@@ -83,6 +84,7 @@ def show(
             "--svg", dir_okay=False, help="Also write the picture to this file.", show_default=False
         ),
     ] = None,
+    report: ReportPath = None,
     json: Json = False,
 ) -> None:
     """Show a run: its picture, who drives it, and all that happened to it."""
@@ -93,6 +95,15 @@ def show(
     with saga_errors(), reading(journal) as view:
         run, steps, history = view.run(run_id), view.steps(run_id), view.history(run_id)
     escape_signs()
+    if report is not None:
+        from rxorch.saga.reporting import RunsReport, RunTold
+
+        with usage_errors():
+            page = checked_report(report, (str(journal),))
+        about = RunsReport()
+        about.add(RunTold(run, steps, history))
+        if page is not None and not written(about, page):
+            raise typer.Exit(FAILED)
     if svg is not None:
         with usage_errors():
             svg.write_text(RunPicture(run, steps, history=history).svg(), encoding="utf-8", newline="\n")

@@ -9,8 +9,9 @@ from typing import Any
 
 from rxorch.draw.facts import printable
 from rxorch.saga import AuditEvent, RunPicture, RunRecord, StepRecord
-from rxorch.saga.picture import STATE_COLOURS, duration, plight_of, state_word
+from rxorch.saga.picture import STATE_COLOURS, plight_of, state_word
 from rxorch.terminal.ink import Ink, columns
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["run_document", "run_facts", "run_lines", "table"]
 
@@ -26,7 +27,7 @@ def table(runs: Sequence[RunRecord], ink: Ink, now: float) -> list[str]:
     for run in runs:
         why = _driver(run, now) if not run.state.is_over else _reason(run)
         cells = [printable(run.run_id), printable(run.saga), _coloured(run, ink), _clock(run.began)]
-        rows.append([*cells, duration(run.changed - run.began), ink(why, "dim")])
+        rows.append([*cells, seconds_words(run.changed - run.began), ink(why, "dim")])
     return columns(rows, "<<<<><")
 
 
@@ -46,7 +47,7 @@ def run_lines(
     yield from columns([[ink(label, "dim"), value] for label, value in facts if value], "<<")
     yield ""
     yield ink("History", "bold")
-    rows = [[f"+{duration(event.at - run.began)}", *_event(event, ink)] for event in history]
+    rows = [[f"+{seconds_words(event.at - run.began)}", *_event(event, ink)] for event in history]
     yield from (f"  {line}" for line in columns(rows, "><<<<"))
     if values:
         yield ""
@@ -106,7 +107,7 @@ def _driven(run: RunRecord, now: float) -> str:
         return times
     if run.owner is None or run.leased_until <= now:
         return f"{times}, now by nobody: 'rxorch saga resume' goes on with it"
-    return f"{times}, now by {printable(run.owner)} (lease: {duration(run.leased_until - now)} more)"
+    return f"{times}, now by {printable(run.owner)} (lease: {seconds_words(run.leased_until - now)} more)"
 
 
 def _clock(seconds: float) -> str:

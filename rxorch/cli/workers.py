@@ -16,6 +16,7 @@ from rxorch.cli.exits import FAILED, INTERRUPTED, OK, USAGE
 from rxorch.cli.interrupts import signals
 from rxorch.cli.worker import READY, WORKER
 from rxorch.errors import ApiConfigurationError
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["Workers", "reserved"]
 
@@ -121,7 +122,9 @@ class Workers:
                 if loop.time() - began >= _HEALTHY
                 else min(_LONGEST_WAIT, wait * 2 or _FIRST_WAIT)
             )
-            self._say(f"a worker ended ({_reason(code)}); another begins in {wait:g} s")
+            self._say(
+                f"a worker ended ({_reason(code)}); another begins in {seconds_words(wait, exact=True)}"
+            )
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._stopping.wait()

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from rxorch.errors import ApiConfigurationError
 from rxorch_operators import RateLimiter
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["TokenBucketRateLimiter", "limiter_from"]
 
@@ -83,8 +84,9 @@ def limiter_from(config: Mapping[str, Any]) -> TokenBucketRateLimiter:
     found = _shared.setdefault(key, made)
     if _numbers(found) != _numbers(made):
         raise ApiConfigurationError(
-            f"limiter: the key {key!r} is in use for {found.max_requests:g} requests per {found.period:g} s, "
-            f"burst {found.line.meter.burst:g}, max_wait {found.max_wait}; give the other limit another key"
+            f"limiter: the key {key!r} is in use for {found.max_requests:g} requests per "
+            f"{seconds_words(found.period, exact=True)}, burst {found.line.meter.burst:g}, "
+            f"max_wait {found.max_wait}; give the other limit another key"
         )
     return found
 

@@ -18,6 +18,7 @@ from rxorch.demo.summary import orders_lines, tour_lines, verdict
 from rxorch.demo.tour import TourReport, take_tour
 from rxorch.terminal.boards import board_for
 from rxorch.terminal.ink import Ink, count
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["INTERRUPTED", "run_demo", "write"]
 
@@ -67,7 +68,7 @@ async def _run(
     write(stream, [ink(heading, "bold")])
     report = await stream_orders(progress, seed, board_for(stream, ink), page)
     rate = report.number / report.seconds if report.seconds else 0
-    write(stream, [f"done in {report.seconds:.1f} s, {rate:.0f} orders/s", ""])
+    write(stream, [f"done in {seconds_words(report.seconds)}, {rate:.0f} orders/s", ""])
     write(stream, [*orders_lines(report, ink), *verdict(tour, report, ink)])
     return tour, report
 

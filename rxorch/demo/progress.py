@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from rxorch import events as ev
 from rxorch.draw.error_words import error_word
 from rxorch.observe.histogram import Histogram
-from rxorch.terminal.ink import count, milliseconds
+from rxorch.terminal.ink import count
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["Progress"]
 
@@ -75,7 +76,7 @@ class Progress:
 
     def facts(self) -> list[tuple[str, str]]:
         """What to show beside the bar: label and value."""
-        p50, p95 = (milliseconds(self.durations.percentile(fraction)) for fraction in (0.5, 0.95))
+        p50, p95 = (seconds_words(self.durations.percentile(fraction)) for fraction in (0.5, 0.95))
         return [
             ("ok", count(self.ok)),
             ("failed", count(self.failed)),

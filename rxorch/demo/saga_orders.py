@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rxorch import ApiClient
-from rxorch.demo.order_saga import order_saga, saga_orders
+from rxorch.demo.order_saga import SERVICE_OF, order_saga, saga_orders
+from rxorch.demo.page import page_about_runs
 from rxorch.demo.saga_progress import SagaProgress
 from rxorch.demo.saga_report import SagaReport, cause_of
 from rxorch.demo.shop import Faults, Shop
@@ -28,7 +29,7 @@ _WHY: Final = "the customer has thought better of it"
 _PAGE: Final = 500
 
 
-async def run_orders(progress: SagaProgress, seed: int, board: Board) -> SagaReport:
+async def run_orders(progress: SagaProgress, seed: int, board: Board, page: Path | None = None) -> SagaReport:
     """Makes `progress.total` orders, at most `progress.cap` at a time. In the middle the saga is closed with
     runs under way, and another one goes on with them from the journal.
 
@@ -36,14 +37,18 @@ async def run_orders(progress: SagaProgress, seed: int, board: Board) -> SagaRep
         progress: is kept up to date meanwhile.
         seed: of the orders and of the faults.
         board: shows how far it is.
+        page: of a page about the orders, which is written however they end.
     """
     number = progress.total
     with tempfile.TemporaryDirectory(prefix="rxorch-demo-", ignore_cleanup_errors=True) as folder:
-        journal = SqliteJournal(Path(folder) / "orders.sqlite")
+        file = Path(folder) / "orders.sqlite"
+        journal = SqliteJournal(file)
         async with AsyncExitStack() as stack:
             shop = await stack.enter_async_context(Shop(seed, FAULTS))
             transport = await stack.enter_async_context(aclosing(AioHttpTransport()))
             sender = _Sender(saga_orders(number, seed), progress)
+            title = f"rxorch demo --saga: {number:,} orders"
+            stack.enter_context(page_about_runs(file, page, title, tuple(SERVICE_OF)))
             progress.start()
             async with shown(progress, board):
                 async with _opened(shop, transport, journal, progress) as saga:

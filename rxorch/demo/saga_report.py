@@ -11,7 +11,8 @@ from typing import Any, Final
 from rxorch.demo.invariants import Invariant, equal, lines_of
 from rxorch.demo.shop import ShopStats
 from rxorch.saga import RunPicture, SagaState
-from rxorch.terminal.ink import Ink, columns, count, milliseconds, share
+from rxorch.terminal.ink import Ink, columns, count, share
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["SagaReport", "cause_of", "saga_lines"]
 
@@ -175,7 +176,7 @@ def _troubles(report: SagaReport) -> list[list[str]]:
         ["repeats without effect", *_summed(report.stats.replays)],
         ["steps undone", *_summed(report.undone)],
         ["runs resumed", count(report.resumed), "the saga was closed in the middle, and another went on"],
-        ["one order", "", f"p50 {milliseconds(report.p50)}, p95 {milliseconds(report.p95)}"],
+        ["one order", "", f"p50 {seconds_words(report.p50)}, p95 {seconds_words(report.p95)}"],
     ]
 
 

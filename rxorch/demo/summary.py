@@ -11,7 +11,8 @@ from rxorch.draw.timeline.axis import Axis
 from rxorch.draw.timeline.look import SIGNS, WORDS
 from rxorch.draw.timeline.records import SegmentKind
 from rxorch.draw.timeline.text import runs_of
-from rxorch.terminal.ink import Ink, columns, count, milliseconds, share
+from rxorch.terminal.ink import Ink, columns, count, share
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["orders_lines", "tour_lines", "verdict"]
 
@@ -88,7 +89,7 @@ def _lane(row: Row, axis: Axis, note: int, ink: Ink) -> list[str]:
         edge + _strip(row, axis, ink) + edge,
         ink(row.outcome, _COLOURS.get(row.outcome, "red")),
         str(row.attempts) if row.attempts else "",
-        milliseconds(row.seconds) if row.seconds is not None else "",
+        seconds_words(row.seconds) if row.seconds is not None else "",
         ink(row.note if len(row.note) <= note else row.note[: note - 3] + "...", "dim"),
     ]
 
@@ -164,8 +165,8 @@ def _lines(items: Sequence[str], separator: str) -> list[str]:
 
 def _latencies(report: OrdersReport) -> list[list[str]]:
     return [
-        ["one call", f"p50 {milliseconds(report.call_p50)}", f"p95 {milliseconds(report.call_p95)}"],
-        ["one order", f"p50 {milliseconds(report.order_p50)}", f"p95 {milliseconds(report.order_p95)}"],
+        ["one call", f"p50 {seconds_words(report.call_p50)}", f"p95 {seconds_words(report.call_p95)}"],
+        ["one order", f"p50 {seconds_words(report.order_p50)}", f"p95 {seconds_words(report.order_p95)}"],
     ]
 
 

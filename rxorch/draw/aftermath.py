@@ -8,10 +8,10 @@ from typing import Final
 from rxorch.draw.facts import printable
 from rxorch.draw.results import Fate, NodeResult, Share
 from rxorch.draw.scene import Frame, Node, Part, Scene
-from rxorch.draw.timeline.axis import seconds_words
 from rxorch.draw.timeline.chronicle import Chronicle
 from rxorch.draw.timeline.totals import EndpointTotal
 from rxorch.http.redaction import redact_url
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["counted", "share_words", "with_results"]
 

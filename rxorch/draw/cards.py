@@ -11,7 +11,7 @@ from rxorch.draw.cards_declared import config_card, endpoint_card, orchestrator_
 from rxorch.draw.cards_error import error_card
 from rxorch.draw.cards_html import Html, cut
 from rxorch.draw.cards_result import result_card, run_card, runs_card, stream_card
-from rxorch.draw.masking import error_text, masked
+from rxorch.draw.masking import masked, named_error
 from rxorch.endpoint import APIEndpoint
 from rxorch.errors import ApiError
 from rxorch.flow import OrchestrationResult
@@ -44,7 +44,7 @@ def card_bundle(
 
 def _text_of(what: Any) -> str:
     if isinstance(what, ApiError):
-        return f"{type(what).__name__}: {error_text(what)}"
+        return named_error(what)
     if isinstance(what, APIEndpoint | APIOrchestrationConfig):
         return cut(repr(what), _LONGEST)  # which hides what is secret by itself
     return masked(repr(what), _LONGEST)

@@ -9,6 +9,7 @@ from rxorch.draw.bundle import image_of
 from rxorch.draw.cards_html import (
     Html,
     address,
+    and_more,
     card,
     chip,
     chips,
@@ -21,7 +22,6 @@ from rxorch.draw.cards_html import (
     strong,
     table,
 )
-from rxorch.draw.cards_result import took
 from rxorch.draw.facts import EndpointFacts, facts_of, settings_of
 from rxorch.draw.picture import flow_picture
 from rxorch.draw.theme import METHODS
@@ -31,6 +31,7 @@ from rxorch.errors import ApiError
 from rxorch.flow import Flow
 from rxorch.orchestrator import APIOrchestrator
 from rxorch_operators import CircuitState
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["config_card", "endpoint_card", "method_chip", "orchestrator_card"]
 
@@ -103,7 +104,7 @@ def _endpoint_table(endpoints: list[APIEndpoint], config: APIOrchestrationConfig
         for each in shown
     ]
     more = len(endpoints) - len(shown)
-    return Html(table((), rows) + (line(muted(f"… {more:,} more")) if more > 0 else ""))
+    return Html(table((), rows) + line(and_more(more)))
 
 
 def _chips(facts: EndpointFacts) -> list[Any]:
@@ -130,7 +131,7 @@ def _figures(orchestrator: APIOrchestrator) -> Html:
         f"{figures.calls:,} calls",
         f"{figures.success_rate:.3g} % ok",
         f"{figures.retries:,} retries",
-        f"p95 {took(figures.p95 / 1000)}",
+        f"p95 {seconds_words(figures.p95 / 1000)}",
     ]
     if figures.cache_hits:
         said.append(f"{figures.cache_hits:,} from the cache")

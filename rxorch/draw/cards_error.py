@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rxorch.draw.cards_html import Html, address, card, chip, code, cut, details, line, muted, strong, table
-from rxorch.draw.cards_result import outcome_table, took
+from rxorch.draw.cards_html import (
+    Html,
+    address,
+    and_more,
+    card,
+    chip,
+    code,
+    cut,
+    details,
+    line,
+    muted,
+    strong,
+    table,
+)
+from rxorch.draw.cards_result import outcome_table
 from rxorch.draw.facts import shown_name
 from rxorch.draw.masking import error_text, masked
 from rxorch.errors import ApiError
 from rxorch.flow import OrchestrationResult
 from rxorch.http.redaction import redact_headers, redact_url
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["error_card", "error_line"]
 
@@ -47,9 +61,9 @@ def _facts(error: ApiError) -> Iterator[tuple[object, object]]:
     if error.attempts:
         yield muted("attempts"), error.attempts
     if error.elapsed is not None:
-        yield muted("took"), took(error.elapsed)
+        yield muted("took"), seconds_words(error.elapsed)
     if error.retry_after is not None:
-        yield muted("worth another try in"), took(error.retry_after)
+        yield muted("worth another try in"), seconds_words(error.retry_after)
     body = getattr(error, "body", "")
     if body:
         yield muted("body"), joined_note(len(body))
@@ -75,7 +89,7 @@ def _faults(error: ApiError) -> Html:
         return Html("")
     rows = [(code(_where(fault)), masked(_what(fault))) for fault in [*faults][:_MOST_FAULTS]]
     more = len(faults) - len(rows)
-    note = line(muted(f"… {more:,} more")) if more > 0 else ""
+    note = line(and_more(more))
     return details(f"{len(faults):,} faults", table((), rows), note, is_open=True)
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "COLOURS",
     "Html",
     "address",
+    "and_more",
     "bar",
     "card",
     "chip",
@@ -97,6 +98,11 @@ def strong(*parts: object, kind: str = "") -> Html:
 def muted(*parts: object) -> Html:
     """What is to be seen last."""
     return styled(f"color:{COLOURS['muted']}", *parts)
+
+
+def and_more(number: int, what: str = "more") -> Html:
+    """How many are not shown; nothing where all are."""
+    return muted(f"… {number:,} {what}") if number > 0 else Html("")
 
 
 def code(text: object) -> Html:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from rxorch.draw.aftermath import counted
 from rxorch.draw.cards_html import (
     Html,
+    and_more,
     bar,
     card,
     chip,
@@ -23,12 +24,13 @@ from rxorch.draw.cards_html import (
     table,
 )
 from rxorch.draw.facts import shown_name
-from rxorch.draw.masking import error_text, masked, shape_of
+from rxorch.draw.masking import masked, named_error, shape_of
 from rxorch.flow import OrchestrationResult, Outcome, OutcomeStatus
 from rxorch.observe.histogram import Histogram
 from rxorch.stream import Run, Runs, RunStream
+from rxorch_operators._seconds import seconds_words
 
-__all__ = ["fates", "outcome_table", "result_card", "run_card", "runs_card", "stream_card", "took"]
+__all__ = ["fates", "outcome_table", "result_card", "run_card", "runs_card", "stream_card"]
 
 _MOST_ENDPOINTS: Final = 40
 _MOST_RUNS: Final = 5
@@ -42,18 +44,6 @@ _SIGNS: Final = {
     OutcomeStatus.CANCELLED: ("-", "warned"),
     OutcomeStatus.UNKNOWN: ("?", "warned"),
 }
-
-
-def took(seconds: float) -> str:
-    """A time for people, in three digits or so.
-
-    >>> took(0.0042), took(0.0421), took(2.42), took(75)
-    ('4.2 ms', '42 ms', '2.4 s', '75 s')
-    """
-    if seconds < 0.9995:
-        ms = seconds * 1000
-        return f"{ms:.1f} ms" if ms < 10 else f"{ms:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:,.0f} s"
 
 
 def fates(counts: Mapping[str, int], whole: str = "") -> Html:
@@ -74,21 +64,22 @@ def result_card(result: OrchestrationResult) -> Html:
         line(_head(outcomes.values(), result.duration)),
         _bar(outcomes.values()),
         outcome_table(outcomes),
-        _errors(outcomes),
+        _told(_errors(outcomes)),
     )
 
 
 def run_card(run: Run) -> Html:
     """What became of one input."""
+    error, errors = named_error(run.error), _errors(run.outcomes)
     return card(
         line(
             strong(f"Run {_place(run)}"),
             _status(run),
-            muted(f"{took(run.duration)} · input {shape_of(run.input)}"),
+            muted(f"{seconds_words(run.duration)} · input {shape_of(run.input)}"),
         ),
-        line(_why(run.error)) if run.error is not None else "",
+        line(error) if error not in [*errors.values()][:_MOST_ENDPOINTS] else "",
         outcome_table(run.outcomes),
-        _errors({name: each for name, each in run.outcomes.items() if each.error is not run.error}),
+        _told(errors),
     )
 
 
@@ -105,18 +96,18 @@ def runs_card(runs: Runs) -> Html:
     said = [f"of {len(runs):,}"]
     if runs:
         ended = max(run.started + run.duration for run in runs)
-        said += [took(ended), counted(attempts, "request"), _retries(attempts - calls)]
-        said.append(f"p95 {took(durations.percentile(0.95))}")
+        said += [seconds_words(ended), counted(attempts, "request"), _retries(attempts - calls)]
+        said.append(f"p95 {seconds_words(durations.percentile(0.95))}")
     more = len(runs) - _MOST_RUNS
     shown = [
-        (_place(run), code(_given(run)), _status(run), f"{run.attempts}", took(run.duration))
+        (_place(run), code(_given(run)), _status(run), f"{run.attempts}", seconds_words(run.duration))
         for run in runs[:_MOST_RUNS]
     ]
     return card(
         line(fates({"ok": good, "failed": len(failed), "cut off": cut_off}, " · ".join(said))),
         bar([(good, "ok"), (len(failed), "failed"), (cut_off, "warned")]),
         table(("#", "gave", "status", "tries", "took"), shown, (3, 4)) if shown else "",
-        line(muted(f"… {more:,} more")) if more > 0 else "",
+        line(and_more(more)),
         details(f"{len(failed):,} failures by kind", _by_kind(failed), is_open=True) if failed else "",
     )
 
@@ -158,7 +149,7 @@ def outcome_table(outcomes: Mapping[str, Outcome]) -> Html:
     ]
     more = len(outcomes) - len(shown)
     made = table(("endpoint", "status", "gave", "tries", "took"), rows, (3, 4))
-    return Html(made + (line(muted(f"… {more:,} more")) if more > 0 else ""))
+    return Html(made + line(and_more(more)))
 
 
 def _head(outcomes: Iterable[Outcome], duration: float) -> Html:
@@ -168,7 +159,7 @@ def _head(outcomes: Iterable[Outcome], duration: float) -> Html:
         counts[str(outcome.status)] += 1
     attempts = sum(outcome.attempts for outcome in found)
     retries = sum(max(0, outcome.attempts - 1) for outcome in found)
-    whole = f"of {len(found)} · {took(duration)} · {counted(attempts, 'request')}"
+    whole = f"of {len(found)} · {seconds_words(duration)} · {counted(attempts, 'request')}"
     return fates(counts, f"{whole} · {_retries(retries)}" if retries else whole)
 
 
@@ -197,23 +188,24 @@ def _gave(outcome: Outcome) -> str:
 
 
 def _time(outcome: Outcome) -> str:
-    return "" if outcome.started is None and not outcome.duration else took(outcome.duration)
+    return "" if outcome.started is None and not outcome.duration else seconds_words(outcome.duration)
 
 
-def _errors(outcomes: Mapping[str, Outcome]) -> Html:
-    found = [
-        (strong(cut(shown_name(name), 60)), _why(outcome.error))
+def _errors(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
+    """What went wrong at each endpoint that called."""
+    return {
+        name: named_error(outcome.error)
         for name, outcome in outcomes.items()
         if outcome.error is not None and outcome.status is not OutcomeStatus.SKIPPED
-    ]
-    if not found:
+    }
+
+
+def _told(errors: Mapping[str, str]) -> Html:
+    if not errors:
         return Html("")
-    noun = "error" if len(found) == 1 else "errors"
-    return details(f"{len(found)} {noun}", table((), found[:_MOST_ENDPOINTS]), is_open=True)
-
-
-def _why(error: BaseException | None) -> str:
-    return "" if error is None else f"{type(error).__name__}: {error_text(error)}"
+    noun = "error" if len(errors) == 1 else "errors"
+    rows = [(strong(cut(shown_name(name), 60)), why) for name, why in [*errors.items()][:_MOST_ENDPOINTS]]
+    return details(f"{len(errors)} {noun}", table((), rows), is_open=True)
 
 
 def _given(run: Run) -> str:
@@ -251,7 +243,7 @@ def _by_kind(failed: Sequence[Run]) -> Html:
     most = sorted(kinds.items(), key=lambda each: -len(each[1]))
     rows = [(kind, f"{len(runs):,}", code(_places(runs))) for kind, runs in most[:_MOST_KINDS]]
     more = len(most) - len(rows)
-    return Html(table((), rows, (1,)) + (line(muted(f"… {more} more kinds")) if more > 0 else ""))
+    return Html(table((), rows, (1,)) + line(and_more(more, "more kinds")))
 
 
 def _places(runs: Sequence[Run]) -> str:

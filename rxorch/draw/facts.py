@@ -8,7 +8,9 @@ from typing import Any
 
 from rxorch.config import APIOrchestrationConfig
 from rxorch.endpoint import APIEndpoint
+from rxorch.http.masking import printable
 from rxorch.http.redaction import redact_url
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["EndpointFacts", "called", "facts_of", "printable", "settings_of", "shown_name"]
 
@@ -64,13 +66,13 @@ def settings_of(config: APIOrchestrationConfig) -> tuple[str, ...]:
     """What holds for the whole run."""
     total, threshold = config.total_timeout, config.circuit_breaker_threshold
     shown = [f"at most {config.max_concurrent} at once"]
-    shown.append("no total timeout" if total is None else f"total timeout {_seconds(total)}")
+    shown.append("no total timeout" if total is None else f"total timeout {seconds_words(total, exact=True)}")
     if threshold is not None:
         shown.append(f"breaker {threshold}")
     if config.global_rate_limit is not None:
         shown.append(_rate(config.global_rate_limit, config.rate_limit_window))
     if config.cache_ttl:
-        shown.append(f"cache {_seconds(config.cache_ttl)}")
+        shown.append(f"cache {seconds_words(config.cache_ttl, exact=True)}")
     if config.fail_fast:
         shown.append("fail fast")
     return tuple(shown)
@@ -80,11 +82,6 @@ def called(function: Callable[..., Any]) -> str:
     """The name of a callable, as far as it says anything."""
     name = getattr(function, "__name__", type(function).__name__)
     return "condition" if not isinstance(name, str) or name == "<lambda>" else printable(name)
-
-
-def printable(text: str) -> str:
-    """Text without control characters, which could rewrite a terminal or break a document."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def shown_name(endpoint: str) -> str:
@@ -99,9 +96,13 @@ def shown_name(endpoint: str) -> str:
 def _chips(endpoint: APIEndpoint, config: APIOrchestrationConfig) -> Iterator[str]:
     given = endpoint.model_fields_set
     if "timeout" in given:
-        yield "no timeout" if endpoint.timeout is None else f"timeout {_seconds(endpoint.timeout)}"
+        yield (
+            "no timeout"
+            if endpoint.timeout is None
+            else f"timeout {seconds_words(endpoint.timeout, exact=True)}"
+        )
     if endpoint.total_timeout is not None:
-        yield f"total {_seconds(endpoint.total_timeout)}"
+        yield f"total {seconds_words(endpoint.total_timeout, exact=True)}"
     if given & {"retry", "retry_count"}:
         repeats = endpoint.max_attempts - 1
         yield f"retry {repeats}x" if repeats else "no retry"
@@ -109,7 +110,7 @@ def _chips(endpoint: APIEndpoint, config: APIOrchestrationConfig) -> Iterator[st
     if endpoint.circuit_breaker is not None:
         yield "no breaker" if endpoint.circuit_breaker is False else "breaker"
     if endpoint.cache_ttl is not None:
-        yield f"cache {_seconds(endpoint.cache_ttl)}" if endpoint.cache_ttl else "no cache"
+        yield f"cache {seconds_words(endpoint.cache_ttl, exact=True)}" if endpoint.cache_ttl else "no cache"
     if endpoint.follow_redirects:
         yield f"redirects {endpoint.follow_redirects.max_hops}"
     if endpoint.auth:
@@ -130,7 +131,3 @@ def _limits(endpoint: APIEndpoint, config: APIOrchestrationConfig) -> Iterator[s
 
 def _rate(limit: float, window: float) -> str:
     return f"{limit:g}/{window:g}s"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds * 1000:g} ms" if 0 < seconds < 1 else f"{seconds:g} s"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["bare", "fitted", "fitted_url", "text_width"]
+__all__ = ["bare", "fitted", "fitted_url", "names_room", "text_width"]
 
 _NARROW: Final = frozenset("iljtfI.,:;'|!()[] ")
 _WIDE: Final = frozenset("mwMW@")
 _SLIM: Final = 0.32
 """Width of the narrowest letter of any other font."""
+_NAMES: Final = (70.0, 190.0)
 _LETTER: Final = 0.61
 """Width of a letter of a font whose letters are all alike, for a size of 1."""
 
@@ -19,6 +21,15 @@ def text_width(text: str, size: float, *, mono: bool = False) -> float:
     if mono:
         return len(text) * size * _LETTER
     return size * sum(_SLIM if char in _NARROW else 0.82 if char in _WIDE else 0.58 for char in text)
+
+
+def names_room(widths: Iterable[float]) -> float:
+    """Pixels for the names to the left of a picture's rows: what they need, within bounds.
+
+    >>> names_room([]), names_room([20.0, 88.0]), names_room([700.0])
+    (70.0, 88.0, 190.0)
+    """
+    return min(max([_NAMES[0], *widths]), _NAMES[1])
 
 
 def fitted(text: str, room: float, size: float, *, mono: bool = False) -> str:

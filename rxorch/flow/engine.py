@@ -21,6 +21,7 @@ from rxorch.flow.so_far import result_so_far
 from rxorch.flow.state import Done, Recorder, RunSettings, RunState, StepKeeper
 from rxorch.interrupts import RunInterrupted, in_kernel, interruptible
 from rxorch_operators import TimeoutExceededError, flat_map_bounded, from_iterable, last_of
+from rxorch_operators._seconds import seconds_words
 from rxorch_operators.core.clock import Clock, Handle
 from rxorch_operators.core.demand import DemandScheduler
 from rxorch_operators.core.stage import DISPOSED, NOTHING, Link, Stage
@@ -60,8 +61,8 @@ async def awaited_run(
         partial = result_so_far(events, plan.names)
         done = sum(outcome.status is not OutcomeStatus.CANCELLED for outcome in partial.outcomes.values())
         return RunInterrupted(
-            f"interrupted after {partial.duration:.1f} s: {done} of {len(partial)} endpoints had ended; kept "
-            "in sys.last_value.result",
+            f"interrupted after {seconds_words(partial.duration)}: {done} of {len(partial)} endpoints had "
+            "ended; kept in sys.last_value.result",
             partial,
         )
 
@@ -227,7 +228,7 @@ class RunLink(Link):
         limit = self._run.settings.total_timeout
         assert limit is not None
         super().dispose()
-        self.on_error(_timed_out(TimeoutExceededError(limit=limit, kind="total")))
+        self.on_error(_timed_out(limit))
 
     def _ended(self) -> None:
         self._over = True
@@ -294,9 +295,10 @@ def _own(error: Exception) -> Exception:
         return error
 
 
-def _timed_out(error: TimeoutExceededError) -> ApiTimeoutError:
+def _timed_out(limit: float) -> ApiTimeoutError:
     timed_out = ApiTimeoutError(
-        f"the orchestration took longer than its total_timeout of {error.limit:g} s", limit=error.limit
+        f"the orchestration took longer than its total_timeout of {seconds_words(limit, exact=True)}",
+        limit=limit,
     )
-    timed_out.__cause__ = error
+    timed_out.__cause__ = TimeoutExceededError(limit=limit, kind="total")
     return timed_out

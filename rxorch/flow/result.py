@@ -9,7 +9,8 @@ from typing import Any
 
 from rxorch.events import Event
 from rxorch.quick import quick
-from rxorch.showing import Shown, drawn
+from rxorch.showing import MaskedRepr, Shown, drawn
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["OrchestrationResult", "Outcome", "OutcomeStatus"]
 
@@ -31,8 +32,8 @@ _LOST = frozenset({OutcomeStatus.FAILED, OutcomeStatus.CANCELLED, OutcomeStatus.
 
 
 @quick
-@dataclass(frozen=True, slots=True)
-class Outcome:
+@dataclass(frozen=True, slots=True, repr=False)
+class Outcome(MaskedRepr):
     """How one endpoint of a run ended.
 
     Attributes:
@@ -156,4 +157,4 @@ class OrchestrationResult(Shown, Mapping[str, Any]):
     def __repr__(self) -> str:
         # Names and fates only: values may be secrets, and a result is printed all the time.
         parts = ", ".join(f"{name}={outcome.status}" for name, outcome in self.outcomes.items())
-        return f"<OrchestrationResult {parts or 'empty'}; {self.duration * 1000:.0f} ms>"
+        return f"<OrchestrationResult {parts or 'empty'}; {seconds_words(self.duration)}>"

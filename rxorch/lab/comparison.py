@@ -15,6 +15,7 @@ from rxorch.lab.figures import Figures
 from rxorch.lab.picture import Curve, curves_svg
 from rxorch.lab.policy import Policy
 from rxorch.worst_case.model import count, duration, table
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["AS_RECORDED", "Comparison", "Side", "Worst"]
 
@@ -204,9 +205,7 @@ def _worst(side: Side, endpoint: str | None) -> Worst | None:
 
 
 def _seconds(value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
+    return "-" if math.isnan(value) else seconds_words(value)
 
 
 def _plain(worst: Worst) -> dict[str, float | None]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rxorch.draw.svg_parts import HEAD, MARGIN, label, pixels, sheet
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["Curve", "curves_svg"]
 
@@ -81,7 +82,7 @@ def _axes(scale: _Scale) -> Iterator[str]:
             if scale.first <= math.log10(seconds) <= scale.last:
                 x = scale.x(seconds)
                 yield _line(x, scale.y(0.0), x, scale.y(0.0) + 5.0)
-                yield label(x, scale.y(0.0) + 19.0, _time(seconds), "m", size=11)
+                yield label(x, scale.y(0.0) + 19.0, seconds_words(seconds, exact=True), "m", size=11)
 
 
 def _line(x: float, y: float, to_x: float, to_y: float) -> str:
@@ -107,7 +108,3 @@ def _path(curve: Curve, scale: _Scale) -> str:
     places = (*range(every - 1, len(durations) - 1, every), len(durations) - 1)
     steps = (f"H{pixels(scale.x(durations[at]))}V{pixels(scale.y((at + 1) / calls))}" for at in places)
     return f"M{pixels(scale.x(durations[0]))} {pixels(scale.y(0.0))}{''.join(steps)}H{pixels(_LEFT + _WIDTH)}"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds * 1000:g} ms" if seconds < 1.0 else f"{seconds:g} s"

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from rxorch.showing import MaskedRepr
+
 __all__ = ["COLUMNS", "LedgerCounts", "LedgerRecord", "record_of"]
 
 COLUMNS = (
@@ -16,8 +18,8 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRecord:
+@dataclass(frozen=True, slots=True, repr=False)
+class LedgerRecord(MaskedRepr):
     """What a ledger knows of one input.
 
     Attributes:

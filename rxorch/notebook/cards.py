@@ -24,9 +24,10 @@ from rxorch.draw.cards_html import (
     styled,
     table,
 )
-from rxorch.draw.cards_result import took
-from rxorch.draw.masking import error_text, masked
+from rxorch.draw.masking import masked, named_error
+from rxorch.notebook.figures import Figures
 from rxorch.notebook.status import HandleState, Status
+from rxorch_operators._seconds import seconds_words
 
 if TYPE_CHECKING:
     from rxorch.notebook.background import Backgrounds
@@ -64,8 +65,8 @@ def status_line(status: Status) -> str:
     figures = status.figures
     facts = ", ".join(f"{value} {label}" for label, value in figures.facts())
     of = "" if figures.total is None else f" of {figures.total:,}"
-    error = "" if status.error is None else f": {_why(status.error)}"
-    return f"{masked(status.name, 60)} {status.state}, {took(figures.elapsed)}: {facts}{of}{error}"
+    error = "" if status.error is None else f": {named_error(status.error)}"
+    return f"{masked(status.name, 60)} {status.state}, {_time(figures)}: {facts}{of}{error}"
 
 
 def status_card(status: Status) -> Html:
@@ -78,7 +79,9 @@ def status_card(status: Status) -> Html:
         for label, value in figures.facts()
     ]
     return card(
-        line(strong(f"{sign} {status.state}", kind=kind), code(masked(status.name, 60)), _time(status)),
+        line(
+            strong(f"{sign} {status.state}", kind=kind), code(masked(status.name, 60)), muted(_time(figures))
+        ),
         _progress(status),
         styled("margin:4px 0", *numbers, _rate(figures.bars), tag="div"),
         line(chips([chip(f"{name}: circuit open", "failed") for name in figures.open_breakers])),
@@ -101,19 +104,15 @@ def backgrounds_card(handles: Backgrounds) -> Html:
                 chip(f"{sign} {handle.state}", kind),
                 f"{figures.done:,}",
                 f"{figures.failed:,}",
-                took(figures.elapsed),
-                "" if error is None else cut(_why(error), 120),
+                _time(figures),
+                "" if error is None else cut(named_error(error), 120),
             )
         )
     return card(table(("name", "state", "done", "failed", "time", ""), rows, (2, 3, 4)))
 
 
-def _why(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error_text(error)}"
-
-
-def _time(status: Status) -> Html:
-    return muted("not begun") if status.state is HandleState.WAITING else muted(took(status.figures.elapsed))
+def _time(figures: Figures) -> str:
+    return seconds_words(figures.elapsed) if figures.begun else "not begun"
 
 
 def _number(label: str, value: str, kind: str) -> Html:

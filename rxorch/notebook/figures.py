@@ -10,7 +10,8 @@ from typing import Any, Final
 from rxorch.events import BreakerChanged, CallFinished, CallStarted, Event
 from rxorch.observe.histogram import Histogram
 from rxorch.stream import Run, RunStream
-from rxorch.terminal.ink import count, milliseconds
+from rxorch.terminal.ink import count
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["BUCKET", "Figures"]
 
@@ -101,6 +102,11 @@ class Figures:
             self._buckets.extend([0] * min(behind, _MOST_BUCKETS))
 
     @property
+    def begun(self) -> bool:
+        """Whether it has begun: what was replaced before that has ended without."""
+        return self._began is not None
+
+    @property
     def elapsed(self) -> float:
         """Seconds since it began, or that it took."""
         if self._began is None:
@@ -141,6 +147,6 @@ class Figures:
             facts.append(("in flight", count(self.in_flight)))
         if self.durations.count:
             facts += [
-                (f"p{share}", milliseconds(self.durations.percentile(share / 100))) for share in (50, 95)
+                (f"p{share}", seconds_words(self.durations.percentile(share / 100))) for share in (50, 95)
             ]
         return facts

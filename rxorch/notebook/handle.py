@@ -16,6 +16,7 @@ from rxorch.notebook.panel import Panel
 from rxorch.notebook.sources import Watchable, source_of
 from rxorch.notebook.status import HandleState, Status
 from rxorch.showing import Shown
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["KEPT", "RunHandle", "live"]
 
@@ -270,7 +271,7 @@ class RunHandle(AsyncIterator[Any], Shown):
             return RunInterrupted(f"interrupted: {self.name!r} goes on in the background", value)
         said = f"{figures.ok:,} ok, {figures.failed:,} failed, {figures.cancelled:,} cut off"
         return RunInterrupted(
-            f"interrupted after {figures.elapsed:.1f} s: {said}; kept in .results",
+            f"interrupted after {seconds_words(figures.elapsed)}: {said}; kept in .results",
             value,
         )
 

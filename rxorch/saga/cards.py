@@ -7,17 +7,31 @@ from typing import Any, Final
 
 from rxorch.draw.bundle import chosen_forms
 from rxorch.draw.cards_declared import method_chip
-from rxorch.draw.cards_html import Html, address, card, chip, chips, code, cut, line, muted, strong, table
+from rxorch.draw.cards_html import (
+    Html,
+    address,
+    and_more,
+    card,
+    chip,
+    chips,
+    code,
+    cut,
+    line,
+    muted,
+    strong,
+    table,
+)
 from rxorch.draw.facts import printable
 from rxorch.draw.masking import masked, shape_of
 from rxorch.draw.words import bare
 from rxorch.endpoint import APIEndpoint
 from rxorch.http.redaction import redact_url
-from rxorch.saga.picture import duration, told_of
+from rxorch.saga.picture import told_of
 from rxorch.saga.records import RunRecord, SagaState
 from rxorch.saga.run import SagaResult, SagaRun
 from rxorch.saga.saga import Saga
 from rxorch.saga.steps import Step
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["card_bundle", "saga_card_of"]
 
@@ -55,7 +69,7 @@ def _saga(saga: Saga) -> Html:
     return card(
         line(strong("Saga"), strong(cut(saga.name)), muted(f"{len(steps)} steps")),
         table(("step", "does", "undone by", ""), rows),
-        line(muted(f"… {more:,} more")) if more > 0 else "",
+        line(and_more(more)),
         line(muted("runs are kept in"), code(type(saga.journal).__name__)),
     )
 
@@ -98,7 +112,7 @@ def _result(result: SagaResult) -> Html:
 
 
 def _record(run: RunRecord) -> Html:
-    time = duration(run.changed - run.began) if run.state.is_over else "not over"
+    time = seconds_words(run.changed - run.began) if run.state.is_over else "not over"
     owner = f"driven by {printable(run.owner)}" if run.owner else ""
     return card(
         line(strong(cut(run.saga)), code(cut(run.run_id)), _state(run.state), muted(time)),

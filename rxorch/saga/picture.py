@@ -9,8 +9,10 @@ from typing import Any, Final, TypeAlias
 
 from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.facts import printable
+from rxorch.draw.masking import masked
 from rxorch.draw.saving import forms_of, save_as
 from rxorch.saga.records import AuditEvent, RunRecord, SagaState, StepRecord, StepStatus
+from rxorch_operators._seconds import seconds_words
 
 __all__ = [
     "COLOURS",
@@ -21,7 +23,6 @@ __all__ = [
     "StepRow",
     "cause_of",
     "count_of",
-    "duration",
     "plight_of",
     "run_picture",
     "state_word",
@@ -140,7 +141,7 @@ class RunPicture:
     def time(self) -> str:
         """From the beginning of the run to its end."""
         run = self.run
-        return duration(run.changed - run.began) if run.state.is_over else "not over"
+        return seconds_words(run.changed - run.began) if run.state.is_over else "not over"
 
     @property
     def title(self) -> str:
@@ -293,13 +294,12 @@ def time_of(step: StepRecord | None) -> str:
     """The time of its last attempt; nothing where that has no end, or took no time."""
     if step is None or step.ended_at is None or step.status is StepStatus.SKIPPED:
         return ""
-    return duration(step.ended_at - step.began_at)
+    return seconds_words(step.ended_at - step.began_at)
 
 
 def told_of(error: dict[str, str]) -> str:
-    """Type and message of an error, in one line."""
-    kind, message = error.get("type", ""), printable(" ".join(error.get("message", "").split()))
-    message = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 1]}…"
+    """Type and message of an error, in one line and without secrets."""
+    kind, message = error.get("type", ""), masked(error.get("message", ""), _LONGEST)
     return ": ".join(part for part in (printable(kind), message) if part)
 
 
@@ -311,23 +311,5 @@ def cause_of(error: dict[str, str]) -> str:
 
 def plight_of(error: dict[str, str]) -> str:
     """Why a run is where it is: what could not be undone, before why that was to be undone."""
-    undo, cause = printable(" ".join(error.get("undo", "").split())), cause_of(error)
+    undo, cause = masked(error.get("undo", ""), _LONGEST), cause_of(error)
     return ", because of ".join(part for part in (undo, cause) if part)
-
-
-def duration(seconds: float) -> str:
-    """A time for people, in three digits or so.
-
-    >>> [duration(s) for s in (0.0042, 0.042, 1.25, 75, 4000, 200_000)]
-    ['4.2 ms', '42 ms', '1.2 s', '1 min 15 s', '1 h 6 min', '2 d 7 h']
-    """
-    seconds = max(0.0, seconds)
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.1f} ms" if seconds < 0.00995 else f"{seconds * 1000:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s".replace(".0 s", " s")
-    whole = round(seconds)
-    for size, unit, smaller_size, smaller in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min")):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // smaller_size} {smaller}"
-    return f"{whole // 60} min {whole % 60} s"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic_core import from_json
 
-from rxorch.showing import Shown
+from rxorch.showing import MaskedRepr, Shown
 
 __all__ = [
     "AuditEvent",
@@ -79,8 +79,8 @@ class NewRun:
     trace_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord(Shown):
+@dataclass(frozen=True, slots=True, repr=False)
+class RunRecord(MaskedRepr, Shown):
     """What a journal knows of a run.
 
     Attributes:
@@ -128,8 +128,8 @@ class RunRecord(Shown):
         return None if self.result_json is None else from_json(self.result_json)
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
+@dataclass(frozen=True, slots=True, repr=False)
+class StepRecord(MaskedRepr):
     """What a journal knows of a step of a run, or of its undoing. One for each (run, step, undo).
 
     Attributes:

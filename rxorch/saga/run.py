@@ -10,7 +10,7 @@ from reactivex import Observable
 
 from rxorch.interrupts import RunInterrupted, in_kernel, interruptible
 from rxorch.saga.records import AuditEvent, RunRecord, SagaState
-from rxorch.showing import Shown
+from rxorch.showing import MaskedRepr, Shown
 from rxorch_operators import from_async_iterable
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ __all__ = ["SagaResult", "SagaRun"]
 _CARDS: Final = "rxorch.saga.cards"
 
 
-@dataclass(frozen=True, slots=True)
-class SagaResult(Shown):
+@dataclass(frozen=True, slots=True, repr=False)
+class SagaResult(MaskedRepr, Shown):
     """How a run ended.
 
     Attributes:

@@ -18,6 +18,7 @@ from rxorch.server.contracts import ANYTHING, Contract
 from rxorch.server.problems import Problem
 from rxorch.server.settings import ServerLimits
 from rxorch.sources import BadInput
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["InputLines", "json_of", "query_of"]
 
@@ -44,7 +45,11 @@ async def json_of(request: web.Request, limits: ServerLimits, contract: Contract
         if not body:
             body += await request.read()  # what a middleware of the user's has read before
     except TimeoutError:
-        raise Problem(408, f"the body did not arrive within {limits.body_seconds:g} s", close=True) from None
+        raise Problem(
+            408,
+            f"the body did not arrive within {seconds_words(limits.body_seconds, exact=True)}",
+            close=True,
+        ) from None
     except _BROKEN:
         raise Problem(400, "the body is cut or wrongly encoded", close=True) from None
     text = bytes(body)
@@ -117,7 +122,9 @@ class InputLines:
             async with asyncio.timeout(seconds):
                 return await self._content.readany()
         except TimeoutError:
-            raise Problem(408, f"the client sent nothing for {seconds:g} s", close=True) from None
+            raise Problem(
+                408, f"the client sent nothing for {seconds_words(seconds, exact=True)}", close=True
+            ) from None
         except _BROKEN:
             raise Problem(400, "the body is cut or wrongly encoded", close=True) from None
 

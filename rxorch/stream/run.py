@@ -9,7 +9,7 @@ from typing import Any, Final
 from rxorch.errors import ApiError
 from rxorch.flow import Outcome, OutcomeStatus
 from rxorch.quick import quick
-from rxorch.showing import Shown
+from rxorch.showing import MaskedRepr, Shown
 
 __all__ = ["Run"]
 
@@ -17,8 +17,8 @@ _CUT: Final = frozenset({OutcomeStatus.CANCELLED, OutcomeStatus.UNKNOWN})
 
 
 @quick
-@dataclass(frozen=True, slots=True)
-class Run(Shown):
+@dataclass(frozen=True, slots=True, repr=False)
+class Run(MaskedRepr, Shown):
     """What became of one input of a stream.
 
     Attributes:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-__all__ = ["Ink", "columns", "count", "counted", "milliseconds", "share"]
+__all__ = ["Ink", "columns", "count", "counted", "share"]
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -91,17 +91,6 @@ def counted(number: int, noun: str) -> str:
         ('1 input', '1,200 inputs')
     """
     return f"{count(number)} {noun}{'s' if number != 1 else ''}"
-
-
-def milliseconds(seconds: float) -> str:
-    """A duration in milliseconds: three digits are enough for the reader.
-
-    Example:
-        >>> milliseconds(0.00421), milliseconds(0.0421), milliseconds(1.2345)
-        ('4.2 ms', '42 ms', '1,234 ms')
-    """
-    ms = seconds * 1000
-    return f"{ms:.1f} ms" if ms < 10 else f"{ms:,.0f} ms"
 
 
 def share(part: int, whole: int) -> str:

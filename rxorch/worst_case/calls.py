@@ -15,6 +15,7 @@ from rxorch.endpoint import APIEndpoint
 from rxorch.endpoint.auth import AllAuth, Auth, Bound, TokenAuth
 from rxorch.endpoint.retry_rules import THROTTLED_BASE, retry_policy
 from rxorch_operators import RateLimiter, RetryPolicy
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["BUDGET_RATIO", "CallCost", "call_cost", "longest_hint", "own_limiter", "queueing", "units"]
 
@@ -82,11 +83,14 @@ def call_cost(endpoint: APIEndpoint, config: APIOrchestrationConfig) -> CallCost
         and not reconnects
         and elapsed + (1 + renewals) * attempt < needed
     ):
-        needed, held_by = elapsed + (1 + renewals) * attempt, f"max_elapsed {elapsed:g} s"
+        needed, held_by = (
+            elapsed + (1 + renewals) * attempt,
+            f"max_elapsed {seconds_words(elapsed, exact=True)}",
+        )
     needed += queue
     seconds, total = needed, endpoint.total_timeout
     if total is not None and total < needed:
-        seconds, held_by = total, f"total_timeout {total:g} s"
+        seconds, held_by = total, f"total_timeout {seconds_words(total, exact=True)}"
     return CallCost(
         name=endpoint.name,
         attempts=attempts,

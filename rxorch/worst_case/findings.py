@@ -13,6 +13,7 @@ from rxorch.flow.plan import FlowPlan, walk
 from rxorch.worst_case.calls import CallCost, own_limiter, queueing
 from rxorch.worst_case.model import Finding, duration
 from rxorch_operators import RateLimiter
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["AMPLIFIES", "findings_of"]
 
@@ -146,7 +147,7 @@ def _pace(name: str | None, field: str, limiter: RateLimiter, cost: int = 1) -> 
             "note",
             name,
             f"{_BATCH:,} requests take at least {duration(seconds)} by {field} "
-            f"({meter.limit:g} in {meter.window:g} s)",
+            f"({meter.limit:g} in {seconds_words(meter.window, exact=True)})",
         )
 
 

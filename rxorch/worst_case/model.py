@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rxorch.worst_case.calls import CallCost
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["Finding", "WorstCase", "count", "duration", "table"]
 
@@ -89,7 +90,7 @@ class WorstCase:
         total = self.total_timeout
         if total is not None and total < self.needed:
             could = "take for ever" if math.isinf(self.needed) else f"take {duration(self.needed)}"
-            lines.append(f"total_timeout ends the run after {total:g} s; it could {could}")
+            lines.append(f"total_timeout ends the run after {duration(total)}; it could {could}")
         lines += [
             f"{each.name!r} has no limit of its own: set {each.missing}"
             for each in self.endpoints
@@ -142,10 +143,8 @@ def count(number: float, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: `0.35 s`, `93 s`, `no limit`."""
-    return (
-        "no limit" if math.isinf(seconds) else f"{seconds:,.4g} s" if seconds < 1e4 else f"{seconds:,.0f} s"
-    )
+    """Seconds in words: `350 ms`, `93 s`, `no limit`."""
+    return "no limit" if math.isinf(seconds) else seconds_words(float(f"{seconds:.4g}"), exact=True)
 
 
 _HEAD = ("endpoint", "attempts", "requests", "an attempt", "waits", "at worst", "")

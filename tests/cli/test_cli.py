@@ -79,7 +79,8 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["demo", "--saga", "--report", "x.html"],
+        ["demo", "--saga", "--report", "x.pdf"],
+        ["demo", "--saga", "--report", "no/where/x.html"],
         ["demo", "--orders", "0"],
         ["demo", "--orders", "many"],
         ["dem"],

@@ -85,3 +85,15 @@ def test_a_disk_that_is_full_meanwhile(tmp_path: Path, capsys: pytest.CaptureFix
     assert written(page, tmp_path / "out.html") and not written(page, tmp_path / "gone" / "out.html")
     told = capsys.readouterr().err
     assert f"report: {tmp_path}" in told and "--report: cannot write" in told
+
+
+async def test_what_failed_before_is_run_again_with_a_page(command: Command, tmp_path: Path) -> None:
+    used = ("--ledger", "run.sqlite", "--report", "out.html")
+    await command("run", "shop.py", *used[:2], given=inputs(950, *range(10)))
+    done = await command("retry-failed", "shop.py", *used)
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert done.code == 1 and "report: out.html" in done.err
+    assert "1 of 1 input failed" in page and "404" in page and "shop.py" in page
+    for path, said in (("out.pdf", "it is an .html file"), ("no/where.html", "cannot use")):
+        refused = await command("retry-failed", "shop.py", *used[:3], path)
+        assert (refused.code, refused.out) == (2, "") and said in refused.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,6 +137,28 @@ def test_the_demo_holds_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
         assert text in out
     assert out.endswith("invariants hold\n")
     assert err == ""
+
+
+def test_the_demo_leaves_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_saga_demo(40, 3, page=tmp_path / "out.html") == 0
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert "rxorch demo --saga: 40 orders" in page and "of 40 runs" in page and "<svg" in page
+    assert "SKU-" not in page and "<script" not in page
+    assert capsys.readouterr().out.endswith("invariants hold\n")
+
+
+async def test_a_demo_that_is_stopped_leaves_a_page_of_what_it_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopping(SagaProgress):
+        def on_end(self, state: SagaState, duration: float) -> None:
+            raise KeyError("enough")
+
+    page = tmp_path / "out.html"
+    with pytest.raises(KeyError, match="enough"):
+        await run_orders(Stopping(40, 10), 7, Silent(), page)
+    said = page.read_text(encoding="utf-8")
+    assert "not over" in said and "rxorch demo --saga: 40 orders" in said
 
 
 def test_the_demo_as_json_and_its_exit_code(

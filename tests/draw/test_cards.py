@@ -229,6 +229,18 @@ def test_a_run_that_failed_says_why_once_and_what_was_there_by_then() -> None:
     assert texts(other).count(error_text(why)) == 1 and "1 error" in texts(other)
 
 
+def test_the_card_of_a_run_says_its_error_once() -> None:
+    error, other = failed(), ApiError("too many have failed")
+    outcomes = {"pay": Outcome(OutcomeStatus.FAILED, error=error, attempts=3)}
+    for ended_by, said in ((error, 1), (failed(), 1), (other, 1)):
+        shown = texts(Run(0, {}, False, OrchestrationResult(outcomes), ended_by, outcomes=outcomes))
+        assert (shown.count("HTTP 503 ["), shown.count("too many")) == (1, int(ended_by is other))
+        assert shown.count(f"{type(ended_by).__name__}: ") == said
+    many = {f"e{n}": Outcome(OutcomeStatus.FAILED, error=ApiError(f"no {n}")) for n in range(99)}
+    last = many["e98"].error
+    assert texts(Run(0, {}, False, OrchestrationResult(many), last, outcomes=many)).count("no 98") == 1
+
+
 def test_one_is_not_many() -> None:
     again = OrchestrationResult({"user": Outcome(OutcomeStatus.OK, attempts=2)})
     assert "2 requests · 1 retry " in f"{texts(again)} "

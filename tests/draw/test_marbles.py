@@ -22,9 +22,10 @@ from rxorch.draw.marble.look import PALETTE
 from rxorch.draw.marble.placing import placed_on
 from rxorch.draw.marble.scale import Scale
 from rxorch.draw.marble.scene import Box, Mark, Row, Scene, scene_of
-from rxorch.draw.marble.words import TIMES, in_full, in_short, masked
+from rxorch.draw.marble.words import TIMES, in_full, in_short
 from rxorch.draw.png import png_of
 from rxorch.draw.theme import DARK, LIGHT
+from rxorch.http.masking import without_secrets
 from rxorch_operators import Failure, Recording, Success
 from tests.draw.recordings import a_bit_of_everything, lane
 from tests.draw.test_svg import SPACE, luminance
@@ -413,7 +414,7 @@ def test_what_is_said_of_a_value(value: Any, short: str, full: str) -> None:
 
 def test_what_is_no_secret_stays() -> None:
     for text in ("the key to success", "user=7, id: 12", "https://api.example.com/users/7?page=2"):
-        assert masked(text) == text
+        assert without_secrets(text) == text
 
 
 # The picture

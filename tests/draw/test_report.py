@@ -92,7 +92,7 @@ def test_a_page_about_one_run() -> None:
         "503 fx 2",
         "404 legal 1 1",
         "Worst case",
-        "a run 27 12 90.0 s 724 ms",
+        "a run 27 12 1 min 30 s 724 ms",
         "not in it",
     ):
         assert wanted.replace(" ", "") in page.words.replace(" ", ""), wanted
@@ -214,7 +214,7 @@ def test_a_notebook_shows_it_as_a_card_that_needs_no_trust() -> None:
         "12 requests 4 repeats",
         "503 fx 2",
         "404 legal 1 1",
-        "a run 27 12 90.0 s 724 ms",
+        "a run 27 12 1 min 30 s 724 ms",
         "at most 10 at once",
         'as a page of its own: .save("report.html")',
     ):

@@ -24,6 +24,7 @@ from rxorch import (
 from rxorch.events import BreakerChanged, EventBus
 from rxorch.interrupts import RunInterrupted, in_kernel, interruptible
 from rxorch.notebook import RunHandle, background, backgrounds, live
+from rxorch.notebook.background import Backgrounds
 from rxorch.notebook.figures import Figures
 from rxorch.notebook.status import HandleState
 from rxorch.stream import Runs
@@ -184,6 +185,8 @@ async def test_one_that_is_replaced_before_it_began_says_so_at_once() -> None:
     assert (old.state, new.state) == ("closed", "waiting")
     assert await new == [0, 1]
     assert (await old, begun) == ([], [])
+    for forms in (old._repr_mimebundle_(), Backgrounds(twice=old)._repr_mimebundle_()):
+        assert all("not begun" in form and "0 ms" not in form for form in forms.values())
 
 
 async def test_one_that_ends_before_it_began() -> None:

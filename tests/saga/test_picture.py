@@ -24,7 +24,6 @@ from rxorch.saga import (
     wait_for,
 )
 from rxorch.saga.definition_svg import definition_svg
-from rxorch.saga.picture import duration
 
 SPACE = "{http://www.w3.org/2000/svg}"
 
@@ -86,7 +85,7 @@ FAILED = [
 def test_steps_in_their_order_with_what_was_undone() -> None:
     assert run_picture(run(SagaState.FAILED, error=LOST), FAILED, ["charge", "mail"]).splitlines() == [
         "order · order-7 · failed · 3.2 s",
-        "├─ charge   ✓  1x  20 ms                  ◀── undone               2x      8.0 ms",
+        "├─ charge   ✓  1x  20 ms                  ◀── undone               2x        8 ms",
         "├─ note     ·              skipped",
         "├─ reserve  ✓  3x  1.3 s                  ◀── could not be undone 15x  1 min 15 s",
         "├─ ship     ?  1x  12 ms   nobody knows   ◀── undone               1x      4.2 ms",
@@ -124,7 +123,7 @@ def test_ascii_alone() -> None:
     text = run_picture(run(SagaState.FAILED, error={"message": "é …"}), FAILED, ascii=True)
     assert text.isascii()
     assert text.splitlines()[1] == (
-        "|- charge   +  1x  20 ms                  <-- undone               2x      8.0 ms"
+        "|- charge   +  1x  20 ms                  <-- undone               2x        8 ms"
     )
     assert text.splitlines()[-2] == "because of \\xe9 ~"
 
@@ -173,7 +172,7 @@ def test_the_svg_is_a_named_image_that_needs_nothing_else() -> None:
     titles = [title.text for title in root.iter(f"{SPACE}title")]
     assert titles[1:] == [
         "charge: done · 1x · 20 ms",
-        "undone: 2x · 8.0 ms",
+        "undone: 2x · 8 ms",
         "note: skipped",
         "reserve: done · 3x · 1.3 s",
         "could not be undone: 15x · 1 min 15 s",
@@ -244,24 +243,6 @@ async def test_a_run_shows_itself_with_the_steps_that_were_not_begun() -> None:
         "└─ c  · not begun",
         "because of b: ValueError: no",
     ]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-1.0, "0.0 ms"),
-        (0.00994, "9.9 ms"),
-        (0.00996, "10 ms"),
-        (0.9994, "999 ms"),
-        (0.9996, "1 s"),
-        (59.94, "59.9 s"),
-        (59.96, "1 min 0 s"),
-        (3599.6, "1 h 0 min"),
-        (86_400.0, "1 d 0 h"),
-    ],
-)
-def test_times_for_people(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_a_saga_before_any_run_of_it() -> None:

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from rxorch.terminal.ink import Ink, columns, milliseconds, share
+from rxorch.terminal.ink import Ink, columns, share
 
 
 class Stream(io.StringIO):
@@ -60,13 +60,6 @@ def test_colour_codes_have_no_width() -> None:
 def test_lines_have_no_spaces_at_their_end() -> None:
     assert columns([["a", ""], ["b", "c"]], "<<") == ["a", "b  c"]
     assert columns([], "<<") == []
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0.0 ms"), (0.00994, "9.9 ms"), (0.01, "10 ms"), (1.2345, "1,234 ms")]
-)
-def test_milliseconds(seconds: float, text: str) -> None:
-    assert milliseconds(seconds) == text
 
 
 def test_share_of_nothing() -> None:

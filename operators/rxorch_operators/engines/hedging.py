@@ -21,6 +21,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from rxorch_operators._seconds import seconds_words
+
 from ..errors import invalid, is_count
 
 __all__ = ["HedgeEvent", "HedgePolicy", "HedgeStatistics", "Hedger", "LatencyWindow"]
@@ -195,7 +197,7 @@ class Hedger:
         >>> search.record_call()
         0.19
         >>> search
-        <Hedger 'search': 0 hedges for 1 calls, after 0.19 s>
+        <Hedger 'search': 0 hedges for 1 calls, after 190 ms>
     """
 
     __slots__ = ("_calls", "_denied", "_hedged", "_learns", "_window", "_won", "name", "policy")
@@ -269,4 +271,5 @@ class Hedger:
 
     def __repr__(self) -> str:
         name = "" if self.name is None else f" {self.name!r}"
-        return f"<Hedger{name}: {self._hedged} hedges for {self._calls} calls, after {self.delay:.3g} s>"
+        late = seconds_words(self.delay)
+        return f"<Hedger{name}: {self._hedged} hedges for {self._calls} calls, after {late}>"

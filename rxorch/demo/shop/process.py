@@ -18,6 +18,7 @@ import aiohttp
 
 from rxorch.demo.shop.faults import Faults
 from rxorch.demo.shop.stats import ShopStats
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["Shop", "ShopError"]
 
@@ -151,7 +152,9 @@ async def _first_line(process: subprocess.Popen[bytes]) -> bytes:
         # Its thread ends when the process does, and every way out of here without a line ends the process.
         return await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), _START)
     except TimeoutError:
-        raise ShopError(f"the shop did not start: no sign of life for {_START:g} s") from None
+        raise ShopError(
+            f"the shop did not start: no sign of life for {seconds_words(_START, exact=True)}"
+        ) from None
 
 
 def _ended(process: subprocess.Popen[bytes]) -> str:

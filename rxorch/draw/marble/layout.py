@@ -9,7 +9,7 @@ from typing import Final
 from rxorch.draw.marble.placing import HEIGHT, Placed, levels_of, placed_on
 from rxorch.draw.marble.scale import Scale
 from rxorch.draw.marble.scene import Row, Scene, Span
-from rxorch.draw.words import text_width
+from rxorch.draw.words import names_room, text_width
 
 __all__ = ["BOX", "STRIP", "Framed", "Line", "Plan", "plan_of"]
 
@@ -19,7 +19,6 @@ STRIP: Final = 12.0
 """Height of the strip that shows the room."""
 
 _LENGTH: Final = 720.0
-_LABELS: Final = (70.0, 190.0)
 _BELOW: Final = 4.0
 _ROW: Final = 38.0
 _AFTER: Final = 30.0
@@ -84,7 +83,7 @@ def plan_of(scene: Scene) -> Plan:
     """Where everything goes."""
     rows = scene.rows
     widths = [text_width(row.label, 12.5) * 1.06 + (14 if row.inner else 0) for row in rows]
-    left = min(max([_LABELS[0], *widths]), _LABELS[1]) + 18
+    left = names_room(widths) + 18
     scale = Scale(scene.duration, _LENGTH)
     laid: list[Line | Framed] = []
     y = 0.0

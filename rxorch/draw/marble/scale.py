@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from rxorch_operators._seconds import seconds_words
+
 __all__ = ["Scale", "spoken"]
 
 _STEPS: Final = (1.0, 2.0, 5.0, 10.0)
@@ -53,10 +55,5 @@ def spoken(seconds: float) -> str:
     ('0', '4.2 ms', '250 ms', '1.5 s', '90 s', '4 h')
     """
     if seconds >= _MINUTES:
-        minutes, rest = divmod(round(seconds), 60)
-        hours, minutes = divmod(minutes, 60)
-        named = ((hours, "h"), (minutes, "min"), (rest, "s"))
-        return " ".join(f"{number} {unit}" for number, unit in named if number)
-    if seconds >= 1.0:
-        return f"{seconds:.4g} s"
-    return f"{seconds * 1000:.4g} ms" if seconds > 0 else "0"
+        return seconds_words(seconds)
+    return seconds_words(float(f"{seconds:.4g}"), exact=True) if seconds > 0 else "0"

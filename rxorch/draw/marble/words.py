@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from rxorch.draw.facts import printable
-from rxorch.http.redaction import REDACTED, is_secret_name, is_secret_value, redact_url
+from rxorch.http.masking import printable, without_secrets
+from rxorch.http.redaction import REDACTED, is_secret_name, is_secret_value
 from rxorch_operators import Failure, Success
 
-__all__ = ["HIDDEN", "TIMES", "error_name", "heading", "in_full", "in_short", "masked"]
+__all__ = ["HIDDEN", "TIMES", "error_name", "heading", "in_full", "in_short"]
 
 HIDDEN: Final = "•"
 """What stands for an element that was not recorded."""
@@ -29,11 +29,6 @@ _MEMBERS: Final = 8
 _DEEPEST: Final = 3
 _NAMES: Final = ("id", "name")
 """What tells one record from another, mostly."""
-_NAMED: Final = re.compile(r"""(?<![\w.-])([\w.-]++)['"]?\s*+[=:]\s*+""")
-"""A name, and what stands before its value."""
-_VALUE: Final = re.compile(
-    r"""'[^']*'|"[^"]*"|((basic|bearer|digest|token)\s+)?[^\s,;&)\]}]+""", re.IGNORECASE
-)
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -50,7 +45,7 @@ def in_full(value: Any) -> str:
 
 def heading(text: str) -> str:
     """A title, or the name of a place."""
-    return _cut(masked(printable(text[:_READ])), _LONGEST)
+    return _cut(without_secrets(printable(text[:_READ])), _LONGEST)
 
 
 def error_name(error: BaseException) -> str:
@@ -64,26 +59,10 @@ def error_name(error: BaseException) -> str:
     return short if len(short) > 6 else name
 
 
-def masked(text: str) -> str:
-    """A text without what is a secret by its look, or by the name before it."""
+def _masked(text: str) -> str:
+    """A value without its secrets; one that is a secret as a whole is nothing else."""
     text = text[:_READ]
-    if is_secret_value(text):
-        return REDACTED
-    words = (redact_url(word) if "://" in word else word for word in re.split(r"(\s+)", text))
-    return _without_named("".join(REDACTED if is_secret_value(word) else word for word in words))
-
-
-def _without_named(text: str) -> str:
-    """A text without the values of names that secrets have."""
-    parts, done = [], 0
-    while (named := _NAMED.search(text, done)) is not None:
-        parts.append(text[done : named.end()])
-        done = named.end()
-        value = _VALUE.match(text, done)
-        if value and (is_secret_name(named[1]) or is_secret_value(value[0].strip("'\""))):
-            parts.append(REDACTED)
-            done = value.end()
-    return "".join([*parts, text[done:]])
+    return REDACTED if is_secret_value(text) else without_secrets(text)
 
 
 def _short(value: Any) -> str:
@@ -93,7 +72,7 @@ def _short(value: Any) -> str:
         case Failure(error=error):
             return f"✗ {error_name(error)}"
         case str():
-            return masked(value)
+            return _masked(value)
         case float():
             return f"{value:.4g}"
         case None | bool() | int():
@@ -112,13 +91,13 @@ def _short(value: Any) -> str:
 def _said(value: Any, depth: int) -> str:
     match value:
         case str():
-            return _repr(_cut(masked(value), _LONGEST))
+            return _repr(_cut(_masked(value), _LONGEST))
         case None | bool() | int() | float() | complex():
             return _repr(value)
         case bytes() | bytearray() | memoryview():
             return f"{len(value)} bytes"
         case BaseException():
-            return f"{type(value).__name__}: {masked(_text(value))}".removesuffix(": ")
+            return f"{type(value).__name__}: {_masked(_text(value))}".removesuffix(": ")
     if depth >= _DEEPEST:
         return "…"
     if isinstance(value, Mapping):
@@ -127,7 +106,7 @@ def _said(value: Any, depth: int) -> str:
         return _collection(value, depth)
     if isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         return f"{type(value).__name__}({_joined(_entries(dict(_fields(value)), depth, '='))})"
-    return masked(_ADDRESS.sub("", _repr(value)))
+    return _masked(_ADDRESS.sub("", _repr(value)))
 
 
 def _collection(value: list[Any] | tuple[Any, ...] | Set[Any], depth: int) -> str:

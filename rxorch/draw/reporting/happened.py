@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rxorch.draw.aftermath import counted, share_words
-from rxorch.draw.cards_html import Html, details, joined, muted, strong, table
+from rxorch.draw.cards_html import Html, and_more, details, joined, muted, strong, table
 from rxorch.draw.reporting.page import Figure, Verdict, picture, wide_table
-from rxorch.draw.timeline.axis import seconds_words
 from rxorch.draw.timeline.chronicle import Chronicle, RunRecord
 from rxorch.draw.timeline.picture import Waterfall
 from rxorch.draw.timeline.records import Timeline
 from rxorch.draw.timeline.totals import EndpointTotal
 from rxorch.stream import StreamStatistics
+from rxorch_operators._seconds import seconds_words
 
 __all__ = [
     "breakers",
@@ -230,4 +230,4 @@ def breakers(chronicle: Chronicle) -> Html:
 
 
 def _more(rows: int) -> Html:
-    return muted(f"… {rows - _MOST_ROWS:,} more") if rows > _MOST_ROWS else Html("")
+    return and_more(rows - _MOST_ROWS)

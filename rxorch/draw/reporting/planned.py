@@ -8,18 +8,18 @@ from typing import Any, Final
 from rxorch.config import APIOrchestrationConfig
 from rxorch.draw.aftermath import with_results
 from rxorch.draw.cards import card_of
-from rxorch.draw.cards_html import Html, chip, details, joined, line, muted, strong, table
+from rxorch.draw.cards_html import Html, and_more, chip, details, joined, line, muted, strong, table
 from rxorch.draw.facts import printable, settings_of
 from rxorch.draw.reporting.page import picture, wide_table
 from rxorch.draw.scene import scene_of
 from rxorch.draw.subject import Drawable, Subject
 from rxorch.draw.svg import svg_of
-from rxorch.draw.timeline.axis import seconds_words
 from rxorch.draw.timeline.chronicle import Chronicle
 from rxorch.endpoint import APIEndpoint
 from rxorch.flow.plan import walk
 from rxorch.http.redaction import redact_url
 from rxorch.orchestrator import APIOrchestrator
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["flow", "flow_svg", "names", "settings", "settings_line", "too_many", "worst"]
 
@@ -109,7 +109,7 @@ def _findings(findings: Any) -> Html:
         for each in findings[:_MOST_FINDINGS]
     ]
     more = len(findings) - len(rows)
-    return details(f"{len(findings)} findings", table((), rows), muted(f"… {more} more") if more > 0 else "")
+    return details(f"{len(findings)} findings", table((), rows), and_more(more))
 
 
 def _number(value: float) -> str:

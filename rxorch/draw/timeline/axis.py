@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from rxorch.draw.timeline.records import ATTEMPTS, CallRecord, Timeline
+from rxorch_operators._seconds import seconds_words
 
-__all__ = ["Axis", "Break", "seconds_words"]
+__all__ = ["Axis", "Break"]
 
 _QUIET: Final = 0.15
 """Share of the whole from which on a stretch is cut in which nothing happens at all."""
@@ -78,7 +79,11 @@ class Axis:
 
     def at(self, seconds: float) -> float:
         """The place of a time of the clock."""
-        since = min(max(seconds - self.start, 0.0), self.duration)
+        since = seconds - self.start
+        if not self.breaks:  # nearly always, and asked for each end of each bar
+            place = since * self.scale
+            return place if 0.0 <= place <= self.length else 0.0 if place < 0.0 else self.length
+        since = min(max(since, 0.0), self.duration)
         at = bisect_right(self._times, since) - 1
         if at % 2:  # within a break
             share = (since - self._times[at]) / (self._times[at + 1] - self._times[at])
@@ -106,7 +111,9 @@ class Axis:
     def _tick(self, seconds: float, step: float) -> str:
         if step < 1 and self.duration <= _SECONDS:
             return f"{round(seconds * 1000, 3):g} ms"
-        return f"{round(seconds, 6):g} s" if self.duration < _MINUTES else _minutes(seconds)
+        if self.duration < _MINUTES:
+            return f"{round(seconds, 6):g} s"  # one unit for all of an axis
+        return seconds_words(seconds) if seconds else "0 min"
 
 
 def _step(least: float) -> float:
@@ -117,29 +124,6 @@ def _step(least: float) -> float:
         return _DAY * math.ceil(least / _DAY)
     power = 10.0 ** math.floor(math.log10(least))
     return next((step * power for step in _STEPS if step * power >= least), 10 * power)
-
-
-def seconds_words(seconds: float) -> str:
-    """Seconds as people write them.
-
-    >>> seconds_words(0.0042), seconds_words(0.563), seconds_words(1.25), seconds_words(190)
-    ('4.2 ms', '563 ms', '1.25 s', '3 min 10 s')
-    """
-    if seconds >= _MINUTES:
-        return _minutes(seconds)
-    ms = seconds * 1000
-    if ms < 999.5:
-        return f"{round(ms, 1):g} ms" if ms < 9.95 else f"{ms:.0f} ms"
-    return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
-
-
-def _minutes(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 120:
-        return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
-    if rest:
-        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-    return f"{minutes} min"
 
 
 def _idle(timeline: Timeline) -> list[tuple[float, float]]:

@@ -10,12 +10,14 @@ from typing import TypeAlias
 
 from rxorch.draw.timeline.hedges import races
 from rxorch.draw.timeline.records import CallRecord, SegmentKind, Timeline
+from rxorch.quick import quick
 
 __all__ = ["PathPart", "critical_path"]
 
 _Key: TypeAlias = tuple[float, bool, int]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class PathPart:
     """A stretch of the critical path.
@@ -76,14 +78,19 @@ class _Search:
         self.timeline = timeline
         called = sorted((call for call in timeline.calls if call.status != "skipped"), key=_key)
         self.all = _Ended(called)
-        by_run: dict[str | None, list[CallRecord]] = {}
-        by_step: dict[tuple[str | None, str], CallRecord] = {}
+        self.by_run: dict[str | None, list[CallRecord]] = {}
         for call in called:
-            by_run.setdefault(call.run, []).append(call)
-            by_step[call.run, call.endpoint] = call
-        self.by_run = {run: _Ended(calls) for run, calls in by_run.items()}
-        self.by_step = by_step
+            self.by_run.setdefault(call.run, []).append(call)
+        has_steps = any(call.after for call in called)
+        self.by_step = {(call.run, call.endpoint): call for call in called} if has_steps else {}
         self.firsts = races(timeline.calls)
+        self._ended: dict[str | None, _Ended] = {}  # of the runs that the path comes by
+
+    def _of_run(self, run: str | None) -> _Ended:
+        ended = self._ended.get(run)
+        if ended is None:
+            ended = self._ended[run] = _Ended(self.by_run[run])
+        return ended
 
     def parts(self) -> Iterator[PathPart]:
         """The path, from its end to its beginning."""
@@ -103,7 +110,7 @@ class _Search:
         first = self.firsts.get(call.number)
         if first is not None:
             return first
-        same_run = self.by_run[call.run].before(call)
+        same_run = self._of_run(call.run).before(call)
         if call.start < call.began and same_run is not None:
             return same_run
         steps = [self.by_step.get((call.run, name)) for name in call.after]

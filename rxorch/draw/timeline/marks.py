@@ -1,24 +1,24 @@
-"""Bars and marks of one row, and the line of the critical path."""
+"""Bars and marks of one row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from rxorch.draw.svg_parts import label, pixels
-from rxorch.draw.timeline.critical import PathPart
 from rxorch.draw.timeline.look import DOTS, FILLS
 from rxorch.draw.timeline.records import ATTEMPTS, CallRecord, Segment, SegmentKind
 from rxorch.draw.words import fitted, text_width
 
 __all__ = [
+    "PlaceOf",
     "bars",
     "breaker_mark",
     "cache_mark",
     "dotted",
     "hedge_mark",
     "marks",
-    "path_lines",
     "substitute_mark",
 ]
 
@@ -30,6 +30,10 @@ _WAIT: Final = 8.0
 _LANE: Final = 9.0
 _THIN: Final = 2.0
 """Pixels that an attempt has at least; and those below which a wait is not worth drawing."""
+_NOTE: Final = 10.5
+_LONGEST: Final = 420.0
+_BESIDE: Final = 6.0
+"""Words in a row: their size, their most pixels where there is little room, how far they keep from lines."""
 
 
 def bars(calls: Sequence[CallRecord], x: PlaceOf, top: float, height: float) -> Iterator[str]:
@@ -80,15 +84,27 @@ def dotted(kind: SegmentKind, left: float, right: float, middle: float) -> str:
     )
 
 
-def marks(calls: Sequence[CallRecord], x: PlaceOf, top: float, height: float, limit: float) -> Iterator[str]:
-    """Hedges, values from the cache, substitutes, refusals, and why a step was skipped."""
+def marks(
+    calls: Sequence[CallRecord],
+    x: PlaceOf,
+    top: float,
+    height: float,
+    room: tuple[float, float],
+    crossed: Sequence[float] = (),
+) -> Iterator[str]:
+    """Hedges, values from the cache, substitutes, refusals, and why a step was skipped.
+
+    Args:
+        calls: The call of the row and its hedges.
+        x: From times to pixels.
+        top: The upper edge of the row.
+        height: Its height.
+        room: Where the room for marks begins and ends.
+        crossed: Where lines go through the row from above to below, from left to right.
+    """
     first, middle = calls[0], top + height / 2
     if first.status == "skipped":
-        left, wide = x(first.began), text_width(first.note, 10.5)
-        if left + wide <= limit:
-            yield label(left, middle + 3.7, first.note, "m", size=10.5, anchor="start")
-        else:  # little room: it ends at the edge
-            yield label(limit, middle + 3.7, fitted(first.note, 420, 10.5), "m", size=10.5, anchor="end")
+        yield _reason(first.note, x(first.began), middle + 3.7, room, crossed)
         return
     for hedge in calls[1:]:
         yield hedge_mark(x(hedge.began), middle)
@@ -99,6 +115,21 @@ def marks(calls: Sequence[CallRecord], x: PlaceOf, top: float, height: float, li
         yield substitute_mark(end, middle - 1)
     elif first.note == "circuit open":
         yield breaker_mark(end, middle - 1)
+
+
+def _reason(note: str, at: float, y: float, room: tuple[float, float], crossed: Sequence[float]) -> str:
+    """Why a step was skipped: as near to the time of it as the words touch no line and no edge."""
+    edges = [room[0] - _BESIDE, *crossed, room[1] + _BESIDE]
+    gaps = [(left + _BESIDE, right - _BESIDE) for left, right in pairwise(edges)]
+    widest = max(right - left for left, right in gaps)
+    if text_width(note, _NOTE) > min(room[1] - at, widest):
+        note = fitted(note, min(_LONGEST, widest), _NOTE)
+    wide = text_width(note, _NOTE)
+    places = [max(left, min(at, right - wide)) for left, right in gaps if right - left >= wide - 0.01]
+    left = min(places, key=lambda each: abs(each - at), default=at)
+    if left < at:  # it ends where it has to: how wide it is on a screen is only about known
+        return label(left + wide, y, note, "m", size=_NOTE, anchor="end")
+    return label(left, y, note, "m", size=_NOTE, anchor="start")
 
 
 def hedge_mark(x: float, middle: float) -> str:
@@ -121,23 +152,3 @@ def substitute_mark(x: float, middle: float) -> str:
     return (
         f'<path class="w-substitute" d="M{pixels(x - 6)} {pixels(middle)}l6 -6l6 6l-6 6z" stroke-width="1"/>'
     )
-
-
-def path_lines(path: Sequence[PathPart], x: PlaceOf, bottoms: Mapping[int, float]) -> Iterator[str]:
-    """The critical path: a line below the bars that are on it, and thin ones from row to row."""
-    ways, links = [], []
-    before: tuple[float, float] | None = None
-    for part in path:
-        bottom = None if part.call is None else bottoms.get(part.call.number)
-        if bottom is None:
-            continue
-        y = bottom - 3.5
-        left, right = x(part.start), x(part.end)
-        if before is not None and before[1] != y:
-            links.append(f"M{pixels(before[0])} {pixels(before[1])}H{pixels(left)}V{pixels(y)}")
-        ways.append(f"M{pixels(left)} {pixels(y)}H{pixels(max(right, left + 1))}")
-        before = right, y
-    if links:
-        yield f'<path class="w-path" d="{"".join(links)}" stroke-width="1" stroke-dasharray="2 2"/>'
-    if ways:
-        yield f'<path class="w-path" d="{"".join(ways)}" stroke-width="2"/>'

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from rxorch.draw.timeline.axis import Axis, seconds_words
+from rxorch.draw.timeline.axis import Axis
 from rxorch.draw.timeline.hedges import races
 from rxorch.draw.timeline.records import ATTEMPTS, CallRecord, SegmentKind, Timeline
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["MOST_ROWS", "Density", "GroupRow", "Heading", "Row", "Rows", "rows_of", "summary_of", "winner_of"]
 
@@ -129,30 +132,46 @@ class Rows:
     grouped: bool
 
 
-def winner_of(race: Iterable[CallRecord]) -> CallRecord:
+def winner_of(race: Sequence[CallRecord]) -> CallRecord:
     """The call whose end counts, of one and its hedges."""
+    if len(race) == 1:
+        return race[0]
     order = ("ok", "unknown", "failed", "running", "cancelled", "skipped")
     return min(race, key=lambda call: order.index(call.status) if call.status in order else 9)
 
 
 def rows_of(timeline: Timeline) -> Rows:
     """The rows of a timeline."""
-    single = _single(timeline.calls)
-    if len(single) <= MOST_ROWS:
-        return Rows(tuple(single), grouped=False)
-    return Rows((*_groups(timeline.calls), *_alone(single)), grouped=True)
+    raced = _Races(timeline.calls)
+    if len(raced.firsts) <= MOST_ROWS:
+        return Rows(tuple(map(raced.row, raced.firsts)), grouped=False)
+    return Rows((*_groups(timeline.calls), *_alone(raced)), grouped=True)
 
 
-def _single(calls: Sequence[CallRecord]) -> list[Row]:
-    firsts = races(calls)
-    rows: dict[int, list[CallRecord]] = {}
-    for place, call in enumerate(calls):
-        first = firsts.get(call.number)
-        if first is None:
-            rows[call.number or -place] = [call]
-        else:
-            rows[first.number].append(call)
-    return [Row(tuple(row)) for row in rows.values()]
+class _Races:
+    """Calls with their hedges; of a hundred thousand a row is made only where one is shown.
+
+    Attributes:
+        firsts: All calls but the hedges whose first call is known.
+    """
+
+    def __init__(self, calls: Sequence[CallRecord]) -> None:
+        first_of = races(calls)
+        self.firsts = [call for call in calls if call.number not in first_of] if first_of else calls
+        self._hedges: dict[int, list[CallRecord]] = {}
+        for call in calls if first_of else ():
+            first = first_of.get(call.number)
+            if first is not None:
+                self._hedges.setdefault(first.number, []).append(call)
+
+    def row(self, first: CallRecord) -> Row:
+        """The row of a call and its hedges."""
+        return Row((first, *self._hedges.get(first.number, ())))
+
+    def winner(self, first: CallRecord) -> CallRecord:
+        """The call whose end counts."""
+        hedges = self._hedges.get(first.number)
+        return first if hedges is None else winner_of((first, *hedges))
 
 
 def _groups(calls: Iterable[CallRecord]) -> list[AnyRow]:
@@ -170,13 +189,13 @@ def _groups(calls: Iterable[CallRecord]) -> list[AnyRow]:
     return list(groups)
 
 
-def _alone(rows: Sequence[Row]) -> list[AnyRow]:
+def _alone(raced: _Races) -> list[AnyRow]:
     """The rows that are worth a look among many."""
-    troubled = [row for row in rows if row.winner.troubled]
-    shown = troubled[:_TROUBLED]
-    good = (row for row in rows if not row.winner.troubled)
-    slowest = sorted(good, key=lambda row: -row.winner.duration)[:_SLOWEST]
-    alone: list[AnyRow] = [Heading("slowest"), *slowest]
+    troubled = [first for first in raced.firsts if raced.winner(first).troubled]
+    good = (first for first in raced.firsts if not raced.winner(first).troubled)
+    slowest = heapq.nlargest(_SLOWEST, good, key=lambda first: raced.winner(first).duration)
+    alone: list[AnyRow] = [Heading("slowest"), *map(raced.row, slowest)]
+    shown = [raced.row(first) for first in troubled[:_TROUBLED]]
     if shown:
         more = len(troubled) - len(shown)
         alone += [Heading(f"failed ({more:,} more are not shown)" if more else "failed"), *shown]
@@ -189,12 +208,10 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
 
 def summary_of(timeline: Timeline) -> list[str]:
     """What there is to say of all calls together, in short words."""
-    attempts = failed = waits = 0
-    for call in timeline.calls:
-        attempts += call.attempts
-        for part in call.segments:
-            failed += part.kind in (SegmentKind.FAILED, SegmentKind.TIMEOUT)
-            waits += part.kind in (SegmentKind.BACKOFF, SegmentKind.RETRY_AFTER, SegmentKind.RATE_LIMIT)
+    attempts = sum(call.attempts for call in timeline.calls)
+    kinds = Counter(part.kind for call in timeline.calls for part in call.segments)
+    failed = kinds[SegmentKind.FAILED] + kinds[SegmentKind.TIMEOUT]
+    waits = kinds[SegmentKind.BACKOFF] + kinds[SegmentKind.RETRY_AFTER] + kinds[SegmentKind.RATE_LIMIT]
     lost = sum(call.troubled for call in timeline.calls)
     words = [_counted(attempts, "request")]
     words += [_counted(failed, "failed attempt")] if failed else []
@@ -219,33 +236,43 @@ class Density:
         waiting: Calls that wait.
     """
 
-    __slots__ = ("_axis", "_width", "bad", "good", "waiting")
+    __slots__ = ("bad", "good", "waiting")
 
     def __init__(self, calls: Iterable[CallRecord], axis: Axis, bins: int) -> None:
-        self._axis = axis
-        self._width = axis.length / bins
+        width = axis.length / bins
         self.good, self.bad, self.waiting = [0.0] * bins, [0.0] * bins, [0.0] * bins
+        counted: dict[SegmentKind, list[float]] = {
+            kind: self.waiting for kind in SegmentKind if kind is not SegmentKind.WORK
+        }
+        counted |= dict.fromkeys(ATTEMPTS, self.bad)
+        counted |= dict.fromkeys((SegmentKind.OK, SegmentKind.RUNNING), self.good)
         for call in calls:
+            until, right = math.nan, 0.0
             for part in call.segments:
-                if part.kind in (SegmentKind.OK, SegmentKind.RUNNING):
-                    self._add(self.good, part.start, part.end)
-                elif part.kind in ATTEMPTS:
-                    self._add(self.bad, part.start, part.end)
-                elif part.kind is not SegmentKind.WORK:
-                    self._add(self.waiting, part.start, part.end)
-
-    def _add(self, bins: list[float], start: float, end: float) -> None:
-        left, right = self._axis.at(start) / self._width, self._axis.at(end) / self._width
-        first, last = min(int(left), len(bins) - 1), min(int(right), len(bins) - 1)
-        if first == last:
-            bins[first] += max(right - left, 0.02)
-            return
-        bins[first] += first + 1 - left
-        for at in range(first + 1, last):
-            bins[at] += 1.0
-        bins[last] += right - last
+                where = counted.get(part.kind)
+                if where is None:
+                    continue
+                start, end = part.start, part.end
+                left = right if start == until else axis.at(start) / width  # mostly where the one before ends
+                until, right = end, axis.at(end) / width
+                first = int(left)
+                if first == int(right) < bins:
+                    where[first] += max(right - left, 0.02)
+                else:
+                    _add(where, left, right)
 
     @property
     def most(self) -> float:
         """The most of all three together."""
         return max(map(sum, zip(self.good, self.bad, self.waiting, strict=True)), default=0.0)
+
+
+def _add(bins: list[float], left: float, right: float) -> None:
+    first, last = min(int(left), len(bins) - 1), min(int(right), len(bins) - 1)
+    if first == last:
+        bins[first] += max(right - left, 0.02)
+        return
+    bins[first] += first + 1 - left
+    for at in range(first + 1, last):
+        bins[at] += 1.0
+    bins[last] += right - last

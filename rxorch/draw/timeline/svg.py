@@ -7,25 +7,27 @@ from typing import Final
 
 from rxorch.draw.svg_parts import HEAD, MARGIN, escaped, label, pixels, sheet
 from rxorch.draw.theme import MONO, Scheme, style_sheet
-from rxorch.draw.timeline.axis import Axis, seconds_words
+from rxorch.draw.timeline.axis import Axis, Break
 from rxorch.draw.timeline.critical import PathPart
 from rxorch.draw.timeline.legend import legend
 from rxorch.draw.timeline.look import DEFS, PALETTE
-from rxorch.draw.timeline.marks import bars, marks, path_lines
+from rxorch.draw.timeline.marks import bars, marks
+from rxorch.draw.timeline.path_line import PathLine, path_line
 from rxorch.draw.timeline.records import SegmentKind, Timeline
 from rxorch.draw.timeline.rows import AnyRow, Density, GroupRow, Heading, Row, Rows
-from rxorch.draw.words import fitted, text_width
+from rxorch.draw.words import fitted, names_room, text_width
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["svg_of"]
 
 _WIDTH: Final = 960.0
 _OUTCOME: Final = 196.0
-_NAMES: Final = (70.0, 190.0)
 _AXIS: Final = 22.0
 _ROW: Final = 30.0
 _GROUP: Final = 38.0
 _HEADING: Final = 26.0
 _CUT: Final = 26.0
+_EDGE: Final = 7.0
 _TICK: Final = 74.0
 _BINS: Final = 150
 _TOUCHING: Final = 2.0
@@ -37,8 +39,7 @@ class _Sheet:
 
     def __init__(self, timeline: Timeline, rows: Rows, path: Sequence[PathPart]) -> None:
         names = [row.name for row in rows.rows if not isinstance(row, Heading)]
-        widest = max((text_width(name, 12.5, mono=True) for name in names), default=0.0)
-        self.names = min(max(widest, _NAMES[0]), _NAMES[1])
+        self.names = names_room(text_width(name, 12.5, mono=True) for name in names)
         self.rows = rows
         self.path = path
         self.left = MARGIN + 10 + self.names + 18
@@ -48,10 +49,15 @@ class _Sheet:
         for row in rows.rows:
             self.tops.append(self.tops[-1] + height_of(row))
         self.bottom = self.tops[-1]
+        self.cuts = [edge for each in self.axis.breaks for edge in self.edges(each)]
 
     def x(self, seconds: float) -> float:
         """The place of a time."""
         return self.left + self.axis.at(seconds)
+
+    def edges(self, cut: Break) -> tuple[float, float]:
+        """The lines to the left and the right of time that is left out."""
+        return self.left + cut.left + _EDGE, self.left + cut.right - _EDGE
 
 
 def height_of(row: AnyRow) -> float:
@@ -71,13 +77,14 @@ def svg_of(
 ) -> str:
     """The SVG of a timeline with these rows and this critical path."""
     page = _Sheet(timeline, rows, path)
+    line = PathLine()
+    if not rows.grouped:
+        bottoms = {call.number: top + height_of(row) for row, top in _with_tops(page) for call in row.calls}
+        line = path_line(path, page.x, bottoms)
     body = [*_stripes(page), *_grid(page), *_path_row(page)]
     for row, top in zip(rows.rows, page.tops, strict=False):
-        body += _row(page, row, top)
-    if not rows.grouped:
-        tops = {call.number: top + height_of(row) for row, top in _with_tops(page) for call in row.calls}
-        body += path_lines(path, page.x, tops)
-    body += _breaks(page)
+        body += _row(page, row, top, line)
+    body += [*line.drawn(), *_breaks(page)]
     signs, bottom = legend(timeline, rows.grouped, MARGIN + 10, page.bottom + 30, _WIDTH - MARGIN)
     body += signs
     style = style_sheet(PALETTE, scheme)
@@ -126,7 +133,7 @@ def _path_row(page: _Sheet) -> Iterator[str]:
         yield f'<path class="w-path" d="{way}" stroke-width="2"/>'
 
 
-def _row(page: _Sheet, row: AnyRow, top: float) -> Iterator[str]:
+def _row(page: _Sheet, row: AnyRow, top: float, line: PathLine) -> Iterator[str]:
     if isinstance(row, Heading):
         yield label(MARGIN + 10, top + 18, row.text, "m", size=11, weight=600, anchor="start")
         return
@@ -140,8 +147,10 @@ def _row(page: _Sheet, row: AnyRow, top: float) -> Iterator[str]:
     if isinstance(row, GroupRow):
         yield from _strip(page, row, top)
     else:
-        yield from bars(row.calls, page.x, top, height_of(row))
-        yield from marks(row.calls, page.x, top, height_of(row), page.axis.length + page.left)
+        high, room = height_of(row), (page.left, page.left + page.axis.length)
+        yield from bars(row.calls, page.x, top, high)
+        crossed = sorted([*line.crossing(top, top + high), *page.cuts])
+        yield from marks(row.calls, page.x, top, high, room, crossed)
     yield from _outcome(row, middle)
     yield "</g>"
 
@@ -229,7 +238,7 @@ def _stair(x: float, wide: float, y: float) -> str:
 
 def _breaks(page: _Sheet) -> Iterator[str]:
     for each in page.axis.breaks:
-        left, right = page.left + each.left + 7, page.left + each.right - 7
+        left, right = page.edges(each)
         top, bottom = page.top - 4, page.bottom + 4
         yield (
             f'<rect class="paper" x="{pixels(left)}" y="{pixels(top)}" width="{pixels(right - left)}" '

@@ -6,11 +6,11 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rxorch.draw.timeline.axis import seconds_words
 from rxorch.draw.timeline.critical import PathPart
 from rxorch.draw.timeline.look import WORDS
 from rxorch.draw.timeline.records import SegmentKind, Timeline
 from rxorch.draw.timeline.rows import GroupRow, Heading, Row, Rows
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["columns_of", "html_table"]
 

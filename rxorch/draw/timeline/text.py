@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
-from rxorch.draw.timeline.axis import Axis, seconds_words
+from rxorch.draw.timeline.axis import Axis
 from rxorch.draw.timeline.critical import PathPart
 from rxorch.draw.timeline.legend import kinds_of
 from rxorch.draw.timeline.look import SIGNS, WORDS
 from rxorch.draw.timeline.records import ATTEMPTS, CallRecord, SegmentKind, Timeline
 from rxorch.draw.timeline.rows import Density, GroupRow, Heading, Row, Rows
+from rxorch_operators._seconds import seconds_words
 
 __all__ = ["NARROWEST", "runs_of", "text_of"]
 

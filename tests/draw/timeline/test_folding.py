@@ -20,7 +20,7 @@ from rxorch import (
 from rxorch import operators as rxo
 from rxorch.draw import CallRecord, Timeline, record, waterfall
 from rxorch.draw.timeline.folding import Folder
-from rxorch.draw.timeline.rows import _single
+from rxorch.draw.timeline.rows import Row, rows_of
 from rxorch.http import Request, Response
 from rxorch_operators.testing import virtual_time
 from tests.draw.timeline.happenings import BUSY, Story
@@ -199,8 +199,9 @@ def test_of_two_races_at_the_same_time_each_has_its_own_hedges() -> None:
         story.tell(100, ev.CallStarted, "a", number + 2, hedge=1, late=0.1)
         story.tell(200, ev.CallStarted, "a", number + 4, hedge=2, late=0.2)
         story.tell(100, ev.CallStarted, "b", number + 6, hedge=1, late=0.1)  # of a call that is not known
-    calls = waterfall(story.events).timeline.calls
-    rows = [sorted(call.number for call in row.calls) for row in _single(calls)]
+    shown = rows_of(waterfall(story.events).timeline).rows
+    rows = [sorted(call.number for call in row.calls) for row in shown if isinstance(row, Row)]
+    assert len(rows) == len(shown)
     assert sorted(rows) == [[1, 4, 6], [2, 3, 5], [7], [8]]
 
 

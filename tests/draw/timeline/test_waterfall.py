@@ -18,6 +18,7 @@ from rxorch import ApiConfigurationError, ApiHttpError
 from rxorch.draw import Waterfall, waterfall
 from rxorch.draw.timeline.look import PALETTE
 from rxorch.draw.timeline.rows import MOST_ROWS, GroupRow, Heading, Row, rows_of
+from rxorch.draw.words import text_width
 from tests.draw.test_svg import luminance
 from tests.draw.timeline.happenings import BUSY, Story, many, trip
 
@@ -203,7 +204,7 @@ def test_percentiles_are_of_calls_that_were_made() -> None:
         story.ends(number * 1000, "a", number)
     story.tell(0, ev.StepSkipped, "a", reason="no")
     (group,) = [row for row in rows_of(waterfall(story.events).timeline).rows if isinstance(row, GroupRow)]
-    assert group.facts == "p50 50.0 s · p95 95.0 s"
+    assert group.facts == "p50 50 s · p95 1 min 35 s"
 
 
 def test_very_many_endpoints_have_one_row_together() -> None:
@@ -337,3 +338,43 @@ def test_a_long_critical_path_is_no_large_picture() -> None:
     picture = waterfall(story.events)
     assert len(picture.critical_path) > 3_000
     assert 1 <= picture.svg().count('class="w-path" d="M') < 10
+
+
+@pytest.mark.parametrize("at", [0, 40, 99, 100, 101, 150, 199, 299, 300, 500])
+@pytest.mark.parametrize("reason", ["its condition does not hold", "a reason of some length " * 5, "no"])
+def test_no_line_goes_through_why_a_step_was_skipped(at: float, reason: str) -> None:
+    story = Story()
+    story.tell(0, ev.RunStarted, "", mode="hybrid")
+    for call, (name, start, end) in enumerate([("geo", 0, 100), ("fx", 100, 200), ("weather", 200, 300)], 1):
+        story.step(start, name, call)
+        story.attempt(start, name, call)
+        story.ends(end, name, call)
+        story.tell(start + 0.1, ev.StepSkipped, f"lounge{call}", reason="no")
+    story.tell(at, ev.StepSkipped, "lounge", reason=reason)
+    root = ElementTree.fromstring(waterfall(story.events).svg(scheme="light"))
+    links = next(e.get("d") or "" for e in root.iter(f"{SPACE}path") if e.get("stroke-dasharray") == "2 2")
+    lines = [
+        (float(x), *sorted((float(y), float(to_y))))
+        for y, x, to_y in re.findall(r"M[\d.]+ ([\d.]+)H([\d.]+)V([\d.]+)", links)
+    ]
+    told = [
+        e for e in root.iter(f"{SPACE}text") if e.get("class") == "m" and (e.text or "")[:4] == reason[:4]
+    ]
+    assert len(lines) in (2, 4) and told
+    for each in told:
+        x, y, wide = float(each.get("x", "")), float(each.get("y", "")), text_width(each.text or "", 10.5)
+        left = x - wide if each.get("text-anchor") == "end" else x
+        crossing = [line for line, top, bottom in lines if top < y < bottom]
+        assert all(line < left - 3 or line > left + wide + 3 for line in crossing)
+
+
+def test_of_many_calls_only_what_is_shown_is_made_into_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Row] = []
+
+    def counted(*facts: Any) -> Row:
+        made.append(Row(*facts))
+        return made[-1]
+
+    monkeypatch.setattr("rxorch.draw.timeline.rows.Row", counted)
+    assert "slowest" in waterfall(many(2_000)).text()
+    assert 0 < len(made) <= 16  # six slow ones, ten that failed

@@ -48,7 +48,7 @@ def test_an_error_survives_pickling_with_all_it_carries(error, duplicate):
             CircuitOpenError(name="payment", retry_after=12.5),
             "circuit 'payment' is open; try again in 12.5 s",
         ),
-        (RateLimitExceededError(retry_after=0.25), "rate limit is used up; try again in 0.25 s"),
+        (RateLimitExceededError(retry_after=0.25), "rate limit is used up; try again in 250 ms"),
         (RetryBudgetExhaustedError(name="shop"), "retry budget 'shop' is spent"),
         (BulkheadFullError(), "bulkhead is full"),
         (BulkheadFullError(limit=2), "bulkhead is full: 2 in flight"),

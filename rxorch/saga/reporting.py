@@ -1,0 +1,138 @@
+"""RunsReport: runs of sagas as a page of their own: how they ended, and what was undone of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rxorch.draw.facts import printable
+from rxorch.draw.masking import masked
+from rxorch.draw.reporting.page import figures, page_of, section
+from rxorch.draw.saving import save_as
+from rxorch.saga.records import SagaState
+from rxorch.saga.report_sections import causes, numbers, stories, sums_of_steps, verdict
+from rxorch.saga.report_sums import RunSums, RunTold, cause_word
+
+if TYPE_CHECKING:
+    from rxorch.saga.reading import JournalView
+    from rxorch.saga.records import RunRecord
+
+__all__ = ["RunTold", "RunsReport", "runs_report"]
+
+_MOST_CAUSES: Final = 8
+_MOST_DEAD: Final = 8
+_SLOWEST: Final = 3
+_LEFT_OUT: Final = (
+    "This page holds names, numbers, times, and what errors said, without secrets. Inputs, results, bodies "
+    "and headers are not in it."
+)
+
+
+class RunsReport:
+    """Runs of a saga, as one HTML page that needs nothing else.
+
+    It has figures, the causes for which runs were undone, sums by step, and pictures of runs with their steps
+    and events: of all, where there is one; else of dead letters, of the first that was undone for each cause,
+    and of the slowest. So its size does not grow with the number of runs. It is light or dark as the reader's
+    system is, has no script, and holds no input, value or secret.
+
+    >>> from rxorch.saga import RunRecord, SagaState
+    >>> run = RunRecord(
+    ...     "order-7", "order", "f1", SagaState.COMPLETED, b"{}", None, None, "", 5, 6, 1, None, 0
+    ... )
+    >>> page = RunsReport()
+    >>> page.add(RunTold(run))
+    >>> "it is completed" in page.html(), "<script" in page.html()
+    (True, False)
+    """
+
+    def __init__(self, title: str | None = None) -> None:
+        self._title = title
+        self._sums = RunSums()
+        self._dead: list[RunTold] = []
+        self._by_cause: dict[str, RunTold] = {}
+        self._slowest: list[RunTold] = []
+        self._last: RunTold | None = None
+
+    def add(self, told: RunTold) -> None:
+        """The next run."""
+        self._sums.add(told)
+        self._last = told
+        if told.run.state is SagaState.FAILED:
+            if len(self._dead) < _MOST_DEAD:
+                self._dead.append(told)
+        elif told.run.state is not SagaState.COMPLETED and len(self._by_cause) < _MOST_CAUSES:
+            self._by_cause.setdefault(cause_word(told.run.error), told)
+        slowest = sorted([*self._slowest, told], key=lambda each: -each.duration)
+        self._slowest = slowest[:_SLOWEST]
+
+    def html(self) -> str:
+        """The page."""
+        sums = self._sums
+        is_one = sums.runs == 1 and self._last is not None
+        parts = (
+            figures(list(numbers(sums))),
+            section("Why runs were undone", causes(sums)) if not is_one else "",
+            section("Steps", sums_of_steps(sums)) if not is_one else "",
+            *(section(heading, shown) for heading, shown in stories(self._chosen())),
+        )
+        return page_of(self._heading(), verdict(sums), parts, _LEFT_OUT)
+
+    def _heading(self) -> str:
+        if self._title is not None:
+            return masked(printable(self._title))
+        if self._sums.runs == 1 and self._last is not None:
+            return f"{printable(self._last.run.saga)} · {printable(self._last.run.run_id)}"
+        return "Runs of sagas"
+
+    def _chosen(self) -> dict[str, list[RunTold]]:
+        """The runs that are shown, each once, by what they are shown for."""
+        if self._sums.runs == 1 and self._last is not None:
+            return {"": [self._last]}
+        groups = {
+            "Dead letters": self._dead,
+            "The first run that was undone for each cause": [*self._by_cause.values()],
+            "The slowest runs": self._slowest,
+        }
+        seen: set[str] = set()
+        chosen: dict[str, list[RunTold]] = {}
+        for heading, group in groups.items():
+            chosen[heading] = [told for told in group if told.run.run_id not in seen]
+            seen |= {told.run.run_id for told in group}
+        return chosen
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page into a file.
+
+        Args:
+            path: Of a file that ends in `.html`. One that is there is replaced.
+
+        Returns:
+            The path.
+
+        Raises:
+            ApiConfigurationError: another suffix.
+            OSError: the file cannot be written.
+        """
+        return save_as(path, {".html": self.html, ".htm": self.html})
+
+    def __repr__(self) -> str:
+        return f"<RunsReport of {self._sums.runs:,} runs>"
+
+
+def runs_report(
+    view: JournalView, runs: Iterable[RunRecord], *, title: str | None = None, names: Sequence[str] = ()
+) -> RunsReport:
+    """A page about runs in the file of a journal.
+
+    Args:
+        view: The journal, as `reading` gives it.
+        runs: Those that the page is about.
+        title: What stands above it; default: the run, if there is one alone.
+        names: All steps of the saga in their order, if the runs are of one.
+    """
+    made = RunsReport(title)
+    for run in runs:
+        made.add(RunTold(run, view.steps(run.run_id), view.history(run.run_id), names))
+    return made
