@@ -24,6 +24,7 @@ from rxorch.draw.cards_html import (
 )
 from rxorch.draw.facts import EndpointFacts, facts_of, settings_of
 from rxorch.draw.picture import flow_picture
+from rxorch.draw.subject import Drawable
 from rxorch.draw.theme import METHODS
 from rxorch.draw.words import bare
 from rxorch.endpoint import APIEndpoint
@@ -62,7 +63,7 @@ def endpoint_card(endpoint: APIEndpoint) -> Html:
 
 def config_card(config: APIOrchestrationConfig) -> Html:
     """What runs, and how."""
-    return _declared_card("APIOrchestrationConfig", config.mode.value, config.flow(), config)
+    return _declared_card("APIOrchestrationConfig", config.mode.value, config, config.flow(), config)
 
 
 def orchestrator_card(orchestrator: APIOrchestrator) -> Html:
@@ -72,6 +73,7 @@ def orchestrator_card(orchestrator: APIOrchestrator) -> Html:
     return _declared_card(
         "APIOrchestrator",
         kind,
+        orchestrator,
         flow,
         config,
         _figures(orchestrator),
@@ -84,7 +86,9 @@ def method_chip(method: str) -> Html:
     return chip(method, _METHOD_CHIPS[METHODS.get(method, "write")])
 
 
-def _declared_card(title: str, kind: str, flow: Flow, config: APIOrchestrationConfig, *more: object) -> Html:
+def _declared_card(
+    title: str, kind: str, what: Drawable, flow: Flow, config: APIOrchestrationConfig, *more: object
+) -> Html:
     endpoints = list(flow.endpoints())
     told = card(
         line(strong(title), chip(kind, "write") if kind else "", muted(_counted(len(endpoints)))),
@@ -92,7 +96,7 @@ def _declared_card(title: str, kind: str, flow: Flow, config: APIOrchestrationCo
         *more,
         _endpoint_table(endpoints, config),
     )
-    return joined([told, _picture(flow, config, len(endpoints))])  # below the card is more room for it
+    return joined([told, _picture(what, len(endpoints))])  # below the card is more room for it
 
 
 def _endpoint_table(endpoints: list[APIEndpoint], config: APIOrchestrationConfig) -> Html:
@@ -113,11 +117,11 @@ def _chips(facts: EndpointFacts) -> list[Any]:
     return [*facts.chips, *condition, *(chip(each, "muted") for each in before)]
 
 
-def _picture(flow: Flow, config: APIOrchestrationConfig, endpoints: int) -> Html:
+def _picture(what: Drawable, endpoints: int) -> Html:
     if not 2 <= endpoints <= _DRAWN:
         return Html("")
     try:
-        picture = flow_picture(flow)
+        picture = flow_picture(what)
     except ApiError:  # of a flow that cannot be planned there is no picture
         return Html("")
     return details("picture", Html(image_of("flow", picture.svg())))

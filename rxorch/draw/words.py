@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["bare", "fitted", "fitted_url", "names_room", "text_width"]
+__all__ = ["BOLD", "bare", "fitted", "fitted_url", "names_room", "text_width"]
+
+BOLD: Final = 1.1
+"""How much wider bold letters are."""
 
 _NARROW: Final = frozenset("iljtfI.,:;'|!()[] ")
 _WIDE: Final = frozenset("mwMW@")

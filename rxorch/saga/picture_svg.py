@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 from rxorch.draw.facts import printable
+from rxorch.draw.results import PALETTE
 from rxorch.draw.svg_parts import HEAD, MARGIN, escaped, label, pixels, sheet
+from rxorch.draw.theme import style_sheet
 from rxorch.draw.words import fitted, text_width
 from rxorch.saga.picture import WORDS, count_of, state_word, time_of, undo_colour, undo_word
 from rxorch.saga.records import StepStatus
@@ -23,8 +26,19 @@ BETWEEN: Final = 64.0
 CARD: Final = 46.0
 STEP: Final = 68.0
 _REASON: Final = 18.0
+_MOST_LINES: Final = 4
+"""Of a reason; the text of the picture has more."""
 _INKS: Final = {"green": "get", "red": "delete", "yellow": "it", "cyan": "ct", "dim": "m"}
 """Colours of the text as classes of the style sheet."""
+_FATES: Final = {
+    StepStatus.COMPLETED: "k-ok",
+    StepStatus.FAILED: "k-failed",
+    StepStatus.UNKNOWN: "k-unknown",
+    StepStatus.STARTED: "k-running",
+    StepStatus.WAITING: "k-running",
+    StepStatus.SKIPPED: "frame",
+}
+"""What has become of a step as the class of its card, as in the picture of a flow."""
 _STATUS_INKS: Final = {
     StepStatus.COMPLETED: "get",
     StepStatus.FAILED: "delete",
@@ -41,7 +55,7 @@ def svg_of(picture: RunPicture) -> str:
     columns = LEFT + BETWEEN + RIGHT if any(row.undone for row in rows) else LEFT
     heading = max(text_width(picture.heading, 16) * 1.1, 300.0)
     inner = max(columns, heading)
-    reasons = [fitted(text, inner, 11) for text in picture.reasons()]
+    reasons = [part for text in picture.reasons() for part in _wrapped(text, inner)]
     steps = max(0.0, len(rows) * STEP - (STEP - CARD))
     height = HEAD + steps + (len(reasons) * _REASON + 8 if reasons else 0) + 2 * MARGIN
     body = [*_wires(rows), *(line for i, row in enumerate(rows) for line in _row(row, _top(i)))]
@@ -49,7 +63,15 @@ def svg_of(picture: RunPicture) -> str:
         y = MARGIN + HEAD + steps + 22 + i * _REASON
         body.append(label(MARGIN, y, reason, "delete", size=11, anchor="start"))
     below = f"{state_word(picture.run)} · {picture.time}"
-    return sheet(picture.heading, below, inner + 2 * MARGIN, height, body)
+    style = style_sheet(PALETTE)
+    return sheet(picture.heading, below, inner + 2 * MARGIN, height, body, style=style)
+
+
+def _wrapped(text: str, room: float) -> Iterator[str]:
+    """A text in lines of such a width; a url goes on in the next one."""
+    letters = max(1, int(room / (text_width(text, 11) / max(1, len(text)))))
+    lines = wrap(text, letters, break_on_hyphens=False, max_lines=_MOST_LINES, placeholder=" …")
+    return (fitted(each, room * 1.1, 11) for each in lines)
 
 
 def _top(i: int) -> float:
@@ -83,11 +105,14 @@ def _row(row: StepRow, top: float) -> Iterator[str]:
     else:
         word = WORDS.get(row.done.status, "done")
         facts = " · ".join(part for part in (word, count_of(row.done), time_of(row.done)) if part)
-        yield from card(MARGIN, top, LEFT, name, facts, _STATUS_INKS[row.done.status], "card")
+        yield from card(
+            MARGIN, top, LEFT, name, facts, _STATUS_INKS[row.done.status], _FATES[row.done.status]
+        )
     if row.undone is not None:
         facts = " · ".join(part for part in (count_of(row.undone), time_of(row.undone)) if part)
         ink = _INKS[undo_colour(row.undone)]
-        yield from card(MARGIN + LEFT + BETWEEN, top, RIGHT, undo_word(row), facts, ink, "frame")
+        kind = "k-degraded" if row.undone.status is StepStatus.COMPLETED else _FATES[row.undone.status]
+        yield from card(MARGIN + LEFT + BETWEEN, top, RIGHT, undo_word(row), facts, ink, kind)
 
 
 def card(x: float, y: float, width: float, name: str, facts: str, ink: str, kind: str) -> Iterator[str]:

@@ -106,6 +106,6 @@ async def test_at_each_pair_of_points(
 @pytest.mark.soak
 async def test_three_thousand_trials(trials: Trials) -> None:
     trials.services.busy = 0.02
-    await anywhere(trials, rounds=11, count=100, kills=3)
+    await anywhere(trials, rounds=12, count=100, kills=3)
     books = report(trials)
     assert books.is_clean() and books.trials >= 3_000

@@ -9,7 +9,7 @@ from typing import Final
 from rxorch.draw.marble.hues import NEUTRAL
 from rxorch.draw.marble.scene import Mark
 from rxorch.draw.marble.words import TIMES
-from rxorch.draw.words import text_width
+from rxorch.draw.words import BOLD, text_width
 
 __all__ = ["HEIGHT", "LEVELS", "Placed", "levels_of", "placed_on"]
 
@@ -18,7 +18,7 @@ HEIGHT: Final = 24.0
 LEVELS: Final = 3
 """Marbles above each other."""
 
-_WIDEST: Final = 68.0
+_WIDEST: Final = 84.0
 _GAP: Final = 2.0
 _LISTED: Final = 12
 _MOST_PARTS: Final = 5
@@ -91,7 +91,7 @@ def _parts(mark: Mark) -> tuple[tuple[str, int], ...]:
 def _width(mark: Mark) -> float:
     if parts := _parts(mark):
         return sum(max(HEIGHT - 4, text_width(text, 10) + 8) for text, _ in parts) + 6
-    return min(max(HEIGHT, text_width(mark.text, 10.5) * 1.05 + 12), _WIDEST)
+    return min(max(HEIGHT, text_width(mark.text, 10.5) * BOLD + 12), _WIDEST)
 
 
 def _stacked(single: Sequence[Placed]) -> list[Placed] | None:
@@ -120,5 +120,5 @@ def _grouped(single: Sequence[Placed]) -> list[Placed]:
 
 def _together(a: Placed, b: Placed) -> Placed:
     marks = a.marks + b.marks
-    width = max(HEIGHT, text_width(f"{TIMES}{len(marks)}", 10.5) * 1.05 + 14)
+    width = max(HEIGHT, text_width(f"{TIMES}{len(marks)}", 10.5) * BOLD + 14)
     return Placed(marks, (a.first + b.last) / 2, width, first=a.first, last=b.last)

@@ -14,7 +14,7 @@ from rxorch.draw.marble.scene import Ending, Room, Scene, Span
 from rxorch.draw.svg_parts import HEAD, MARGIN, label, pixels, sheet
 from rxorch.draw.svg_parts import escaped as _text
 from rxorch.draw.theme import MONO, Scheme, style_sheet
-from rxorch.draw.words import fitted, text_width
+from rxorch.draw.words import BOLD, fitted, text_width
 
 __all__ = ["svg_of"]
 
@@ -140,7 +140,7 @@ def _marble(placed: Placed, left: float, y: float) -> Iterator[str]:
         yield from _several(placed, x, top)
     else:
         yield _pill(fill_of(placed.hue), x - placed.width / 2, top, placed.width, HEIGHT)
-        yield _letters(x, top + HEIGHT / 2, fitted(placed.text, placed.width - 6, 10.5))
+        yield _letters(x, top + HEIGHT / 2, fitted(placed.text, (placed.width - 10) / BOLD, 10.5))
     yield "</g>"
 
 

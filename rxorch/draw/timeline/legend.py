@@ -58,7 +58,7 @@ def legend(
     """The signs with their words in lines from `left` to `right`; and where the last line ends."""
     shown, x, y = [], left, top
     for sign, words in _signs(timeline, grouped):
-        wide = _SIGN + text_width(words, 11) + 12
+        wide = _SIGN + text_width(words, 11) + 20
         if x + wide > right and x > left:
             x, y = left, y + _LINE
         shown.append(f'<g transform="translate({pixels(x)} {pixels(y)})">{sign}</g>')

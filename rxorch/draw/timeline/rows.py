@@ -101,12 +101,28 @@ class GroupRow:
         return sum(call.troubled for call in self.calls)
 
     @property
+    def made(self) -> int:
+        """How many were made: all but those skipped."""
+        return sum(call.status != "skipped" for call in self.calls)
+
+    @property
+    def count(self) -> str:
+        """How many were made; how many skipped, where none was made."""
+        return _counted(self.made, "call") if self.made else f"{len(self.calls):,} skipped"
+
+    @property
     def facts(self) -> str:
         """Half of the calls took at most the first time, 95 of 100 at most the second."""
         took = sorted(call.duration for call in self.calls if call.status != "skipped")
         if not took:
             return ""
         return f"p50 {seconds_words(_percentile(took, 0.5))} · p95 {seconds_words(_percentile(took, 0.95))}"
+
+    @property
+    def more(self) -> str:
+        """The facts, and how many were skipped where others were made."""
+        skipped = len(self.calls) - self.made
+        return f"{self.facts} · {skipped:,} skipped" if skipped and self.made else self.facts
 
 
 @dataclass(frozen=True, slots=True)

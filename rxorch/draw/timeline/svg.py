@@ -174,12 +174,10 @@ def _told(row: Row | GroupRow) -> str:
 def _outcome(row: Row | GroupRow, middle: float) -> Iterator[str]:
     x = _WIDTH - MARGIN - _OUTCOME + 14
     if isinstance(row, GroupRow):
-        good = f"{len(row.calls):,} calls"
         failed = f' <tspan class="delete">{row.lost:,} failed</tspan>' if row.lost else ""
-        yield (
-            f'<text class="t" x="{pixels(x)}" y="{pixels(middle - 3)}" font-size="11.5">{good}{failed}</text>'
-        )
-        yield label(x, middle + 11, row.facts, "m", size=10.5, anchor="start")
+        place = f'x="{pixels(x)}" y="{pixels(middle - 3)}"'
+        yield f'<text class="t" {place} font-size="11.5">{row.count}{failed}</text>'
+        yield label(x, middle + 11, row.more, "m", size=10.5, anchor="start")
         return
     sign, word = row.outcome
     ink = {"✓": "get", "✗": "delete", "?": "it"}.get(sign, "m")

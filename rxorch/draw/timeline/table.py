@@ -29,7 +29,7 @@ def html_table(rows: Rows) -> str:
 
 def _line(row: Row | GroupRow) -> str:
     if isinstance(row, GroupRow):
-        cells = [row.name, f"{row.lost:,} failed" if row.lost else "", f"{len(row.calls):,} calls", row.facts]
+        cells = [row.name, f"{row.lost:,} failed" if row.lost else "", row.count, row.more]
     else:
         cells = [row.name, " ".join(row.outcome), row.facts, _did(row)]
     return f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"

@@ -96,7 +96,7 @@ def _plain(text: str) -> str:
 def _facts(row: Row | GroupRow) -> str:
     if isinstance(row, GroupRow):
         failed = f" ✗ {row.lost:,}" if row.lost else ""
-        return f"{len(row.calls):,}{failed} {row.facts}"
+        return f"{row.made:,}{failed} {row.facts}" if row.made else row.count
     sign, word = row.outcome
     if row.winner.status == "skipped":
         return f"{sign} skipped: {row.winner.note}"

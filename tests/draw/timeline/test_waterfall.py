@@ -205,6 +205,19 @@ def test_percentiles_are_of_calls_that_were_made() -> None:
     story.tell(0, ev.StepSkipped, "a", reason="no")
     (group,) = [row for row in rows_of(waterfall(story.events).timeline).rows if isinstance(row, GroupRow)]
     assert group.facts == "p50 50 s · p95 1 min 35 s"
+    assert (group.count, group.more) == ("100 calls", "p50 50 s · p95 1 min 35 s · 1 skipped")
+
+
+def test_a_group_that_was_skipped_says_so() -> None:
+    story = Story(None)
+    for number in range(60):
+        story.tell(0, ev.CallStarted, "a", number)
+        story.ends(10, "a", number)
+        story.tell(0, ev.StepSkipped, "b", reason="no")
+    picture = waterfall(story.events)
+    _, group = [row for row in rows_of(picture.timeline).rows if isinstance(row, GroupRow)]
+    assert (group.count, group.facts, group.more) == ("60 skipped", "", "")
+    assert ">60 skipped<" in picture.svg() and "60 skipped" in picture.text()
 
 
 def test_very_many_endpoints_have_one_row_together() -> None:
