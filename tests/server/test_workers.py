@@ -279,8 +279,8 @@ async def test_the_second_signal_is_passed_on(said: Said) -> None:
 async def test_who_keeps_dying_is_begun_less_and_less_often(said: Said) -> None:
     dying = made_of(READY + "os._exit(3)")
     running = asyncio.create_task(dying.run())
-    await said.heard("(exit code 3); another begins in 0.1 s", 2)
-    await said.heard("(exit code 3); another begins in 0.2 s", 2)
+    await said.heard("(exit code 3); another begins in 100 ms", 2)
+    await said.heard("(exit code 3); another begins in 200 ms", 2)
     signal.raise_signal(signal.SIGTERM)
     async with asyncio.timeout(PATIENCE):
         assert await running in (0, 1)  # 1: one of them was just about to end with 3
