@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rxorch.draw.bundle import mime_bundle
+from rxorch.draw.cards_html import Html, details, joined, line, muted, plain_block, strong
+from rxorch.draw.cards_html import table as table_of
 from rxorch.draw.facts import printable, shown_name
 from rxorch.draw.saving import forms_of, save_as
 from rxorch.lab.figures import Figures
@@ -119,9 +121,22 @@ class Comparison:
         return "\n".join([*lines, *([""] if notes else []), *notes])
 
     def _table(self, endpoint: str | None) -> list[str]:
+        return table([self._head, *self._rows(endpoint)])
+
+    @property
+    def _head(self) -> tuple[str, ...]:
+        return _HEAD if self.recorded.cost is None else (*_HEAD[:-1], "cost", _HEAD[-1])
+
+    def _rows(self, endpoint: str | None) -> list[tuple[str, ...]]:
         has_price = self.recorded.cost is not None
-        head = (*_HEAD[:-1], "cost", _HEAD[-1]) if has_price else _HEAD
-        return table([head, *(_row(side, endpoint, has_price=has_price) for side in self)])
+        return [_row(side, endpoint, has_price=has_price) for side in self]
+
+    def _html(self) -> Html:
+        """The table of all calls, and behind a name those by endpoint, too."""
+        rows = [(strong(name), *cells) for name, *cells in self._rows(None)]
+        told = [line(muted(note)) for note in self._notes()]
+        shown = table_of(self._head, rows, range(1, len(self._head)))
+        return joined([shown, *told, details("as text", plain_block(self.text()))])
 
     def _notes(self) -> Iterator[str]:
         was = self._sides.get("as it was")
@@ -172,7 +187,7 @@ class Comparison:
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, Any]:
-        return mime_bundle("what if", self.text(), self.svg(), include, exclude)
+        return mime_bundle("what if", self.text(), self.svg(), include, exclude, details=self._html())
 
     def __str__(self) -> str:
         return self.text()

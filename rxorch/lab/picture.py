@@ -74,7 +74,7 @@ def _axes(scale: _Scale) -> Iterator[str]:
         y = scale.y(quarter / 4)
         yield _line(_LEFT, y, _LEFT + _WIDTH, y)
         yield label(_LEFT - 8.0, y + 4.0, f"{25 * quarter} %", "m", size=11, anchor="end")
-    for power in range(math.ceil(scale.first), math.floor(scale.last) + 1):
+    for power in range(math.floor(scale.first), math.floor(scale.last) + 1):
         for factor in (1, 2, 5):
             seconds = factor * 10.0**power
             if scale.last - scale.first > _WIDE and factor != 1:

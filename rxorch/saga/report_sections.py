@@ -147,12 +147,12 @@ def stories(chosen: Mapping[str, Sequence[RunTold]]) -> Iterator[tuple[str, Html
 
 def _folded(told: RunTold, name: str, *, is_open: bool) -> Html:
     word = cause_word(told.run.error)
-    summary = f"{RunPicture(told.run, ()).title}{f' · {word}' if word else ''}"
+    summary = f"{told.picture.title}{f' · {word}' if word else ''}"
     return details(summary, *_story(told, name), is_open=is_open)
 
 
 def _story(told: RunTold, name: str) -> tuple[Html, Html, Html]:
-    drawn = RunPicture(told.run, told.steps, told.names, told.history)
+    drawn = told.picture
     return picture(drawn.svg(), name), _steps(drawn), _events(told)
 
 

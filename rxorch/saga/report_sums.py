@@ -10,6 +10,7 @@ from typing import Final
 
 from rxorch.draw.facts import printable
 from rxorch.observe.histogram import Histogram
+from rxorch.saga.picture import RunPicture
 from rxorch.saga.records import AuditEvent, RunRecord, SagaState, StepRecord, StepStatus
 
 __all__ = ["RunSums", "RunTold", "StepSums", "cause_word"]
@@ -34,6 +35,11 @@ class RunTold:
     steps: Sequence[StepRecord] = ()
     history: Sequence[AuditEvent] = ()
     names: Sequence[str] = ()
+
+    @property
+    def picture(self) -> RunPicture:
+        """Its picture."""
+        return RunPicture(self.run, self.steps, self.names, self.history)
 
     @property
     def duration(self) -> float:

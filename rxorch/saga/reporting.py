@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from rxorch.draw.bundle import chosen_forms, image_of
+from rxorch.draw.cards_html import Html, details, joined
 from rxorch.draw.facts import printable
 from rxorch.draw.masking import masked
+from rxorch.draw.reporting.notebook import folded, heading_of_report, report_card
 from rxorch.draw.reporting.page import figures, page_of, section
 from rxorch.draw.saving import save_as
 from rxorch.saga.records import SagaState
@@ -23,6 +26,8 @@ __all__ = ["RunTold", "RunsReport", "runs_report"]
 _MOST_CAUSES: Final = 8
 _MOST_DEAD: Final = 8
 _SLOWEST: Final = 3
+_IN_NOTEBOOK: Final = 3
+"""Runs that are drawn in a notebook, or written as text."""
 _LEFT_OUT: Final = (
     "This page holds names, numbers, times, and what errors said, without secrets. Inputs, results, bodies "
     "and headers are not in it."
@@ -35,7 +40,7 @@ class RunsReport:
     It has figures, the causes for which runs were undone, sums by step, and pictures of runs with their steps
     and events: of all, where there is one; else of dead letters, of the first that was undone for each cause,
     and of the slowest. So its size does not grow with the number of runs. It is light or dark as the reader's
-    system is, has no script, and holds no input, value or secret.
+    system is, has no script, and holds no input, value or secret. A notebook shows it as a card.
 
     >>> from rxorch.saga import RunRecord, SagaState
     >>> run = RunRecord(
@@ -116,6 +121,37 @@ class RunsReport:
             OSError: the file cannot be written.
         """
         return save_as(path, {".html": self.html, ".htm": self.html})
+
+    def text(self) -> str:
+        """How it went, the figures, and runs as lines: those that the page shows, but no more than three."""
+        sums = self._sums
+        head = heading_of_report(self._heading(), verdict(sums), list(numbers(sums)))
+        return "\n\n".join([head, *(told.picture.text() for told in self._first_chosen())])
+
+    def _first_chosen(self) -> list[RunTold]:
+        return [told for group in self._chosen().values() for told in group][:_IN_NOTEBOOK]
+
+    def _card(self) -> Html:
+        sums = self._sums
+        drawn = [told.picture for told in self._first_chosen()]
+        images = [Html(image_of(each.heading, each.svg())) for each in drawn]
+        if sums.runs == 1:
+            parts = [*images]
+        else:
+            parts = [
+                folded("why runs were undone", causes(sums), is_open=True),
+                folded("steps", sums_of_steps(sums), is_open=True),
+                *(details(each.title, image) for each, image in zip(drawn, images, strict=True)),
+            ]
+        return report_card(self._heading(), verdict(sums), list(numbers(sums)), joined(parts))
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, Any]:
+        return chosen_forms({"text/plain": self.text(), "text/html": self._card()}, include, exclude)
+
+    def __str__(self) -> str:
+        return self.text()
 
     def __repr__(self) -> str:
         return f"<RunsReport of {self._sums.runs:,} runs>"

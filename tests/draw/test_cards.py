@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -182,6 +183,14 @@ def test_a_picture_of_the_flow_is_in_the_card_of_a_small_one() -> None:
     assert "<img" in card_of(few) and "<img" not in card_of(many_)
     assert card_of(few).index("</table></div><details") < card_of(few).index("<img")  # where more room is
     assert "<img" not in card_of(APIOrchestrationConfig(endpoints=[api("a")]))
+
+
+def test_the_picture_in_a_card_has_the_settings_of_the_card() -> None:
+    config = APIOrchestrationConfig(endpoints=[api("a"), api("b")], max_concurrent=3, total_timeout=7)
+    for what in (config, APIOrchestrator(config)):
+        image = re.search(r'base64,([^"]+)"', card_of(what))
+        assert image is not None
+        assert "at most 3 at once · total timeout 7 s" in base64.b64decode(image[1]).decode()
 
 
 def texts(what: Any) -> str:

@@ -6,6 +6,7 @@ import json
 from xml.etree import ElementTree
 
 from rxorch.lab import Policy, Tape, TapedAttempt, TapedCall, whatif
+from tests.draw.checked import Checked
 from tests.lab.recorded import config, recorded
 
 
@@ -33,6 +34,10 @@ def test_it_is_shown_in_a_notebook_and_fit_for_json() -> None:
     root = ElementTree.fromstring(found.svg())
 
     assert bundle["text/plain"] == str(found) == found.text()
+    shown = Checked(bundle["text/html"])
+    assert (shown.wrong, shown.open) == ([], [])
+    assert bundle["text/html"].index("<table") < bundle["text/html"].index("<details")  # at a glance
+    assert shown.text.split("as text")[0].split().count("100.0%") == 3 and '<b>"' in shown.text
     assert "<b>" not in bundle["text/html"]
     assert any(each.text == '<b>": 100.0%' for each in root.iter("{http://www.w3.org/2000/svg}text"))
     assert json.loads(json.dumps(found.as_dict()))["recorded"]["ok"] == 40

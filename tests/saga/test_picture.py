@@ -184,6 +184,30 @@ def test_the_svg_is_a_named_image_that_needs_nothing_else() -> None:
     assert "because of ship" in shown and "undoing reserve" in shown
 
 
+def test_what_became_of_a_step_is_the_colour_of_its_card() -> None:
+    root = ElementTree.fromstring(RunPicture(run(SagaState.FAILED, error=LOST), FAILED, ["mail"]).svg())
+    kinds = {
+        group.findtext(f"{SPACE}title", "").partition(" · ")[0]: group.find(f"{SPACE}rect").get("class")  # type: ignore[union-attr]
+        for group in root.iter(f"{SPACE}g")
+    }
+    assert kinds == {
+        "charge: done": "k-ok", "reserve: done": "k-ok", "note: skipped": "frame", "mail: not begun": "frame",
+        "ship: nobody knows": "k-unknown", "undone: 1x": "k-degraded", "undone: 2x": "k-degraded",
+        "could not be undone: 15x": "k-failed",
+    }  # fmt: skip
+
+
+def test_a_long_reason_goes_on_in_the_next_line_of_the_svg() -> None:
+    words = [f"word{n}" for n in range(30)]
+    long = {"step": "ship", "type": "E", "message": f"{' '.join(words)} https://x/yyy"}
+    root = ElementTree.fromstring(RunPicture(run(error=long), FAILED).svg())
+    lines = [text.text or "" for text in root.iter(f"{SPACE}text") if text.get("class") == "delete"]
+    told = " ".join(lines[lines.index("15x · 1 min 15 s") + 1 :])
+    assert len(lines) == 6 and told.startswith(f"because of ship: E: {' '.join(words)} https://x/yyy undoing")
+    brief = RunPicture(run(error={**long, "message": "z" * 3_000}), FAILED).svg()
+    assert brief.count('class="delete"') <= 6 and "zzz" in brief
+
+
 def test_the_arrows_of_the_svg_lead_down_over_and_up() -> None:
     svg = RunPicture(run(SagaState.FAILED), FAILED).svg()
     ways = re.findall(r'class="wire" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"', svg)

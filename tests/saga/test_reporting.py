@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from html import unescape
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from rxorch import ApiConfigurationError
 from rxorch.saga import AuditEvent, SagaState, StepStatus
 from rxorch.saga.reporting import RunsReport, RunTold
+from tests.draw.checked import Checked
 from tests.saga.test_picture import run, step
 
 SECRET = "s3cret-hunter2"
@@ -46,6 +48,11 @@ def page_of(*runs: RunTold, title: str | None = None) -> str:
     for each in runs:
         page.add(each)
     return page.html()
+
+
+def opened(card: str) -> str:
+    """A card with its pictures as they are."""
+    return re.sub(r'base64,([^"]+)"', lambda found: base64.b64decode(found[1]).decode(), card)
 
 
 def words_of(page: str) -> str:
@@ -137,3 +144,33 @@ def test_it_is_saved_as_html_alone(tmp_path: Path) -> None:
     with pytest.raises(ApiConfigurationError, match=r"there are \.html"):
         page.save(tmp_path / "out.pdf")
     assert repr(page) == "<RunsReport of 1 runs>"
+
+
+def test_a_notebook_shows_it_as_a_card_that_needs_no_trust() -> None:
+    states = [SagaState.COMPLETED] * 6 + [SagaState.COMPENSATED] * 3 + [SagaState.FAILED]
+    page = RunsReport(f"orders token={SECRET}")
+    for number, state in enumerate(states):
+        page.add(told(state, number, 1.0 + number))
+    forms = page._repr_mimebundle_()
+    card = Checked(forms["text/html"])
+    assert (card.wrong, card.open) == ([], [])
+    said = " ".join(card.text.split())
+    assert "orders token=***" in said and "of 10 runs 6 completed, 3 undone, 1 dead letter" in said
+    assert "ship: 422 4 40 %" in said and "order · order-9 · failed · 10 s" in said
+    assert forms["text/html"].count("<img") == 3
+    assert forms["text/plain"] == page.text() == str(page)
+    assert (
+        "✗ of 10 runs 6 completed" in page.text()
+        and "order · order-9 · failed · 10 s\n├─ charge" in page.text()
+    )
+    assert SECRET not in page.text() and SECRET not in opened(forms["text/html"])
+    assert list(page._repr_mimebundle_(include=["text/plain"])) == ["text/plain"]
+
+
+def test_the_card_of_one_run_has_its_picture_and_that_is_all() -> None:
+    page = RunsReport()
+    assert "there is no run" in page.text() and Checked(page._repr_mimebundle_()["text/html"]).wrong == []
+    page.add(told())
+    shown = page._repr_mimebundle_()["text/html"]
+    assert shown.count("<img") == 1 and "<table" not in shown and SECRET not in opened(shown)
+    assert page.text().splitlines()[:2] == ["order · order-7", "– it is undone, after 3.2 s"]  # noqa: RUF001

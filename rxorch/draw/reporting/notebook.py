@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rxorch.draw.aftermath import counted
@@ -14,7 +14,7 @@ from rxorch.draw.subject import Drawable, Subject
 from rxorch.draw.timeline.chronicle import Chronicle
 from rxorch.draw.timeline.picture import Waterfall
 
-__all__ = ["card_of_report", "text_of_report"]
+__all__ = ["card_of_report", "folded", "heading_of_report", "report_card", "text_of_report"]
 
 _WIDTH: Final = 990
 """Pixels in which a waterfall finds room."""
@@ -33,19 +33,29 @@ def card_of_report(
     chronicle: Chronicle,
 ) -> Html:
     """What a reader asks first is open, what is left is behind its name; the page has more runs."""
-    sign, kind, words = verdict
     svg = planned.flow_svg(subject, chronicle)
+    return report_card(
+        title,
+        verdict,
+        figures,
+        folded("errors", happened.errors(chronicle), is_open=True),
+        folded("flow", Html(image_of("flow", svg)) if svg else planned.too_many(subject), is_open=True),
+        folded("what happened when", joined(_waterfalls(chronicle)), is_open=True),
+        folded("endpoints", happened.endpoints(chronicle, planned.names(subject))),
+        folded("circuit breakers", happened.breakers(chronicle)),
+        folded("worst case", planned.worst(what, chronicle)),
+        folded("settings", planned.settings_line(subject)),
+    )
+
+
+def report_card(title: str, verdict: Verdict, figures: Sequence[Figure], *parts: object) -> Html:
+    """How it went and the figures, above the parts."""
+    sign, kind, words = verdict
     return card(
         styled("font-size:16px;font-weight:600", title, tag="div"),
         line(strong(sign, kind=_KINDS.get(kind, kind)), words),
         styled("margin:8px 0 4px", joined(map(_figure, figures)), tag="div"),
-        _folded("errors", happened.errors(chronicle), is_open=True),
-        _folded("flow", Html(image_of("flow", svg)) if svg else planned.too_many(subject), is_open=True),
-        _folded("what happened when", joined(_waterfalls(chronicle)), is_open=True),
-        _folded("endpoints", happened.endpoints(chronicle, planned.names(subject))),
-        _folded("circuit breakers", happened.breakers(chronicle)),
-        _folded("worst case", planned.worst(what, chronicle)),
-        _folded("settings", planned.settings_line(subject)),
+        *parts,
         line(muted("as a page of its own:"), code('.save("report.html")')),
         width=_WIDTH,
     )
@@ -75,14 +85,14 @@ def _waterfalls(chronicle: Chronicle) -> Iterator[Html]:
         yield details(happened.summary_of(run), Html(image_of(picture.title, picture.svg())))
 
 
-def _folded(name: str, part: Html, *, is_open: bool = False) -> Html:
+def folded(name: str, part: Html, *, is_open: bool = False) -> Html:
+    """A part behind its name; nothing where there is none."""
     return details(name, part, is_open=is_open) if part else part
 
 
 def text_of_report(title: str, verdict: Verdict, figures: list[Figure], chronicle: Chronicle) -> str:
     """The same as lines: how it went, the figures, what happened when, the errors."""
-    sign, _, words = verdict
-    parts = [f"{title}\n{sign} {words}\n{' · '.join(f'{number} {word}' for number, word, _ in figures)}"]
+    parts = [heading_of_report(title, verdict, figures)]
     timeline = chronicle.timeline()
     if timeline.calls:
         parts.append(Waterfall(timeline).text())
@@ -92,6 +102,12 @@ def text_of_report(title: str, verdict: Verdict, figures: list[Figure], chronicl
         more = [f"  … {len(errors) - len(shown):,} more"] if len(errors) > len(shown) else []
         parts.append("\n".join(["errors", *shown, *more]))
     return "\n\n".join(parts)
+
+
+def heading_of_report(title: str, verdict: Verdict, figures: Sequence[Figure]) -> str:
+    """The title, how it went, and the figures: a line each."""
+    sign, _, words = verdict
+    return f"{title}\n{sign} {words}\n{' · '.join(f'{number} {word}' for number, word, _ in figures)}"
 
 
 def _error(kind: str, endpoint: str, calls: int, attempts: int) -> str:
