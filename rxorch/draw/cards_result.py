@@ -106,7 +106,7 @@ def runs_card(runs: Runs) -> Html:
     return card(
         line(fates({"ok": good, "failed": len(failed), "cut off": cut_off}, " · ".join(said))),
         bar([(good, "ok"), (len(failed), "failed"), (cut_off, "warned")]),
-        table(("#", "gave", "status", "tries", "took"), shown, (3, 4)) if shown else "",
+        table(("#", "gave", "status", "requests", "took"), shown, (3, 4)) if shown else "",
         line(and_more(more)),
         details(f"{len(failed):,} failures by kind", _by_kind(failed), is_open=True) if failed else "",
     )
