@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rxorch import APIEndpoint, parallel, sequential
+from rxorch.errors import ApiHttpError
 from rxorch.saga import (
     Heard,
     Journal,
@@ -18,6 +19,7 @@ from rxorch.saga import (
     SagaError,
     SagaState,
     Step,
+    StepStatus,
     wait_for,
 )
 from rxorch_operators import RetryPolicy
@@ -325,3 +327,18 @@ async def test_a_journal_that_fails_with_the_last_step_is_no_reason_to_turn_back
         events = [event.kind for event in await saga.history("r")]
     assert result.error == {"type": "cancelled", "message": "its cancellation was requested"}
     assert events.index("run.resumed") < events.index("run.compensating")
+
+
+async def test_a_service_that_asks_for_some_minutes_makes_no_dead_letter() -> None:
+    tried = asyncio.Event()
+
+    async def busy(_: Any) -> None:
+        tried.set()
+        raise ApiHttpError(503, retry_after=300.0)
+
+    async with Saga("order", [Step(lambda _: 1, name="a", compensation=busy), Step(fails)]) as saga:
+        await saga.start({}, run_id="r")
+        await tried.wait()
+        await saga.aclose()  # it does not wait for the next try, and there is to be one
+        await saga.journal.open()
+        assert [each.status for each in await saga.steps("r") if each.undo] == [StepStatus.STARTED]
