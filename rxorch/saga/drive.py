@@ -44,6 +44,7 @@ class Drive:
         caller: Makes the calls.
         settings: Of the saga.
         told: Called after each write: there is something to see.
+        asked_at: When the lease was asked for, on the clock of the loop: it may have run out before it came.
         is_new: Whether the run has just begun, for this drive.
 
     Attributes:
@@ -65,6 +66,7 @@ class Drive:
         settings: SagaSettings,
         told: Callable[[str], None],
         *,
+        asked_at: float,
         is_new: bool = False,
     ) -> None:
         self.definition = definition
@@ -90,8 +92,9 @@ class Drive:
         self._changed = asyncio.Event()
         self._ended: list[StepRecord] = []
         self._notes: set[asyncio.Future[None]] = set()
+        """Writes of ends that are under way: those of others, which begin a step, too."""
         self._place = max((max(each.began, each.ended or 0) for each in claim.steps), default=0)
-        self._sure_until = asyncio.get_running_loop().time() + settings.lease * 0.8
+        self._sure_until = asked_at + settings.lease * 0.8
         self.is_leaving = False
         self._heed_cancellation()
 
@@ -114,7 +117,9 @@ class Drive:
 
     def _has_pivot(self, statuses: frozenset[StepStatus]) -> bool:
         records = (
-            self.steps.get((name, False)) for name, step in self.definition.steps.items() if step.pivot
+            self.steps.get((name, False))
+            for name, step in self.definition.steps.items()
+            if step.pivot and name not in self.begun
         )
         return any(record is not None and record.status in statuses for record in records)
 
@@ -156,11 +161,14 @@ class Drive:
         """Waits for the time before a step is repeated. False: it is not to be repeated."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while (left := until - loop.time()) > 0:
+        while not (
+            self.is_leaving or self.lost is not None or (self.reason is not None and not self.is_undoing)
+        ):
+            left = until - loop.time()
+            if left <= 0:
+                return True
             await self.wait(left)
-            if self.is_leaving or self.lost is not None or (self.reason is not None and not self.is_undoing):
-                return False
-        return True
+        return False
 
     # -- the journal -----------------------------------------------------------------------------------
 
@@ -227,13 +235,20 @@ class Drive:
         unless: SagaState | None = None,
     ) -> Heard:
         """Writes steps and the change of the run together; nothing if the run is in the state `unless`."""
-        if state is None:
+        carried: asyncio.Future[None] | None = None
+        if state is None and self._ended:
             records = (*self._ended, *records)
             self._ended.clear()
-        writing = self.journal.write(
-            self.lease, records, state, error=error, result_json=result, unless=unless
-        )
-        heard = await self._guarded(writing)
+            carried = asyncio.get_running_loop().create_future()
+            self._notes.add(carried)
+        try:
+            heard = await self._guarded(
+                self.journal.write(self.lease, records, state, error=error, result_json=result, unless=unless)
+            )
+        finally:
+            if carried is not None:
+                self._notes.discard(carried)
+                carried.set_result(None)
         for record in records:
             self.steps[record.step, record.undo] = record
         if heard.state is SagaState.COMPLETED:
@@ -287,7 +302,7 @@ class Drive:
 
     async def _forward(self) -> None:
         result: OrchestrationResult | None = None
-        if self.reason is None:
+        if self.reason is None or self.begun:  # of what is not made the keeper tells that it is not
             keeper = Keeper(self)
             run = FlowRun(
                 self.definition.plan, self.run.input, self.caller, _SPREAD, keeper=keeper,
@@ -316,6 +331,8 @@ class Drive:
         )
         if heard.state is not SagaState.COMPLETED:
             await self.hear(heard)
+            if self.lost is not None:  # meanwhile: that is no reason to turn back
+                raise self.lost
             await self._turn_back()
 
     async def _turn_back(self) -> None:

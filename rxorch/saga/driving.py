@@ -77,10 +77,11 @@ class Driving:
         if run.state.is_over or run.run_id in self._watch.drives or run.run_id in self._claiming:
             return False
         self._claiming.add(run.run_id)
+        asked_at = asyncio.get_running_loop().time()
         try:
             claim = await self._journal.claim(run.run_id, self.owner, self._settings.lease)
             if claim is not None:
-                await self.take(claim)
+                await self.take(claim, asked_at)
         finally:
             self._claiming.discard(run.run_id)
         return claim is not None
@@ -96,8 +97,8 @@ class Driving:
             self._definition.check(run)
             await self.go_on(run)
 
-    async def take(self, claim: Claim, *, is_new: bool = False) -> None:
-        """Drives a run whose lease we have; `is_new` if it has just begun.
+    async def take(self, claim: Claim, asked_at: float, *, is_new: bool = False) -> None:
+        """Drives a run whose lease we have, and asked for at that time; `is_new` if it has just begun.
 
         Raises:
             SagaError: The saga was closed meanwhile; the lease is given back.
@@ -108,8 +109,9 @@ class Driving:
             await self._release(claim.lease)
             raise watch.closed(run_id)
         drive = Drive(
-            self._definition, claim, self._journal, self.caller, self._settings, watch.tell, is_new=is_new
-        )
+            self._definition, claim, self._journal, self.caller, self._settings, watch.tell,
+            asked_at=asked_at, is_new=is_new,
+        )  # fmt: skip
         watch.failures.pop(run_id, None)
         task = asyncio.create_task(self._driven(drive), name=f"saga {self._definition.name} {run_id}")
         watch.drives[run_id] = (drive, task)

@@ -65,14 +65,21 @@ class Keeper:
     # -- what was decided before -----------------------------------------------------------------------
 
     def chosen(self, then: Sequence[str], otherwise: Sequence[str]) -> bool | None:
-        """Which way a choice went: the side of which a step was begun, or the other one was skipped."""
+        """Which way a choice went: to the side of which a step was begun, or else from the one that was
+        skipped first. All steps of the other may have been skipped since, by conditions of their own.
+        """
         for names, answer in ((then, True), (otherwise, False)):
             if any(self._status(name) in _BEGUN for name in names):
                 return answer
-        for names, answer in ((then, False), (otherwise, True)):
-            if names and all(self._status(name) is StepStatus.SKIPPED for name in names):
-                return answer
-        return None
+        left = [(self._left_at(names), answer) for names, answer in ((then, False), (otherwise, True))]
+        known = [(place, answer) for place, answer in left if place is not None]
+        return min(known)[1] if known else None
+
+    def _left_at(self, names: Sequence[str]) -> int | None:
+        """At which place all these steps began to be skipped; None: they were not."""
+        records = [self._drive.steps.get((name, False)) for name in names]
+        places = [each.began for each in records if each is not None and each.status is StepStatus.SKIPPED]
+        return min(places) if places and len(places) == len(names) else None
 
     def _status(self, name: str) -> StepStatus | None:
         record = self._drive.steps.get((name, False))

@@ -203,9 +203,10 @@ class Saga(Shown):
             secrets.token_hex(16),
         )  # fmt: skip
         begun = self.definition.begun_with(new.run_id, sent, self.settings.now())
+        asked_at = asyncio.get_running_loop().time()
         claim, is_new = await self.journal.create(new, self._driving.owner, self.settings.lease, begun)
         if is_new:
-            await self._driving.take(claim, is_new=True)
+            await self._driving.take(claim, asked_at, is_new=True)
         else:
             self.definition.check(claim.run)
             await self._driving.go_on(claim.run)

@@ -14,10 +14,15 @@ from rxorch_operators import RetryPolicy
 
 __all__ = ["FORWARD", "NOW", "UNDO", "SagaSettings"]
 
-FORWARD: Final = RetryPolicy(max_attempts=10, base=0.5, factor=2.0, cap=300.0, max_elapsed=None)
+_AN_HOUR: Final = 3600.0
+"""Seconds that a service may have a run wait (`Retry-After`): better late than a dead letter."""
+
+FORWARD: Final = RetryPolicy(
+    max_attempts=10, base=0.5, factor=2.0, cap=300.0, max_elapsed=None, max_hint=_AN_HOUR
+)
 """How steps behind a pivot are repeated: after some ten minutes the run is a dead letter."""
 
-UNDO: Final = RetryPolicy(max_attempts=5, base=0.5, factor=2.0, cap=60.0, max_elapsed=None)
+UNDO: Final = RetryPolicy(max_attempts=5, base=0.5, factor=2.0, cap=60.0, max_elapsed=None, max_hint=_AN_HOUR)
 """How compensations are repeated."""
 
 NOW: Final[Callable[[], float]] = time.time

@@ -172,7 +172,10 @@ def saga_of(url: str, flow: str, journal: SqliteJournal, *, keys: bool = True, l
 
     def step(name: str, *depends_on: str) -> Step:
         key = "auto" if keys else None
-        settings: dict[str, Any] = {"method": "POST", "retry_delay": 0.005, "idempotency_key": key}
+        # A breaker that opens would refuse most of the runs at their first step: those are no trials.
+        settings: dict[str, Any] = {
+            "method": "POST", "retry_delay": 0.005, "idempotency_key": key, "circuit_breaker": False
+        }  # fmt: skip
         action = APIEndpoint(name=name, url=f"{url}/{name}", depends_on=depends_on, **settings)
         undo = APIEndpoint(name=f"undo_{name}", url=f"{url}/{name}/undo", **settings)
         return Step(action, compensation=undo)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.crash.saga_trials import Books, Trials
+from tests.crash.saga_trials import Books, Trials, requests_of
 
 KINDS: list[tuple[str, str | None]] = [
     ("sequence", None), ("sequence", "shipping"), ("parallel", "shipping"), ("graph", None)
@@ -61,6 +61,16 @@ async def anywhere(trials: Trials, rounds: int, count: int, kills: int, **settin
 def report(trials: Trials) -> Books:
     print(trials.books.close(trials.services))
     return trials.books
+
+
+async def test_no_run_of_a_trial_is_kept_from_its_services(trials: Trials) -> None:
+    """Not by those that failed before: a process could end before it has had the effects to be killed at."""
+    job = trials.job("sequence")
+    job.runs = [f"run-{number}" for number in range(20)]
+    trials.services.down.add("payment")
+    await trials.program.do(job)
+    asked = requests_of(trials.services)
+    assert sum(asked[run_id, "payment", False] for run_id in job.runs) >= 30  # a breaker lets 25 through
 
 
 async def test_at_each_point(trials: Trials) -> None:

@@ -10,9 +10,11 @@ import pytest
 from rxorch import conditional, fanout, graph, parallel, pipeline, sequential
 from rxorch.flow.nodes import Flow
 from rxorch.saga import (
+    Claim,
     Journal,
     JournalError,
     MemoryJournal,
+    NewRun,
     Saga,
     SagaState,
     Step,
@@ -22,7 +24,7 @@ from rxorch.saga import (
 )
 from rxorch.saga.steps import definition_of
 from tests.saga.dying import Dying
-from tests.saga.journals import Journals
+from tests.saga.journals import Clock, Journals
 from tests.saga.services import Services
 
 
@@ -104,3 +106,46 @@ async def test_a_run_that_is_cancelled_before_it_moves_is_undone(services: Servi
         result = await run
     assert result.state is SagaState.COMPENSATED
     assert services.done == []
+
+
+async def test_what_was_not_made_before_a_cancel_is_not_undone() -> None:
+    made: list[str] = []
+    first = Step(lambda _: {"id": 1}, name="a", compensation=lambda data: made.append(data["a"]["id"]))
+    async with Saga("order", [first, step("b")], journal=MemoryJournal()) as saga:
+        run = await saga.start(run_id="r")
+        await run.cancel()  # this journal has nobody wait: the run has not moved
+        result = await run
+        steps = await saga.steps("r")
+    assert result.state is SagaState.COMPENSATED
+    assert [(each.step, each.undo, each.status) for each in steps] == [("a", False, StepStatus.FAILED)]
+    assert made == []
+
+
+async def test_a_pivot_that_was_not_made_does_not_keep_from_cancelling() -> None:
+    made: list[Any] = []
+    async with Saga("order", [Step(made.append, name="a", pivot=True)], journal=MemoryJournal()) as saga:
+        run = await saga.start(run_id="r")
+        await run.cancel()
+        assert (await run).state is SagaState.COMPENSATED
+    assert made == []
+
+
+async def test_a_lease_that_ran_out_before_it_came_is_renewed_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, late, made = asyncio.get_running_loop(), [0.0], []
+    begin = loop.time
+
+    class Slow(MemoryJournal):
+        async def create(self, new: NewRun, owner: str, *args: Any) -> tuple[Claim, bool]:
+            created = await super().create(new, owner, *args)
+            late[0] += 60.0
+            clock.now += 60.0
+            assert await self.claim(new.run_id, "somebody else", 3600.0) is not None
+            return created
+
+    monkeypatch.setattr(loop, "time", lambda: begin() + late[0])
+    clock = Clock()
+    async with Saga("order", [Step(made.append, name="a")], journal=Slow(now=clock)) as saga:
+        await saga.start(run_id="r")
+        _, task = saga._watch.drives["r"]
+        await asyncio.wait([task])
+    assert made == []

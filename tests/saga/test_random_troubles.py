@@ -14,8 +14,10 @@ from rxorch.saga import (
     MemoryJournal,
     RunRecord,
     Saga,
+    SagaRun,
     SagaState,
     StepStatus,
+    UnknownRunError,
     wait,
     wait_for,
 )
@@ -25,8 +27,8 @@ from tests.saga.test_random_sagas import GROUPS, PATIENCE, QUICK, Plan, World
 SEEDS = 150
 ENDS = ("ok", "ok", "ok", "ok", "ok", "refused", "lost", "missed")
 FAILING = {
-    "claim", "history", "post", "release", "renew", "request_cancel", "run", "signal", "signals", "steps",
-    "write",
+    "claim", "create", "history", "post", "release", "renew", "request_cancel", "run", "signal",
+    "signals", "steps", "write",
 }  # fmt: skip
 
 
@@ -109,7 +111,7 @@ class Trouble:
         """Has the run begin, troubles it, lets it come to its end, and sees whether all is as promised."""
         chance = self.chance
         async with self.journal, self.process() as one, self.process() as two:
-            await one.start({}, run_id="r")
+            await self.begun(one, two)
             self.flaky.rate = chance.choice([0.0, 0.03, 0.1])
             for _ in range(chance.randint(0, 25)):
                 with suppress(JournalError):
@@ -129,6 +131,23 @@ class Trouble:
             was_undone = run.was_compensating
             assert again.state is (SagaState.COMPENSATED if was_undone else SagaState.COMPLETED)
             await self.check(again)
+
+    async def begun(self, one: Saga, two: Saga) -> None:
+        """Has the run begin, perhaps several times at once, and troubles it before it moves."""
+        chance = self.chance
+        self.flaky.rate = chance.choice([0.0, 0.1, 0.3])
+        starts = [each.start({}, run_id="r") for each in chance.choice([[one], [one, two, one]])]
+        for made in await asyncio.gather(*starts, return_exceptions=True):
+            assert isinstance(made, SagaRun | JournalError), made
+        if chance.random() < 0.2:
+            with suppress(JournalError, UnknownRunError):
+                await one.cancel("r")
+        if chance.random() < 0.2:
+            await one.aclose()
+            await one.__aenter__()
+        self.flaky.rate = 0.0
+        if await self.journal.run("r") is None:
+            await one.start({}, run_id="r")
 
     async def trouble(self, saga: Saga) -> None:
         """One thing that may happen to a run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -21,13 +21,17 @@ from rxorch import (
 from rxorch.errors import ApiValidationError
 from rxorch.flow.nodes import Flow
 from rxorch.saga import (
+    Heard,
     Journal,
     JournalError,
+    Lease,
+    MemoryJournal,
     Saga,
     SagaDefinitionChangedError,
     SagaError,
     SagaState,
     Step,
+    StepRecord,
     UnknownRunError,
     wait_for,
 )
@@ -324,3 +328,28 @@ async def test_a_journal_that_fails_between_two_steps_ends_the_drive(journal: Jo
         with pytest.raises(JournalError, match="the process is gone"):
             await run
     assert "c" not in [step.step for step in await journal.steps("r")]
+
+
+async def test_no_step_is_made_before_the_ends_of_those_before_it_are_written() -> None:
+    made: list[str] = []
+    overtaken = asyncio.Event()
+
+    class Broken(MemoryJournal):
+        async def write(
+            self, lease: Lease, steps: Sequence[StepRecord] = (), *args: Any, **named: Any
+        ) -> Heard:
+            if "a" in [each.step for each in steps]:  # its end, and with it the beginning of b
+                await overtaken.wait()
+                raise JournalError("the disk is full")
+            heard = await super().write(lease, steps, *args, **named)
+            asyncio.get_running_loop().call_later(0.0, overtaken.set)
+            return heard
+
+    def step(name: str) -> Step:
+        return Step(lambda _: made.append(name), name=name)
+
+    flow = sequential(step("a"), parallel(step("b"), step("c")))
+    async with Saga("order", flow, journal=Broken()) as saga:
+        with pytest.raises(JournalError, match="the disk is full"):
+            await saga.execute({}, run_id="r")
+    assert made == ["a"]

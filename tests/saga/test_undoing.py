@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 
 from rxorch import APIEndpoint, parallel, sequential
+from rxorch.errors import ApiHttpError
 from rxorch.saga import (
+    Heard,
     Journal,
+    JournalError,
     LeaseLostError,
     MemoryJournal,
     Saga,
     SagaError,
     SagaState,
     Step,
+    StepStatus,
     wait_for,
 )
 from rxorch_operators import RetryPolicy
@@ -277,3 +281,64 @@ async def test_who_loses_a_run_between_two_tries_undoes_nothing_more() -> None:
             await drive.renew()
         await asyncio.wait([task])
     assert undone == []
+
+
+async def test_a_try_that_fails_while_the_saga_is_closed_is_not_repeated() -> None:
+    tried, may_end = asyncio.Event(), asyncio.Event()
+
+    async def broken(_: Any) -> None:
+        tried.set()
+        await may_end.wait()
+        raise ValueError("not now")
+
+    patient = RetryPolicy(base=3600.0, cap=3600.0, jitter="none", max_elapsed=None)
+    steps = [Step(lambda _: 1, name="a", compensation=broken), Step(fails)]
+    saga = Saga("order", steps, undo=patient)
+    async with saga:
+        run = await saga.start({}, run_id="r")
+        await tried.wait()
+        drive, _ = saga._watch.drives["r"]
+        closing = asyncio.create_task(saga.aclose())
+        while not drive.is_leaving:
+            await asyncio.sleep(0)
+        may_end.set()
+        await closing  # and not for an hour
+    with pytest.raises(SagaError, match="was closed"):
+        await run
+
+
+async def test_a_journal_that_fails_with_the_last_step_is_no_reason_to_turn_back() -> None:
+    class Broken(MemoryJournal):
+        async def write(self, *args: Any, **named: Any) -> Heard:
+            if named.get("unless") is None:
+                return await super().write(*args, **named)
+            await self.request_cancel("r")
+            drive, _ = saga._watch.drives["r"]
+            drive._lose(JournalError("a lease could not be renewed meanwhile"))
+            return await super().write(*args, **named)
+
+    saga = Saga("order", [Step(lambda _: 1, name="a", compensation=lambda _: None)], journal=Broken())
+    async with saga:
+        run = await saga.start({}, run_id="r")
+        with pytest.raises(JournalError, match="meanwhile"):
+            await run
+        (again,) = await saga.resume()
+        result = await again
+        events = [event.kind for event in await saga.history("r")]
+    assert result.error == {"type": "cancelled", "message": "its cancellation was requested"}
+    assert events.index("run.resumed") < events.index("run.compensating")
+
+
+async def test_a_service_that_asks_for_some_minutes_makes_no_dead_letter() -> None:
+    tried = asyncio.Event()
+
+    async def busy(_: Any) -> None:
+        tried.set()
+        raise ApiHttpError(503, retry_after=300.0)
+
+    async with Saga("order", [Step(lambda _: 1, name="a", compensation=busy), Step(fails)]) as saga:
+        await saga.start({}, run_id="r")
+        await tried.wait()
+        await saga.aclose()  # it does not wait for the next try, and there is to be one
+        await saga.journal.open()
+        assert [each.status for each in await saga.steps("r") if each.undo] == [StepStatus.STARTED]
