@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from rxorch.config import APIOrchestrationConfig
 from rxorch.endpoint import APIEndpoint
@@ -13,6 +13,8 @@ from rxorch.http.redaction import redact_url
 from rxorch_operators._seconds import seconds_words
 
 __all__ = ["EndpointFacts", "called", "facts_of", "printable", "settings_of", "shown_name"]
+
+_LONGEST_NAME: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,9 @@ def settings_of(config: APIOrchestrationConfig) -> tuple[str, ...]:
 def called(function: Callable[..., Any]) -> str:
     """The name of a callable, as far as it says anything."""
     name = getattr(function, "__name__", type(function).__name__)
-    return "condition" if not isinstance(name, str) or name == "<lambda>" else printable(name)
+    return (
+        "condition" if not isinstance(name, str) or name == "<lambda>" else shown_name(name[:_LONGEST_NAME])
+    )
 
 
 def shown_name(endpoint: str) -> str:

@@ -181,8 +181,26 @@ def _tops(net: _Net, heights: dict[int, float], gap_y: float) -> dict[int, float
         for layer in net.layers if onward else reversed(net.layers):
             wished = [_level(i, joined, middle) for i in layer]
             middle.update(zip(layer, _apart(layer, wished, heights, gap_y), strict=True))
-    top = min(middle[i] - heights.get(i, _LANE) / 2 for i in middle)
-    return {i: y - top for i, y in middle.items()}
+    return _closed_up(middle, heights, gap_y)
+
+
+def _closed_up(middle: dict[int, float], heights: dict[int, float], gap_y: float) -> dict[int, float]:
+    """From the top edge on, and without strips that are empty from end to end.
+
+    What is joined to nothing is drawn to nobody's height, and may have been left far away.
+    """
+    found: dict[int, float] = {}
+    taken = moved = 0.0
+    for i in sorted(middle, key=lambda each: middle[each] - heights.get(each, _LANE) / 2):
+        half = heights.get(i, _LANE) / 2
+        top = middle[i] - half + moved
+        least = taken + gap_y if found else 0.0
+        if not found or top > least:
+            moved += least - top
+            top = least
+        found[i] = top + half
+        taken = max(taken, top + 2 * half)
+    return found
 
 
 def _level(i: int, joined: dict[int, list[int]], middle: dict[int, float]) -> float:

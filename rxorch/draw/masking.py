@@ -9,9 +9,19 @@ from pydantic import BaseModel
 
 from rxorch.http.masking import error_text, masked, named_error
 
-__all__ = ["error_text", "masked", "named_error", "shape_of"]
+__all__ = ["error_text", "heading_text", "masked", "named_error", "shape_of"]
 
 _MOST_KEYS: Final = 6
+_LONGEST_HEADING: Final = 120
+
+
+def heading_text(text: str, most: int = _LONGEST_HEADING) -> str:
+    """What somebody wants to stand above a picture: in one line that finds room, and without secrets.
+
+    >>> heading_text("orders of https://api.example.com/u?api_key=k1")
+    'orders of https://api.example.com/u?api_key=***'
+    """
+    return masked(text, most)
 
 
 def shape_of(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from rxorch.draw.aftermath import with_results
 from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.dot import dot_of
-from rxorch.draw.facts import printable
+from rxorch.draw.masking import heading_text
 from rxorch.draw.mermaid import mermaid_of
 from rxorch.draw.saving import forms_of, save_as
 from rxorch.draw.scene import Scene, scene_of
@@ -126,6 +126,6 @@ def flow_picture(
     ├─ user   GET https://api.example.com/users/{id}   timeout 5 s
     └─ posts  GET https://api.example.com/posts?by={user.name}   ← user
     """
-    heading = None if title is None else printable(title)
+    heading = None if title is None else heading_text(title)
     scene = scene_of(subject_of(what), heading, urls=urls)
     return FlowPicture(scene if after is None else with_results(scene, chronicle_of(after)))

@@ -10,7 +10,7 @@ from rxorch.draw.layout import Placed, place
 from rxorch.draw.results import PALETTE
 from rxorch.draw.scene import Frame, Node, Scene
 from rxorch.draw.svg_marks import result_parts
-from rxorch.draw.svg_parts import HEAD, MARGIN, sheet
+from rxorch.draw.svg_parts import HEAD, MARGIN, heading_width, sheet
 from rxorch.draw.svg_parts import escaped as _text
 from rxorch.draw.svg_parts import label as _label
 from rxorch.draw.svg_parts import pixels as _n
@@ -24,8 +24,7 @@ def svg_of(scene: Scene) -> str:
     """The SVG of a scene."""
     placed = place(scene)
     settings = " · ".join(scene.settings)
-    heading = max(text_width(scene.title, 16) * 1.1, text_width(settings, 12))
-    width = max(placed.width, heading) + 2 * MARGIN
+    width = max(placed.width, heading_width(scene.title, settings)) + 2 * MARGIN
     body = [
         f'<g transform="translate({_n((width - placed.width) / 2)} {_n(MARGIN + HEAD)})">',
         *_body(placed),

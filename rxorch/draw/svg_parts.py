@@ -8,13 +8,16 @@ from collections.abc import Iterable
 from typing import Final
 
 from rxorch.draw.theme import SANS, style_sheet
+from rxorch.draw.words import BOLD, fitted, text_width
 
-__all__ = ["HEAD", "MARGIN", "escaped", "label", "least_width", "pixels", "sheet"]
+__all__ = ["HEAD", "MARGIN", "escaped", "heading_width", "label", "least_width", "pixels", "sheet"]
 
 MARGIN: Final = 24.0
 HEAD: Final = 58.0
 """Height of the heading."""
 
+_WIDEST: Final = 1200.0
+"""Of a heading; a longer one is cut."""
 _LETTERS: Final = 0.8
 """How much smaller a picture may become, and can still be read."""
 _WIDTH: Final = re.compile(r'<svg[^>]* width="([\d.]+)"')
@@ -39,7 +42,7 @@ def sheet(
 
     Needs nothing from elsewhere, and is light or dark as the reader's system is, or as `style` says.
     """
-    wide, high = pixels(width), pixels(height)
+    wide, high, room = pixels(width), pixels(height), width - 2 * MARGIN
     size = f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"'
     lines = [
         f'<svg xmlns="{_SPACE}" role="img" aria-labelledby="t" {size} font-family="{SANS}">',
@@ -47,12 +50,21 @@ def sheet(
         f"<style>\n{style_sheet() if style is None else style}\n</style>",
         f"<defs>{defs}</defs>",
         f'<rect class="paper" width="{wide}" height="{high}" rx="8"/>',
-        label(MARGIN, MARGIN + 14, title, "t", size=16, weight=600, anchor="start"),
-        label(MARGIN, MARGIN + 34, below, "m", size=12, anchor="start"),
+        label(MARGIN, MARGIN + 14, fitted(title, room / BOLD, 16), "t", size=16, weight=600, anchor="start"),
+        label(MARGIN, MARGIN + 34, fitted(below, room, 12), "m", size=12, anchor="start"),
         *body,
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
+
+
+def heading_width(title: str, below: str = "") -> float:
+    """How much room a title and the line below it need, within bounds.
+
+    >>> heading_width("trip") < heading_width("trip", "at most 10 at once"), heading_width("trip" * 99)
+    (True, 1200.0)
+    """
+    return min(max(text_width(title, 16) * BOLD, text_width(below, 12)), _WIDEST)
 
 
 def label(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
@@ -20,7 +21,17 @@ _LETTER: Final = 0.61
 
 
 def text_width(text: str, size: float, *, mono: bool = False) -> float:
-    """About how many pixels a text is wide."""
+    """About how many pixels a text is wide.
+
+    >>> text_width("ab", 10) < text_width("漢字", 10), text_width("漢字", 10, mono=True)
+    (True, 20.0)
+    """
+    if not text.isascii():
+        # Chinese, Japanese and Korean letters and emoji are as wide as high, in any font.
+        square = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+        if square:
+            rest = "".join(char for char in text if unicodedata.east_asian_width(char) not in "WF")
+            return square * size + text_width(rest, size, mono=mono)
     if mono:
         return len(text) * size * _LETTER
     return size * sum(_SLIM if char in _NARROW else 0.82 if char in _WIDE else 0.58 for char in text)

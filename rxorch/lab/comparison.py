@@ -11,7 +11,8 @@ from typing import Any, Final
 from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.cards_html import Html, details, joined, line, muted, plain_block, strong
 from rxorch.draw.cards_html import table as table_of
-from rxorch.draw.facts import printable, shown_name
+from rxorch.draw.facts import shown_name
+from rxorch.draw.masking import heading_text
 from rxorch.draw.saving import forms_of, save_as
 from rxorch.lab.figures import Figures
 from rxorch.lab.picture import Curve, curves_svg
@@ -73,7 +74,7 @@ class Side:
     @property
     def label(self) -> str:
         """The name, fit to be shown."""
-        return printable(self.name if len(self.name) <= _LONGEST else f"{self.name[: _LONGEST - 1]}…")
+        return heading_text(self.name, _LONGEST)
 
 
 class Comparison:

@@ -248,7 +248,7 @@ class RunHandle(AsyncIterator[Any], Shown):
             self.status.state = HandleState.RUNNING
             self.status.figures.begin()
             if self._panel is not None:
-                self._panel.begin()
+                self._panel.begin(in_background=self._in_background)
 
     def _over(self, state: HandleState, error: BaseException | None = None) -> None:
         if self.state.is_over:

@@ -52,10 +52,11 @@ class Panel:
         self._cells.add(cell)
         self._publish(self._bundle(), update=False)
 
-    def begin(self) -> None:
-        """Looks from now on."""
+    def begin(self, *, in_background: bool = False) -> None:
+        """Looks from now on. In the background, its cell has it already, and may be over."""
         if self._shell is not None:
-            self.place()
+            if not (in_background and self.is_seen):
+                self.place()
         else:
             self._board = board_for(sys.stderr, Ink.of(sys.stderr))
         self._arm()

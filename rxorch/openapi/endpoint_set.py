@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from html import escape
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from rxorch.endpoint.model import APIEndpoint
 from rxorch.openapi.building import EndpointMaker
@@ -15,17 +14,15 @@ from rxorch.openapi.operations import Operation
 from rxorch.openapi.schemas import SchemaTypes
 from rxorch.openapi.security import SecurityScheme
 from rxorch.openapi.type_source import TypeSource
+from rxorch.showing import Shown
 
 __all__ = ["EndpointSet"]
-
-_SHOWN: Final = 200
-"""Rows of the table in a notebook."""
 
 _MOST_TEXT: Final = 500
 """Most characters of a type that is shown."""
 
 
-class EndpointSet(Mapping[str, APIEndpoint]):
+class EndpointSet(Mapping[str, APIEndpoint], Shown):
     """Endpoints by name, read-only. Made by ``endpoints_from_openapi``.
 
     An endpoint and its types are made when it is first asked for, so that a description of a thousand
@@ -39,6 +36,8 @@ class EndpointSet(Mapping[str, APIEndpoint]):
         skipped: method and path of each operation that could not be made, to the reason.
         operations: names of endpoints to what the description says of them.
     """
+
+    _cards: ClassVar[str] = "rxorch.openapi.cards"
 
     def __init__(
         self,
@@ -145,18 +144,6 @@ class EndpointSet(Mapping[str, APIEndpoint]):
     def __repr__(self) -> str:
         skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
         return f"<EndpointSet {self.title!r}: {len(self)} endpoints{skipped}>"
-
-    def _repr_html_(self) -> str:
-        rows = [
-            f"<tr><td>{escape(name)}</td><td>{escape(each.method)}</td><td><code>{escape(each.path)}</code></td>"
-            f"<td>{escape(', '.join(self.keys_of(name)))}</td><td>{escape(each.summary)}</td></tr>"
-            for name, each in list(self.operations.items())[:_SHOWN]
-        ]
-        more = len(self) - _SHOWN
-        note = f"<p>and {more} more</p>" if more > 0 else ""
-        head = "<tr><th>endpoint</th><th>method</th><th>path</th><th>takes</th><th></th></tr>"
-        table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
-        return f"<p>{escape(repr(self))}</p>{table}{note}"
 
 
 class _Models(Mapping[str, Any]):

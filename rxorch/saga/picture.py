@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from rxorch.draw.bundle import mime_bundle
-from rxorch.draw.facts import printable
+from rxorch.draw.facts import printable, shown_name
 from rxorch.draw.masking import masked
 from rxorch.draw.saving import forms_of, save_as
 from rxorch.saga.records import AuditEvent, RunRecord, SagaState, StepRecord, StepStatus
@@ -135,7 +135,7 @@ class RunPicture:
     @property
     def heading(self) -> str:
         """Saga and run."""
-        return f"{printable(self.run.saga)} · {printable(self.run.run_id)}"
+        return f"{shown_name(self.run.saga)} · {shown_name(self.run.run_id)}"
 
     @property
     def time(self) -> str:
@@ -305,7 +305,7 @@ def told_of(error: dict[str, str]) -> str:
 
 def cause_of(error: dict[str, str]) -> str:
     """Why a run does not go forward, in one line: the step, and its error."""
-    step = printable(error.get("step", ""))
+    step = shown_name(error.get("step", ""))
     return ": ".join(part for part in (step, told_of(error)) if part)
 
 

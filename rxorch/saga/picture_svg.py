@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from rxorch.draw.facts import printable
 from rxorch.draw.results import PALETTE
-from rxorch.draw.svg_parts import HEAD, MARGIN, escaped, label, pixels, sheet
+from rxorch.draw.svg_parts import HEAD, MARGIN, escaped, heading_width, label, pixels, sheet
 from rxorch.draw.theme import style_sheet
 from rxorch.draw.words import fitted, text_width
 from rxorch.saga.picture import WORDS, count_of, state_word, time_of, undo_colour, undo_word
@@ -53,8 +53,7 @@ def svg_of(picture: RunPicture) -> str:
     """The SVG of a picture."""
     rows = picture.rows
     columns = LEFT + BETWEEN + RIGHT if any(row.undone for row in rows) else LEFT
-    heading = max(text_width(picture.heading, 16) * 1.1, 300.0)
-    inner = max(columns, heading)
+    inner = max(columns, heading_width(picture.heading), 300.0)
     reasons = [part for text in picture.reasons() for part in _wrapped(text, inner)]
     steps = max(0.0, len(rows) * STEP - (STEP - CARD))
     height = HEAD + steps + (len(reasons) * _REASON + 8 if reasons else 0) + 2 * MARGIN

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from rxorch.draw.facts import printable
+from rxorch.draw.facts import shown_name
 from rxorch.observe.histogram import Histogram
 from rxorch.saga.picture import RunPicture
 from rxorch.saga.records import AuditEvent, RunRecord, SagaState, StepRecord, StepStatus
@@ -134,4 +134,4 @@ def cause_word(error: Mapping[str, str] | None) -> str:
         return ""
     status = re.match(r"HTTP (\d{3})\b", error.get("message", ""))
     kind = error.get("type", "") if status is None else status[1]
-    return ": ".join(printable(part) for part in (error.get("step", ""), kind) if part)
+    return ": ".join(shown_name(part) for part in (error.get("step", ""), kind) if part)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rxorch.draw.bundle import chosen_forms, image_of
 from rxorch.draw.cards_html import Html, details, joined
-from rxorch.draw.facts import printable
-from rxorch.draw.masking import masked
+from rxorch.draw.masking import heading_text
 from rxorch.draw.reporting.notebook import folded, heading_of_report, report_card
 from rxorch.draw.reporting.page import figures, page_of, section
 from rxorch.draw.saving import save_as
@@ -86,9 +85,9 @@ class RunsReport:
 
     def _heading(self) -> str:
         if self._title is not None:
-            return masked(printable(self._title))
+            return heading_text(self._title)
         if self._sums.runs == 1 and self._last is not None:
-            return f"{printable(self._last.run.saga)} · {printable(self._last.run.run_id)}"
+            return self._last.picture.heading
         return "Runs of sagas"
 
     def _chosen(self) -> dict[str, list[RunTold]]:

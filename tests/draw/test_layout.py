@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rxorch import conditional, graph, parallel, sequential
-from rxorch.draw.boxes import Box
-from rxorch.draw.layers import crossings, layers_of
+from rxorch.draw.boxes import Box, Drawing
+from rxorch.draw.layers import crossings, layered, layers_of
 from rxorch.draw.layout import Placed, place
 from rxorch.draw.scene import Arrow, Frame, Node, scene_of
 from rxorch.draw.subject import subject_of
@@ -93,6 +93,26 @@ def assert_arrows_lead_on(picture: Placed) -> None:
             for left, top, width, height in boxes:
                 if level and left < x1 - 1e-6 and x0 + 1e-6 < left + width:
                     assert not top < y0 < top + height, (route, left, top)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_strip_of_a_graph_is_empty_from_end_to_end(data: st.DataObject) -> None:
+    size = data.draw(st.integers(1, 30))
+    arrows = [
+        Arrow(start, end)
+        for end in range(1, size)
+        for start in data.draw(st.lists(st.integers(0, end - 1), unique=True, max_size=2))
+    ]
+    part = Drawing(150.0, 40.0, boxes=(Box(Node("n", "end", "n"), 0.0, 0.0, 150.0, 40.0),))
+    drawing = layered([part] * size, arrows)
+    taken = [(box.y, box.y + box.height) for box in drawing.boxes]
+    taken += [(y - 5.0, y + 5.0) for route in drawing.routes for _, y in route.points]
+    below = 0.0
+    for top, bottom in sorted(taken):
+        assert top - below < 18.1
+        below = max(below, bottom)
+    assert below == pytest.approx(drawing.height)
 
 
 def path(size: int) -> Flow:

@@ -28,6 +28,7 @@ class Cell:
         printed: Its standard output.
         warned: Its standard error.
         shown: The newest form of each thing that was displayed, by display id, else by its place.
+        placed: How many things were displayed, forms that replaced others not counted.
         value: What stood in its last line, by kind of form.
         traceback: The lines of its error.
         error: The name of it; "" without one.
@@ -36,6 +37,7 @@ class Cell:
     printed: str = ""
     warned: str = ""
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)
+    placed: int = 0
     value: dict[str, Any] = field(default_factory=dict)
     traceback: list[str] = field(default_factory=list)
     error: str = ""
@@ -118,6 +120,7 @@ class Kernel:
             else:
                 cell.warned += content["text"]
         elif kind in ("display_data", "update_display_data"):
+            cell.placed += kind == "display_data"
             place = content.get("transient", {}).get("display_id") or str(len(cell.shown))
             holders = [each for each in self._cells.values() if place in each.shown] or [cell]
             for each in holders:  # an update reaches every place where it stands

@@ -236,6 +236,29 @@ def test_a_cell_that_is_run_again_replaces_its_background_stream(
     at_rest(server)
 
 
+def test_a_cell_has_one_panel_also_where_the_older_run_takes_its_time_to_end(kernel: Kernel) -> None:
+    good(
+        kernel.run(
+            "may_end = asyncio.Event()\n"
+            "async def slow_to_end():\n"
+            "    try:\n"
+            "        yield 1\n"
+            "        await asyncio.Event().wait()\n"
+            "    finally:\n"
+            "        await may_end.wait()"
+        )
+    )
+    code = "slow = background('slow', slow_to_end())"
+    first = kernel.begin(code)
+    kernel.until(lambda: first in kernel.ended and "1</" in only(kernel.left(first))["text/html"])
+    second = kernel.begin(code)
+    good(kernel.end(second))
+    good(kernel.run("may_end.set()"))
+    kernel.until(lambda: "running" in only(kernel.left(second))["text/plain"])
+    assert [kernel.left(cell).placed for cell in (first, second)] == [1, 1]
+    good(kernel.run("await slow.aclose()"))
+
+
 def test_an_error_in_the_background_is_shown_where_it_began(kernel: Kernel) -> None:
     begun = kernel.begin("bad = background('bad', APIOrchestrator(gone).stream([{}], on_error='fail_fast'))")
     kernel.until(lambda: begun in kernel.ended and "404" in only(kernel.left(begun))["text/html"])

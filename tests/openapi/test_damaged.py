@@ -54,7 +54,7 @@ def test_damage_is_told(name: str) -> None:
         except ApiConfigurationError:
             refused += 1
             continue
-        endpoints._repr_html_()
+        endpoints._repr_mimebundle_()
         for each in endpoints:
             try:
                 assert endpoints[each].name == each

@@ -14,6 +14,7 @@ from rxorch.endpoint.build import RequestBuilder
 from rxorch.http.body import StreamedBody
 from rxorch.http.multipart import FilePart
 from rxorch.openapi import endpoints_from_openapi
+from tests.draw.checked import Checked
 from tests.openapi.building import described, one, request
 
 ROOT = Path(__file__).parents[2]
@@ -106,15 +107,18 @@ def test_it_is_a_mapping_that_makes_each_endpoint_once() -> None:
 
 
 def test_the_table_for_notebooks_is_escaped() -> None:
-    table = endpoints_from_openapi(described(PATHS))._repr_html_()
+    table = endpoints_from_openapi(described(PATHS))._repr_mimebundle_()["text/html"]
     assert "All &lt;b&gt;users&lt;/b&gt;" in table
     assert "<b>" not in table
     assert table.count("<tr>") == 5
+    checked = Checked(table)
+    assert (checked.wrong, checked.open) == ([], [])
+    assert "4 endpoints" in checked.text and "2 skipped" in checked.text
 
 
 def test_a_large_table_is_cut() -> None:
     paths = {f"/a{i}": {"get": {}} for i in range(205)}
-    table = endpoints_from_openapi(described(paths))._repr_html_()
+    table = endpoints_from_openapi(described(paths))._repr_mimebundle_()["text/html"]
     assert (table.count("<tr>"), "and 5 more" in table) == (201, True)
 
 

@@ -11,7 +11,7 @@ from rxorch.draw.marble.look import PALETTE, fill_of, line_of
 from rxorch.draw.marble.placing import HEIGHT, Placed
 from rxorch.draw.marble.scale import spoken
 from rxorch.draw.marble.scene import Ending, Room, Scene, Span
-from rxorch.draw.svg_parts import HEAD, MARGIN, label, pixels, sheet
+from rxorch.draw.svg_parts import HEAD, MARGIN, heading_width, label, pixels, sheet
 from rxorch.draw.svg_parts import escaped as _text
 from rxorch.draw.theme import MONO, Scheme, style_sheet
 from rxorch.draw.words import BOLD, fitted, text_width
@@ -32,8 +32,7 @@ def svg_of(scene: Scene, scheme: Scheme | None = None) -> str:
     """The SVG of a scene, in both schemes or in one."""
     plan = plan_of(scene)
     notes = " · ".join(scene.notes)
-    heading = max(text_width(scene.title, 16) * 1.1, text_width(notes, 12))
-    width = max(plan.width, heading) + 2 * MARGIN
+    width = max(plan.width, heading_width(scene.title, notes)) + 2 * MARGIN
     body = [f'<g transform="translate({pixels(MARGIN)} {pixels(MARGIN + HEAD - 6)})">', *_body(plan), "</g>"]
     style = _used(style_sheet(PALETTE, scheme), body)
     return sheet(scene.title, notes, width, plan.height + HEAD + 2 * MARGIN - 6, body, style=style, defs="")

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rxorch.draw.bundle import chosen_forms
-from rxorch.draw.facts import printable
-from rxorch.draw.masking import masked
+from rxorch.draw.masking import heading_text
 from rxorch.draw.reporting import happened, planned
 from rxorch.draw.reporting.notebook import card_of_report, text_of_report
 from rxorch.draw.reporting.page import Figure, Verdict, figures, page_of, section
@@ -139,5 +138,5 @@ def report(
     >>> "it went well" in page, "<script" in page
     (True, False)
     """
-    heading = "Report" if title is None else masked(printable(title))
+    heading = "Report" if title is None else heading_text(title)
     return Report(what, subject_of(what), chronicle_of(after), heading, inputs, interrupted=interrupted)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rxorch.draw.bundle import mime_bundle
-from rxorch.draw.facts import printable
 from rxorch.draw.frames import FrameLibrary, frame_of
+from rxorch.draw.masking import heading_text
 from rxorch.draw.saving import forms_of, page_of, save_as
 from rxorch.draw.theme import Scheme
 from rxorch.draw.timeline.critical import PathPart, critical_path
@@ -54,7 +54,7 @@ class Waterfall:
         """What stands above it."""
         calls, runs = len(self.timeline.calls), self.timeline.runs
         name = "run" if runs == 1 else f"{runs:,} runs" if runs else "waterfall"
-        name = name if self._title is None else printable(self._title)
+        name = name if self._title is None else heading_text(self._title)
         return f"{name} · {calls:,} call{'' if calls == 1 else 's'}"
 
     @cached_property
