@@ -55,6 +55,7 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 html_use_index = True
 copybutton_exclude = ".linenos, .gp, .go"
 pygments_style = "tango"
