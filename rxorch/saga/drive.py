@@ -26,6 +26,7 @@ __all__ = ["Drive"]
 
 T = TypeVar("T")
 
+_NOTHING_NEW: Final = Heard(SagaState.RUNNING, 0)
 _JITTER: Final = Random()
 """One for all runs: to seed one takes longer than to write a step."""
 
@@ -55,6 +56,7 @@ class Drive:
         error: Why the run does not go forward, as the journal has it.
         is_leaving: Whether this process lets go of the run: what was begun is ended, nothing else begins.
         result_json: Of a run that was completed here.
+        gone: Set when this process drives it no more.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Drive:
         self.now = settings.now
         self.random = _JITTER
         self._told = told
+        self.gone = asyncio.Event()
         self._changed = asyncio.Event()
         self._ended: list[StepRecord] = []
         self._notes: set[asyncio.Future[None]] = set()
@@ -172,10 +175,14 @@ class Drive:
 
     # -- the journal -----------------------------------------------------------------------------------
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether the lease holds for certain; else it is renewed before something is sent on its strength."""
+        return asyncio.get_running_loop().time() <= self._sure_until
+
     async def be_sure(self) -> None:
-        """Renews the lease, if it may have run out unseen: before something is sent on its strength."""
-        loop = asyncio.get_running_loop()
-        if loop.time() > self._sure_until:
+        """Renews the lease, if that is needed."""
+        if not self.is_sure:
             await self.renew()
 
     async def renew(self) -> None:
@@ -220,6 +227,11 @@ class Drive:
         if self._notes:
             await asyncio.wait(self._notes)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether all ends of steps are written."""
+        return self.lost is None and not self._ended and not self._notes
+
     async def settled(self) -> None:
         """Waits until all ends of steps are written; raises if one could not be."""
         await self._all_noted()
@@ -242,9 +254,12 @@ class Drive:
             carried = asyncio.get_running_loop().create_future()
             self._notes.add(carried)
         try:
-            heard = await self._guarded(
-                self.journal.write(self.lease, records, state, error=error, result_json=result, unless=unless)
+            heard = await self.journal.write(
+                self.lease, records, state, error=error, result_json=result, unless=unless
             )
+        except Exception as failed:
+            self._lose(failed)
+            raise
         finally:
             if carried is not None:
                 self._notes.discard(carried)
@@ -254,7 +269,7 @@ class Drive:
         if heard.state is SagaState.COMPLETED:
             self.result_json = result
         self._told(self.run.run_id)
-        if state is None:
+        if state is None and heard != _NOTHING_NEW:
             await self.hear(heard)
         return heard
 

@@ -115,7 +115,7 @@ class Driving:
         watch.failures.pop(run_id, None)
         task = asyncio.create_task(self._driven(drive), name=f"saga {self._definition.name} {run_id}")
         watch.drives[run_id] = (drive, task)
-        task.add_done_callback(lambda _: self._left(drive))
+        task.add_done_callback(lambda _: self._left(drive))  # if it is cancelled before its first step
 
     async def _driven(self, drive: Drive) -> None:
         run_id = drive.run.run_id
@@ -126,12 +126,15 @@ class Driving:
         except Exception as error:
             await self._release(drive.lease)
             self._watch.failures[run_id] = error  # now, as who hears of it may resume the run at once
+        finally:
+            self._left(drive)
 
     def _left(self, drive: Drive) -> None:
         run_id = drive.run.run_id
         own = self._watch.drives.get(run_id)
         if own is not None and own[0] is drive:
             del self._watch.drives[run_id]
+        drive.gone.set()
         self._watch.tell(run_id)
 
     async def _release(self, lease: Lease) -> None:

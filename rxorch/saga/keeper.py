@@ -221,7 +221,8 @@ class Keeper:
     async def _begun(self, step: Step, attempt: int, sent: bytes) -> StepRecord:
         """Notes that a step begins: who finds the run after a crash has to know what may have been done."""
         drive = self._drive
-        await drive.be_sure()
+        if not drive.is_sure:
+            await drive.renew()
         self._check_going()
         begun = drive.begun.pop(step.name, None)
         if begun is not None:  # with its input, which is that of the run
@@ -231,7 +232,8 @@ class Keeper:
             began=drive.place(), input_json=sent, began_at=drive.now(),
         )  # fmt: skip
         await drive.write(record)
-        await drive.settled()
+        if not drive.is_settled:
+            await drive.settled()
         self._check_going()
         return record
 

@@ -79,11 +79,9 @@ def create(
     begun = connection.execute(sql.BEGIN, values)
     if begun.rowcount == 0:
         return _claim(connection, connection.execute(sql.RUN, (new.run_id,)).fetchone()), False
-    number = begun.lastrowid
-    connection.execute(sql.EVENT, (number, now, audit.STARTED, b'{"generation":1}'))
-    for _, row, kind, data in rows:
-        connection.execute(sql.STEP, (number, *row))
-        connection.execute(sql.EVENT, (number, now, kind, data))
+    number: int = begun.lastrowid or 0  # there is one
+    begun_steps = _steps(connection, number, rows, now)
+    connection.executemany(sql.EVENT, [(number, now, audit.STARTED, b'{"generation":1}'), *begun_steps])
     run = RunRecord(
         new.run_id,
         new.saga,
@@ -223,30 +221,33 @@ def write(
     is_change = state is not None and state.value != was
     if is_change and STATES[was].is_over:
         return OVER
-    for step, row, kind, data in rows:
-        if was_reopened:
-            row, kind, data = _counted(connection, number, generation, step)
-        connection.execute(sql.STEP, (number, *row))
-        connection.execute(sql.EVENT, (number, now, kind, data))
+    if was_reopened:
+        rows = [_counted(connection, number, generation, step) for step, *_ in rows]
+    events = _steps(connection, number, rows, now)
     if error is not None:
         connection.execute(sql.ERROR, (error, number))
     ends = state is not None and is_change and state.is_over
     if result is not None and not ends:
         connection.execute(sql.RESULT, (result, number))
     if state is None or event is None or not is_change:
+        connection.executemany(sql.EVENT, events)
         return Heard(STATES[was], signals)
+    connection.executemany(sql.EVENT, [*events, (number, now, *event)])
     if ends:
         failed_so = state is SagaState.FAILED and was == SagaState.COMPENSATING.value
         connection.execute(sql.OVER, (state.value, int(failed_so), result, number))
     else:
         connection.execute(sql.STATE, (state.value, number))
-    connection.execute(sql.EVENT, (number, now, *event))
     return Heard(state, signals)
 
 
-def _counted(
-    connection: Connection, number: int, generation: int, step: StepRecord
-) -> tuple[Row, str, bytes]:
+def _steps(connection: Connection, number: int, rows: Sequence[StepRows], now: float) -> list[Row]:
+    """Writes steps; returns the rows of their events."""
+    connection.executemany(sql.STEP, [(number, *row) for _, row, _, _ in rows])
+    return [(number, now, kind, data) for _, _, kind, data in rows]
+
+
+def _counted(connection: Connection, number: int, generation: int, step: StepRecord) -> StepRows:
     """A step of a run that was reopened: who found it as if it had never begun counts its attempts anew."""
     place = (number, step.step, 1 if step.undo else 0)
     found = connection.execute(sql.ATTEMPTS_BEFORE, place).fetchone()
@@ -256,8 +257,7 @@ def _counted(
             connection.execute(sql.COUNTED_ANEW, (generation, *place))
         if counts_anew in (None, generation):
             step = replace(step, attempt=attempts + step.attempt)
-    _, row, kind, data = step_rows(step)
-    return row, kind, data
+    return step_rows(step)
 
 
 # -- what others write ---------------------------------------------------------------------------------

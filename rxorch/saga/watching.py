@@ -71,12 +71,12 @@ class Watch:
     async def ended(self, run_id: str, adopt: Callable[[RunRecord], Awaitable[None]]) -> SagaResult:
         """Waits for the end of a run, wherever it is driven; `adopt` is given it as it stands meanwhile."""
         while True:
-            news = self._next(run_id)
             own = self.drives.get(run_id)
             if own is not None and not self.is_closing:
-                await asyncio.wait([own[1]])
+                await own[0].gone.wait()
                 if own[0].result_json is not None:  # as it is in the journal by now
                     return SagaResult(run_id, SagaState.COMPLETED, from_json(own[0].result_json))
+            news = self._next(run_id)
             run = await self._looked_at(run_id)
             if run.state.is_over:
                 return SagaResult.of(run)

@@ -75,8 +75,12 @@ class SqliteWriter:
             raise self._file.error(f"the {self._file.kind} {str(self._file.path)!r} is not open")
         thread.submit(work, then)
 
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Has work done, and waits until it is in the file."""
+    def run(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Has work done; what it returned is to be awaited, and is there when it is in the file.
+
+        Raises:
+            StorageError: As of `submit`.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
 
@@ -89,7 +93,7 @@ class SqliteWriter:
                 done.set_exception(error)
 
         self.submit(work, then)
-        return await done
+        return done
 
     async def aclose(self) -> None:
         """Commits what was given before, and closes the file."""
