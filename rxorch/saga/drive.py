@@ -177,7 +177,7 @@ class Drive:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the lease holds for certain; else it is renewed before something is sent on its strength."""
+        """Whether the lease surely holds; else it is renewed before something is sent on its strength."""
         return asyncio.get_running_loop().time() <= self._sure_until
 
     async def be_sure(self) -> None:
