@@ -140,14 +140,14 @@ class _Sender:
         while len(self._tasks) > most:
             done, self._tasks = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             self._progress.in_flight = len(self._tasks)
-            for task in done:
-                task.result()
+            errors = [task.exception() for task in done]  # each is asked for its own
+            for error in filter(None, errors):
+                raise error
 
     async def _let_go(self) -> None:
         for task in self._tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = set()
         self._progress.in_flight = 0
 

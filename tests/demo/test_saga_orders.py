@@ -161,6 +161,21 @@ async def test_a_demo_that_is_stopped_leaves_a_page_of_what_it_did(
     assert "not over" in said and "rxorch demo --saga: 40 orders" in said
 
 
+async def test_of_orders_that_fail_at_once_one_error_is_raised_and_none_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fails(run: Any) -> None:
+        raise KeyError(run)
+
+    sender = orders_module._Sender(iter(()), SagaProgress(4, 4))
+    monkeypatch.setattr(sender, "_ended", fails)
+    for run in "abcd":
+        sender._wait_for(run)  # type: ignore[arg-type]
+    with pytest.raises(KeyError):
+        await sender._room(0)
+    await sender._let_go()  # the test would tell of errors that nobody has asked for
+
+
 def test_the_demo_as_json_and_its_exit_code(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
