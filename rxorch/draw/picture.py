@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 from rxorch.draw.aftermath import with_results
@@ -11,7 +10,7 @@ from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.dot import dot_of
 from rxorch.draw.masking import heading_text
 from rxorch.draw.mermaid import mermaid_of
-from rxorch.draw.saving import forms_of, save_as
+from rxorch.draw.saving import Forms, SavedPicture, forms_of
 from rxorch.draw.scene import Scene, scene_of
 from rxorch.draw.subject import Drawable, subject_of
 from rxorch.draw.svg import svg_of
@@ -22,7 +21,7 @@ from rxorch.errors import ApiConfigurationError
 __all__ = ["FlowPicture", "flow_picture"]
 
 
-class FlowPicture:
+class FlowPicture(SavedPicture):
     """A flow as a picture: as text, SVG, Mermaid or DOT; a notebook shows it by itself.
 
     Made by `flow_picture`. The same flow gives the same picture, to the byte. It holds no secret: urls are
@@ -66,22 +65,8 @@ class FlowPicture:
         """The picture in the DOT language of Graphviz."""
         return dot_of(self._scene)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the picture into a file, as UTF-8; what kind is told by the suffix.
-
-        Args:
-            path: Of a file that ends in `.svg`, `.png` (which needs the extra `png`), `.html`, `.txt`, `.mmd`
-                or `.dot`. One that is there is replaced.
-
-        Returns:
-            The path.
-
-        Raises:
-            ApiConfigurationError: another suffix; a PNG without resvg-py.
-            OSError: the file cannot be written.
-        """
-        forms = forms_of(self._scene.title, self.svg, self.text)
-        return save_as(path, {**forms, ".mmd": self.mermaid, ".dot": self.dot})
+    def _forms(self) -> Forms:
+        return {**forms_of(self._scene.title, self.svg, self.text), ".mmd": self.mermaid, ".dot": self.dot}
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -11,7 +12,7 @@ from rxorch.draw.png import png_of
 from rxorch.draw.svg_parts import least_width
 from rxorch.errors import ApiConfigurationError
 
-__all__ = ["Forms", "forms_of", "page_of", "save_as"]
+__all__ = ["Forms", "SavedPage", "SavedPicture", "forms_of", "page_of", "save_as"]
 
 Forms: TypeAlias = dict[str, Callable[[], str | bytes]]
 """What makes the content of a file, by its suffix."""
@@ -68,3 +69,50 @@ def save_as(path: str | Path, forms: Mapping[str, Callable[[], str | bytes]]) ->
     content = form()
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+class SavedPicture(ABC):
+    """A picture that can be written into a file."""
+
+    @abstractmethod
+    def _forms(self) -> Forms:
+        """What makes the content of a file, by its suffix."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture into a file; what kind is told by the suffix.
+
+        Args:
+            path: Of a file that ends in `.svg`, `.png` (which needs the extra `png`), `.html` or `.txt`; of a
+                flow also in `.mmd` or `.dot`. One that is there is replaced.
+
+        Returns:
+            The path.
+
+        Raises:
+            ApiConfigurationError: another suffix; a PNG without resvg-py.
+            OSError: the file cannot be written.
+        """
+        return save_as(path, self._forms())
+
+
+class SavedPage(ABC):
+    """A page that can be written into a file."""
+
+    @abstractmethod
+    def html(self) -> str:
+        """The page."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page into a file.
+
+        Args:
+            path: Of a file that ends in `.html`. One that is there is replaced.
+
+        Returns:
+            The path.
+
+        Raises:
+            ApiConfigurationError: another suffix.
+            OSError: the file cannot be written.
+        """
+        return save_as(path, {".html": self.html, ".htm": self.html})

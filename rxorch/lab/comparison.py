@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from rxorch.draw.bundle import mime_bundle
@@ -13,7 +12,7 @@ from rxorch.draw.cards_html import Html, details, joined, line, muted, plain_blo
 from rxorch.draw.cards_html import table as table_of
 from rxorch.draw.facts import shown_name
 from rxorch.draw.masking import heading_text
-from rxorch.draw.saving import forms_of, save_as
+from rxorch.draw.saving import Forms, SavedPicture, forms_of
 from rxorch.lab.figures import Figures
 from rxorch.lab.picture import Curve, curves_svg
 from rxorch.lab.policy import Policy
@@ -77,7 +76,7 @@ class Side:
         return heading_text(self.name, _LONGEST)
 
 
-class Comparison:
+class Comparison(SavedPicture):
     """The same calls as they were recorded, replayed as it was, and under other policies.
 
     Made by `whatif`. `as it was` is the replay under the policies of then: how far it is from what was
@@ -173,17 +172,8 @@ class Comparison:
         curves = [Curve(side.label, side.figures.durations, calls) for side in self]
         return curves_svg(f"{count(calls, 'call')}: what if", curves)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the picture into a file: `.svg`, `.png` (which needs the extra `png`), `.html` or `.txt`.
-
-        Returns:
-            The path.
-
-        Raises:
-            ApiConfigurationError: another suffix; a PNG without resvg-py.
-            OSError: the file cannot be written.
-        """
-        return save_as(path, forms_of("what if", self.svg, self.text))
+    def _forms(self) -> Forms:
+        return forms_of("what if", self.svg, self.text)
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.facts import printable, shown_name
 from rxorch.draw.masking import masked
-from rxorch.draw.saving import forms_of, save_as
+from rxorch.draw.saving import Forms, SavedPicture, forms_of
 from rxorch.saga.records import AuditEvent, RunRecord, SagaState, StepRecord, StepStatus
 from rxorch_operators._seconds import seconds_words
 
@@ -93,7 +92,7 @@ class StepRow:
     absence: str = "not begun"
 
 
-class RunPicture:
+class RunPicture(SavedPicture):
     """A run as a picture: as text and as SVG; a notebook shows it by itself.
 
     The same records give the same picture, to the byte. It holds no input and no result, but the messages of
@@ -183,17 +182,8 @@ class RunPicture:
 
         return svg_of(self)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the picture into a file: `.svg`, `.png` (which needs the extra `png`), `.html` or `.txt`.
-
-        Returns:
-            The path.
-
-        Raises:
-            ApiConfigurationError: another suffix; a PNG without resvg-py.
-            OSError: the file cannot be written.
-        """
-        return save_as(path, forms_of(self.heading, self.svg, self.text))
+    def _forms(self) -> Forms:
+        return forms_of(self.heading, self.svg, self.text)
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rxorch.draw.bundle import chosen_forms, image_of
@@ -11,7 +10,7 @@ from rxorch.draw.cards_html import Html, details, joined
 from rxorch.draw.masking import heading_text
 from rxorch.draw.reporting.notebook import folded, heading_of_report, report_card
 from rxorch.draw.reporting.page import figures, page_of, section
-from rxorch.draw.saving import save_as
+from rxorch.draw.saving import SavedPage
 from rxorch.saga.records import SagaState
 from rxorch.saga.report_sections import causes, numbers, stories, sums_of_steps, verdict
 from rxorch.saga.report_sums import RunSums, RunTold, cause_word
@@ -33,7 +32,7 @@ _LEFT_OUT: Final = (
 )
 
 
-class RunsReport:
+class RunsReport(SavedPage):
     """Runs of a saga, as one HTML page that needs nothing else.
 
     It has figures, the causes for which runs were undone, sums by step, and pictures of runs with their steps
@@ -105,21 +104,6 @@ class RunsReport:
             chosen[heading] = [told for told in group if told.run.run_id not in seen]
             seen |= {told.run.run_id for told in group}
         return chosen
-
-    def save(self, path: str | Path) -> Path:
-        """Write the page into a file.
-
-        Args:
-            path: Of a file that ends in `.html`. One that is there is replaced.
-
-        Returns:
-            The path.
-
-        Raises:
-            ApiConfigurationError: another suffix.
-            OSError: the file cannot be written.
-        """
-        return save_as(path, {".html": self.html, ".htm": self.html})
 
     def text(self) -> str:
         """How it went, the figures, and runs as lines: those that the page shows, but no more than three."""

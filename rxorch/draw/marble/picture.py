@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 from rxorch.draw.bundle import mime_bundle
@@ -11,7 +10,7 @@ from rxorch.draw.marble.scene import Scene, scene_of
 from rxorch.draw.marble.svg import svg_of
 from rxorch.draw.marble.table import table_of
 from rxorch.draw.marble.text import NARROWEST, text_of
-from rxorch.draw.saving import forms_of, save_as
+from rxorch.draw.saving import Forms, SavedPicture, forms_of
 from rxorch.draw.theme import Scheme
 from rxorch.errors import ApiConfigurationError
 from rxorch_operators import Recording
@@ -19,7 +18,7 @@ from rxorch_operators import Recording
 __all__ = ["MarblePicture", "marbles"]
 
 
-class MarblePicture:
+class MarblePicture(SavedPicture):
     """A recorded stream as marbles: as text or SVG; a notebook shows it by itself.
 
     Made by `marbles`. The same recording gives the same picture, to the byte. Secrets are replaced where they
@@ -58,21 +57,8 @@ class MarblePicture:
         """
         return svg_of(self._scene, scheme)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the picture into a file; what kind is told by the suffix.
-
-        Args:
-            path: Of a file that ends in `.svg`, `.png` (which needs the extra `png`), `.html` or `.txt`.
-                One that is there is replaced.
-
-        Returns:
-            The path.
-
-        Raises:
-            ApiConfigurationError: another suffix; a PNG without resvg-py.
-            OSError: the file cannot be written.
-        """
-        return save_as(path, forms_of(self._scene.title, self.svg, self.text))
+    def _forms(self) -> Forms:
+        return forms_of(self._scene.title, self.svg, self.text)
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any, Final
 
 from rxorch.draw.bundle import chosen_forms
@@ -11,7 +10,7 @@ from rxorch.draw.masking import heading_text
 from rxorch.draw.reporting import happened, planned
 from rxorch.draw.reporting.notebook import card_of_report, text_of_report
 from rxorch.draw.reporting.page import Figure, Verdict, figures, page_of, section
-from rxorch.draw.saving import save_as
+from rxorch.draw.saving import SavedPage
 from rxorch.draw.subject import Drawable, Subject, subject_of
 from rxorch.draw.timeline.chronicle import Chronicle
 from rxorch.draw.timeline.reading import Ended, chronicle_of
@@ -25,7 +24,7 @@ _LEFT_OUT: Final = (
 )
 
 
-class Report:
+class Report(SavedPage):
     """What happened, as one HTML page that needs nothing else, and as a card of a notebook; made by `report`.
 
     It has figures, the flow with its results, waterfalls, errors by kind and endpoint, changes of circuit
@@ -75,21 +74,6 @@ class Report:
 
     def _figures(self) -> list[Figure]:
         return list(happened.numbers(self._chronicle, self._inputs))
-
-    def save(self, path: str | Path) -> Path:
-        """Write the page into a file.
-
-        Args:
-            path: Of a file that ends in `.html`. One that is there is replaced.
-
-        Returns:
-            The path.
-
-        Raises:
-            ApiConfigurationError: another suffix.
-            OSError: the file cannot be written.
-        """
-        return save_as(path, {".html": self.html, ".htm": self.html})
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None

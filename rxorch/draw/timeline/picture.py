@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 from rxorch.draw.bundle import mime_bundle
 from rxorch.draw.frames import FrameLibrary, frame_of
 from rxorch.draw.masking import heading_text
-from rxorch.draw.saving import forms_of, page_of, save_as
+from rxorch.draw.saving import Forms, SavedPicture, forms_of, page_of
 from rxorch.draw.theme import Scheme
 from rxorch.draw.timeline.critical import PathPart, critical_path
 from rxorch.draw.timeline.reading import Happened, timeline_of
@@ -26,7 +25,7 @@ __all__ = ["Waterfall", "waterfall"]
 _COLUMNS: Final = 110
 
 
-class Waterfall:
+class Waterfall(SavedPicture):
     """What happened when: a row for each call, a bar for each attempt, its waits between.
 
     Made by `waterfall`. As text, SVG, PNG or HTML; a notebook shows it by itself. The same records give the
@@ -93,21 +92,8 @@ class Waterfall:
     def _details(self) -> str:
         return html_table(self._rows)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the picture into a file; what kind is told by the suffix.
-
-        Args:
-            path: Of a file that ends in `.svg`, `.txt`, `.html` or `.png` (which needs the extra `png`). One
-                that is there is replaced.
-
-        Returns:
-            The path.
-
-        Raises:
-            ApiConfigurationError: another suffix; a PNG without resvg-py.
-            OSError: the file cannot be written.
-        """
-        return save_as(path, {**forms_of(self.title, self.svg, self.text), ".html": self.html})
+    def _forms(self) -> Forms:
+        return {**forms_of(self.title, self.svg, self.text), ".html": self.html}
 
     def to_dataframe(self, library: FrameLibrary | None = None) -> Any:
         """A table with a row for each attempt and wait; times in seconds since the beginning.
