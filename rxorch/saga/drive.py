@@ -180,11 +180,6 @@ class Drive:
         """Whether the lease surely holds; else it is renewed before something is sent on its strength."""
         return asyncio.get_running_loop().time() <= self._sure_until
 
-    async def be_sure(self) -> None:
-        """Renews the lease, if that is needed."""
-        if not self.is_sure:
-            await self.renew()
-
     async def renew(self) -> None:
         """Renews the lease, and hears what others did with the run."""
         began = asyncio.get_running_loop().time()

@@ -97,7 +97,10 @@ def create(
         owner,
         until,
     )
-    return Claim(Lease(new.run_id, owner, 1), run, tuple([row[0] for row in rows]), ()), True
+    lease, steps = Lease(new.run_id, owner, 1), [step for step, *_ in rows]
+    if len(steps) > 1:
+        steps = [step_of(row) for row in connection.execute(sql.STEPS, (number,))]
+    return Claim(lease, run, tuple(steps), ()), True
 
 
 def find(connection: Connection, run_id: str) -> RunRecord | None:

@@ -100,7 +100,8 @@ class Undoing:
         attempt = 0 if known is None else known.attempt
         while True:
             attempt += 1
-            await drive.be_sure()
+            if not drive.is_sure:
+                await drive.renew()
             _check_driven(drive)
             record = StepRecord(
                 done.step, undo=True, status=StepStatus.STARTED, attempt=attempt, key=key,

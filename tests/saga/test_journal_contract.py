@@ -127,6 +127,13 @@ async def test_steps_may_begin_with_a_run(journals: Journals) -> None:
     assert len(await other.outbox()) == 2
 
 
+async def test_several_steps_that_begin_with_a_run_are_in_their_order(journals: Journals) -> None:
+    late, early, again = step("ship", began=3), step("pay", began=2), step("ship", began=1, attempt=2)
+    claim, _ = await journals.one.create(new(), "me", 30.0, [late, early, again])
+    assert claim.steps == (again, early) == tuple(await (await journals.another()).steps("order-1"))
+    assert [kind for kind, _ in await told(journals.one)] == ["run.started", *["step.started"] * 3]
+
+
 async def test_a_run_that_is_there_is_not_changed(journals: Journals, clock: Clock) -> None:
     lease = await begin(journals.one)
     await journals.one.write(lease, [step()])
